@@ -1,0 +1,107 @@
+"""The route table: which handler answers which call, and who may make it.
+
+A module of an API area declares ``routes = Routes()`` and decorates its handlers. The application (:mod:`.app`)
+collects the tables; authentication, authorisation, faults and recording happen there, once, for all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .errors import ApiError, invalid
+
+if TYPE_CHECKING:
+    from .workspace import Principal, Workspace
+
+
+@dataclass(frozen=True)
+class Call:
+    """One authenticated request as a handler sees it."""
+
+    workspace: Workspace
+    principal: Principal
+    request: Request
+    path: dict[str, str]
+    raw: bytes = b""
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(self.request.query_params)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON object that was sent; an empty body counts as ``{}``.
+
+        Raises
+        ------
+        ApiError
+            400 when the body is no JSON object.
+        """
+        if not self.raw:
+            return {}
+        try:
+            value = json.loads(self.raw)
+        except ValueError as error:
+            raise ApiError(400, "MALFORMED_REQUEST", f"Request body is no JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise ApiError(400, "MALFORMED_REQUEST", "Request body must be a JSON object")
+        return value
+
+    def need(self, name: str) -> Any:
+        """A field that the body must carry."""
+        value = self.body.get(name)
+        if value in (None, ""):
+            raise invalid(f"Missing required field: {name}")
+        return value
+
+
+Handler = Callable[[Call], Awaitable[Response | dict[str, Any] | None]]
+Rule = Callable[[Call], None]
+
+
+def authenticated(call: Call) -> None:
+    """The weakest rule: any principal with a valid token."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the table.
+
+    ``public`` routes answer without a token (discovery, signed URLs); ``stream`` routes read their body themselves.
+    """
+
+    method: str
+    pattern: str
+    handler: Handler
+    rule: Rule = authenticated
+    public: bool = False
+    stream: bool = False
+
+
+@dataclass
+class Routes:
+    """The routes of one API area. Patterns use Starlette's form: ``{name}`` and ``{name:path}``."""
+
+    table: list[Route] = field(default_factory=list)
+
+    def add(
+        self,
+        method: str,
+        *patterns: str,
+        rule: Rule = authenticated,
+        public: bool = False,
+        stream: bool = False,
+    ) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            self.table.extend(
+                Route(method, pattern, handler, rule, public, stream) for pattern in patterns
+            )
+            return handler
+
+        return register

@@ -1,0 +1,70 @@
+"""What every handler can reach: the store, the folder, the clock, the principals."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .store import Store
+
+WORKSPACE_ID = "1234567890123456"
+METASTORE_ID = "00000000-0000-4000-8000-000000000001"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A caller: who it is and which groups it is in. `admins` may do everything."""
+
+    id: str
+    name: str
+    groups: tuple[str, ...] = ()
+
+    @property
+    def is_admin(self) -> bool:
+        return "admins" in self.groups
+
+
+@dataclass
+class Workspace:
+    """One running instance.
+
+    Parameters
+    ----------
+    folder
+        Everything that the instance keeps: store, files, Delta tables, logs.
+    url
+        ``http://127.0.0.1:PORT``.
+    """
+
+    folder: Path
+    url: str
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.store = Store(self.folder / "store.sqlite")
+
+    @property
+    def files(self) -> Path:
+        """Root of ``/Volumes``, ``/Models`` and ``/WorkspaceInternal``."""
+        return self.folder / "files"
+
+    @property
+    def tables(self) -> Path:
+        """Root of the Delta tables, one folder ``catalog.schema.table`` each."""
+        return self.folder / "tables"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def now_ms(self) -> int:
+        """The workspace's clock, UTC, in milliseconds; control routes can move it."""
+        offset = self.store.get("control", "clock")
+        return int(time.time() * 1000) + (int(offset["offset_ms"]) if offset else 0)
+
+    def new_id(self) -> str:
+        """32 hex digits, as Databricks gives to endpoints and entities."""
+        return uuid.uuid4().hex
