@@ -1,0 +1,57 @@
+# Every target is safe to run again. `make help` lists them.
+PYTHON ?= python3.11
+BIN := .venv/bin
+SCGPT := $(BIN)/scgpt
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test unit accept lint fmt lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.venv/.locked: requirements.lock requirements.uv.lock pyproject.toml
+	@PYTHON=$(PYTHON) sh scripts/check-tools
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.uv.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+setup: .venv/.locked node_modules/.package-lock.json ## install everything that is locked, find the Terraform provider
+	@$(SCGPT) provider
+
+quickstart: setup ## real cells embedded through a deployed endpoint of the local workspace
+	$(SCGPT) quickstart
+
+lint: .venv/.locked ## ruff, mypy --strict, the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/.locked ## unit and contract tests
+	$(BIN)/pytest tests/unit tests/contract
+
+test: setup lint ## everything checked: lint, unit, contract and acceptance tests
+	$(BIN)/pytest tests
+
+accept: setup ## the acceptance cases alone
+	$(BIN)/pytest tests/acceptance
+
+fmt: .venv/.locked ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/.locked ## resolve the dependencies of pyproject.toml anew
+	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+	npm install --package-lock-only
+
+clean: ## stop what was started, remove what was made
+	@if [ -x $(SCGPT) ]; then $(SCGPT) workspace stop --quiet || true; fi
+	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv node_modules
