@@ -6,16 +6,22 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .store import Store
 
 WORKSPACE_ID = "1234567890123456"
 METASTORE_ID = "00000000-0000-4000-8000-000000000001"
+BUILDER_APPLICATION_ID = "00000000-0000-4000-8000-0000000000b1"
 
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller: who it is and which groups it is in. `admins` may do everything."""
+    """A caller: who it is and which groups it is in. `admins` may do everything.
+
+    ``name`` is what grants and access control lists call it: the e-mail address of a user, the application id of a
+    service principal.
+    """
 
     id: str
     name: str
@@ -41,9 +47,13 @@ class Workspace:
     folder: Path
     url: str
     store: Store = field(init=False)
+    runtime: dict[str, Any] = field(init=False, default_factory=dict)
+    """Objects of the running process by API area (child processes, clients); never persisted."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        self.logs.mkdir(exist_ok=True)
         self.store = Store(self.folder / "store.sqlite")
 
     @property

@@ -1,0 +1,166 @@
+"""Principals of an instance: seeded once, found by token, by name or by group."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from .errors import ApiError, unauthenticated
+from .store import Document
+from .workspace import BUILDER_APPLICATION_ID, METASTORE_ID, Principal, Workspace
+
+PROFILES = {"local": "admin", "local-builder": "builder", "local-reader": "reader"}
+"""Profile of the Databricks configuration file -> seeded principal."""
+
+GROUPS = ("admins", "scientists", "users")
+
+_SEED: dict[str, Document] = {
+    "admin": {
+        "id": "1001",
+        "type": "user",
+        "name": "admin@local.test",
+        "display_name": "admin",
+        "groups": ["admins", "users"],
+    },
+    "builder": {
+        "id": "1002",
+        "type": "service_principal",
+        "name": BUILDER_APPLICATION_ID,
+        "display_name": "builder",
+        "groups": ["users"],
+    },
+    "reader": {
+        "id": "1003",
+        "type": "user",
+        "name": "reader@local.test",
+        "display_name": "reader",
+        "groups": ["scientists", "users"],
+    },
+}
+
+_CATALOGS = ("main", "dev", "staging", "prod")
+
+# What building and registering a model takes; publishing it (aliases, deletion) takes ownership or MANAGE besides.
+_BUILDER_PRIVILEGES = [
+    "APPLY_TAG",
+    "CREATE_MODEL",
+    "CREATE_MODEL_VERSION",
+    "CREATE_SCHEMA",
+    "CREATE_TABLE",
+    "CREATE_VOLUME",
+    "EXECUTE",
+    "MODIFY",
+    "READ_VOLUME",
+    "SELECT",
+    "USE_CATALOG",
+    "USE_SCHEMA",
+    "WRITE_VOLUME",
+]
+
+
+def seed(workspace: Workspace) -> None:
+    """Make principals, tokens, catalogs and their grants in an empty store; a seeded one is left alone."""
+    store = workspace.store
+    if store.items("principals"):
+        return
+    now, owner = workspace.now_ms(), str(_SEED["admin"]["name"])
+    with store.transaction():
+        for name, document in _SEED.items():
+            store.put("principals", name, {**document, "token": "local" + secrets.token_hex(16)})
+        for catalog in _CATALOGS:
+            store.put("catalogs", catalog, catalog_document(workspace, catalog, owner, now))
+            grants = {"users": ["USE_CATALOG"], BUILDER_APPLICATION_ID: _BUILDER_PRIVILEGES}
+            store.put("grants", f"catalogs/{catalog}", {"grants": grants})
+
+
+def catalog_document(workspace: Workspace, name: str, owner: str, now_ms: int) -> Document:
+    """A new catalog as the store keeps it."""
+    return {
+        "id": workspace.new_id(),
+        "name": name,
+        "full_name": name,
+        "catalog_type": "MANAGED_CATALOG",
+        "metastore_id": METASTORE_ID,
+        "owner": owner,
+        "created_at": now_ms,
+        "created_by": owner,
+        "updated_at": now_ms,
+        "updated_by": owner,
+    }
+
+
+def authenticate(workspace: Workspace, header: str | None) -> Principal:
+    """The principal behind an ``Authorization`` header.
+
+    Raises
+    ------
+    ApiError
+        401 when there is no bearer token or nobody has it.
+    """
+    scheme, _, token = (header or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise unauthenticated("Credential was not sent or was of an unsupported type for this API.")
+    for _, document in workspace.store.items("principals"):
+        if hmac.compare_digest(token.strip().encode(), str(document["token"]).encode()):
+            return _principal(document)
+    raise unauthenticated(
+        "Invalid access token. Take the profile of this instance's Databricks configuration file."
+    )
+
+
+def find(workspace: Workspace, name: str) -> Principal | None:
+    """The user or service principal of that name (e-mail address or application id)."""
+    for _, document in workspace.store.items("principals"):
+        if str(document["name"]).lower() == name.lower():
+            return _principal(document)
+    return None
+
+
+def check_known(workspace: Workspace, name: str) -> None:
+    """Refuse a name that is no user, service principal or group.
+
+    Raises
+    ------
+    ApiError
+        404 ``PRINCIPAL_DOES_NOT_EXIST``.
+    """
+    if name.lower() not in GROUPS and find(workspace, name) is None:
+        raise ApiError(
+            404, "PRINCIPAL_DOES_NOT_EXIST", f"Could not find principal with name {name}"
+        )
+
+
+def tokens(workspace: Workspace) -> list[str]:
+    """Every valid token: what recorder and log must never show."""
+    return [str(document["token"]) for _, document in workspace.store.items("principals")]
+
+
+def token_of(workspace: Workspace, seeded: str) -> str:
+    """Token of a seeded principal: ``admin``, ``builder`` or ``reader``."""
+    return str((workspace.store.get("principals", seeded) or {})["token"])
+
+
+def write_config(workspace: Workspace, path: Path) -> None:
+    """Write the Databricks configuration file of the instance, readable by its owner only.
+
+    Parameters
+    ----------
+    path
+        Replaced in one step. Profiles: :data:`PROFILES`.
+    """
+    text = "".join(
+        f"[{profile}]\nhost = {workspace.url}\ntoken = {token_of(workspace, name)}\n\n"
+        for profile, name in PROFILES.items()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)
+
+
+def _principal(document: Document) -> Principal:
+    return Principal(str(document["id"]), str(document["name"]), tuple(document["groups"]))
