@@ -1,0 +1,39 @@
+"""Privileges on one securable, principal by principal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from infra import naming
+from infra.bindings import Construct, Grant, TerraformResource
+
+
+def grant_each(
+    scope: Construct,
+    *,
+    on: Literal["schema", "model", "volume"],
+    of: TerraformResource,
+    full_name: str,
+    to: Mapping[str, Sequence[str]],
+) -> None:
+    """Grant privileges on ``of`` one principal at a time, so that foreign grants survive.
+
+    The securable is named, not referred to: a reference is unknown while a plan makes or replaces
+    it, and would drag every grant into the replacement.
+    """
+    for principal, privileges in sorted(to.items()):
+        if not privileges:
+            continue
+        logical_id = naming.grant_id(on, principal)
+        grant = Grant(
+            scope,
+            logical_id,
+            principal=principal,
+            privileges=sorted(privileges),
+            schema=full_name if on == "schema" else None,
+            model=full_name if on == "model" else None,
+            volume=full_name if on == "volume" else None,
+            depends_on=[of],
+        )
+        grant.override_logical_id(logical_id)

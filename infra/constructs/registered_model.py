@@ -1,0 +1,42 @@
+"""The registered model; its versions and aliases belong to the scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from infra.bindings import Construct, RegisteredModel, TerraformResource, TerraformResourceLifecycle
+from infra.naming import Names
+
+from .grants import grant_each
+
+
+class GovernedModel(Construct):
+    """The registered model and who may use it.
+
+    No owner is set: the provider sets one in a second call, and when that is refused, it marks the
+    model as broken and deletes it, with all versions, at the next deploy.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        names: Names,
+        protected: bool,
+        grants: Mapping[str, Sequence[str]],
+        after: TerraformResource,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.model = RegisteredModel(
+            self,
+            "model",
+            catalog_name=names.catalog,
+            schema_name=names.schema,
+            name=names.model,
+            comment="scGPT: cell and gene embeddings of single-cell counts",
+            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
+            depends_on=[after],
+        )
+        self.model.override_logical_id("model")
+        grant_each(self, on="model", of=self.model, full_name=names.full_model, to=grants)

@@ -1,0 +1,87 @@
+"""The only place where a name is made.
+
+People choose a few words in an environment's TOML file; every longer name is put together here, so
+that the stacks, the build and the operators' scripts can never disagree about one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+CHAMPION = "champion"
+"""Alias of the version that takes the traffic."""
+CHALLENGER = "challenger"
+"""Alias of the version that is tried beside it."""
+
+STACKS = ("registry", "serving")
+"""Kinds of stacks, in the order in which they are deployed."""
+
+_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Every name of one environment."""
+
+    environment: str
+    catalog: str
+    schema: str
+    model: str
+    volume: str
+    endpoint: str
+    inference_table_prefix: str | None
+
+    @property
+    def full_schema(self) -> str:
+        return f"{self.catalog}.{self.schema}"
+
+    @property
+    def full_model(self) -> str:
+        return f"{self.full_schema}.{self.model}"
+
+    @property
+    def full_volume(self) -> str:
+        return f"{self.full_schema}.{self.volume}"
+
+    @property
+    def volume_path(self) -> str:
+        return f"/Volumes/{self.catalog}/{self.schema}/{self.volume}"
+
+    @property
+    def inference_table(self) -> str | None:
+        """The table that the AI Gateway makes and fills; None where payloads are not logged."""
+        if self.inference_table_prefix is None:
+            return None
+        return f"{self.full_schema}.{self.inference_table_prefix}_payload"
+
+    @property
+    def experiment(self) -> str:
+        """Path of the MLflow experiment that holds the builds."""
+        return f"/Shared/{self.full_model}"
+
+    def served_entity(self, version: int) -> str:
+        """Name of one version behind the endpoint, as in per-version invocation paths."""
+        return f"{self.model}-{version}"
+
+    def stack(self, kind: str) -> str:
+        """Name of a stack; ``kind`` is one of :data:`STACKS`."""
+        return f"{self.environment}-{kind}"
+
+
+def grant_id(securable: str, principal: str) -> str:
+    """Logical id of the grant to one principal on one kind of securable.
+
+    Terraform allows letters, digits and underscores; a principal that has others keeps its readable
+    part and gets a digest, so that two principals never share an id.
+    """
+    readable = _NOT_IN_AN_ID.sub("_", principal)
+    if readable != principal:
+        readable += "_" + hashlib.sha256(principal.encode()).hexdigest()[:8]
+    return f"{securable}_grant_{readable}"
+
+
+def state_key(prefix: str, stack: str) -> str:
+    """Key of a stack's state in a remote backend."""
+    return "/".join([part for part in prefix.split("/") if part] + [f"{stack}.tfstate"])

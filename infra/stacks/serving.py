@@ -1,0 +1,28 @@
+"""The endpoint, serving what the release manifest says."""
+
+from __future__ import annotations
+
+from infra.bindings import App
+from infra.constructs.serving_endpoint import ServingEndpoint
+from infra.release import Manifest
+from infra.settings import Settings
+
+from .environment import EnvironmentStack
+
+
+class ServingStack(EnvironmentStack):
+    """``<env>-serving``; there is one once something was released."""
+
+    def __init__(self, app: App, settings: Settings, manifest: Manifest) -> None:
+        super().__init__(app, "serving", settings)
+        ServingEndpoint(
+            self,
+            "serving_endpoint",
+            names=settings.names,
+            endpoint=settings.endpoint,
+            gateway=settings.gateway,
+            permissions=settings.permissions,
+            tags=settings.tags,
+            served=manifest.served,
+            protected=settings.deletion_protection,
+        )
