@@ -1,0 +1,127 @@
+"""Between Terraform values and the JSON of the REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from .schema import Block, Nested
+from .values import Unknown, Values, conform, empty, known, same, zero
+
+
+def body(block: Block, values: Values, only: Collection[str] | None = None) -> Values:
+    """The JSON object to send: no unknowns, and zeros only where the attribute is required.
+
+    Parameters
+    ----------
+    block, values
+        What to send.
+    only
+        Names at this level to send; None for all.
+    """
+    sent: Values = {}
+    for name, attribute in block.attributes.items():
+        value = values.get(name)
+        if (only is not None and name not in only) or "local" in attribute.words:
+            continue
+        if value is None or isinstance(value, Unknown):
+            continue
+        if "required" in attribute.words or not empty(value):
+            sent[name] = value
+    for name, nested in block.blocks.items():
+        elements = values.get(name)
+        if isinstance(elements, list) and elements and (only is None or name in only):
+            objects = [body(nested.block, element) for element in elements]
+            sent[name] = objects[0] if nested.mode == "object" else objects
+    return sent
+
+
+def refreshed(block: Block, answer: Values, state: Values, *, fresh: bool) -> Values:
+    """The state after reading.
+
+    At the top level an empty answer leaves the state alone, and so does an answer to what the
+    state does not hold, unless it is computed. A block that is taken, is taken whole.
+
+    Parameters
+    ----------
+    block
+        The type.
+    answer
+        The object as the server returned it.
+    state
+        What was known before.
+    fresh
+        The first read after a create or for an import: everything is taken.
+    """
+    after = dict(state)
+    for name, attribute in block.attributes.items():
+        value = answer.get(name, zero(attribute) if attribute.type in ("bool", "number") else None)
+        nothing = value in (None, "", [], {})
+        takes = fresh or "computed" in attribute.words or not empty(state.get(name))
+        if "local" not in attribute.words and takes and not nothing:
+            after[name] = value
+    for name, nested in block.blocks.items():
+        value = answer.get(name)
+        takes = fresh or nested.computed or bool(state.get(name))
+        if value not in (None, []) and not (value == {} and not fresh) and takes:
+            after[name] = _elements(nested, value)
+    return conform(block, known(after))
+
+
+def _elements(nested: Nested, value: Any) -> list[Values]:
+    objects = [value] if isinstance(value, dict) else value
+    return [_taken(nested.block, each) for each in objects]
+
+
+def _taken(block: Block, answer: Values) -> Values:
+    """A block's content: what the server does not name is zero."""
+    taken: Values = {}
+    for name, attribute in block.attributes.items():
+        nothing: Any = {"map": {}, "strings": [], "string_set": []}.get(
+            attribute.type, zero(attribute)
+        )
+        value = answer.get(name)
+        taken[name] = nothing if value is None else value
+    for name, nested in block.blocks.items():
+        value = answer.get(name)
+        taken[name] = [] if value is None else _elements(nested, value)
+    return taken
+
+
+def applied(block: Block, planned: Values, state: Values) -> Values:
+    """The state after apply: as read, but sets and empty collections stay as planned."""
+    after = dict(state)
+    for name, attribute in block.attributes.items():
+        collection = attribute.type in ("map", "strings", "string_set")
+        if collection and planned.get(name) is None and empty(state.get(name)):
+            after[name] = None
+    for name, nested in block.blocks.items():
+        plan, read = planned.get(name), state.get(name)
+        if not isinstance(plan, list) or not isinstance(read, list):
+            continue
+        if nested.mode == "set":
+            after[name] = plan
+        else:
+            pairs = zip(plan, read, strict=False)
+            after[name] = [applied(nested.block, one, two) for one, two in pairs]
+            after[name] += read[len(plan) :]
+    return after
+
+
+def emptied(block: Block, planned: Values, prior: Values) -> Values:
+    """The planned state with a zero for each attribute that the configuration no longer sets."""
+    return {
+        name: zero(block.attributes[name])
+        if value is None and name in block.attributes and prior.get(name) is not None
+        else value
+        for name, value in planned.items()
+    }
+
+
+def changes(planned: Values, prior: Values) -> set[str]:
+    """Names of top-level attributes and blocks that differ; ``timeouts`` never counts."""
+    return {
+        name
+        for name, value in planned.items()
+        if name != "timeouts" and not same(value, prior.get(name))
+    }

@@ -1,0 +1,98 @@
+"""The type ``databricks_permissions``: who may do what with one object."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from .mapping import body
+from .resource import Resource, found
+from .rest import ApiError, ProviderError, Session
+from .tables import PERMISSIONS
+from .values import Values, conform
+
+# Attribute -> collection of the permissions API and the level that the caller keeps.
+_PERMITTED = {"serving_endpoint_id": ("serving-endpoints", "CAN_MANAGE")}
+_WHO = ("user_name", "group_name", "service_principal_name")
+_ADMINS = ("group_name", "admins")
+
+
+class Permissions(Resource):
+    """The access control list of one object."""
+
+    def __init__(self) -> None:
+        super().__init__("permissions", PERMISSIONS)
+
+    def validate(self, config: Values) -> None:
+        others = [name for name in self.table.attributes if name not in (*_PERMITTED, "id")]
+        for name in others:
+            if config.get(name) is not None:
+                supported = ", ".join(_PERMITTED)
+                raise ProviderError(f"the stand-in provider supports {supported}, not {name}")
+
+    def create(self, session: Session, planned: Values) -> str:
+        for name, (collection, level) in _PERMITTED.items():
+            if planned.get(name):
+                identifier = f"/{collection}/{planned[name]}"
+                entries = body(self.table, planned, {"access_control"})["access_control"]
+                self._put(session, identifier, entries, level)
+                return identifier
+        raise ProviderError(f"one of these is needed: {', '.join(_PERMITTED)}")
+
+    def _put(self, session: Session, identifier: str, entries: list[Any], level: str) -> None:
+        """Set the list. The caller stays in it, or Terraform could not change it again."""
+        me = session.me()
+        if not any(entry.get(who) == me for entry in entries for who in _WHO):
+            key = "service_principal_name" if _is_uuid(me) else "user_name"
+            entries = [*entries, {key: me, "permission_level": level}]
+        session.call("PUT", f"/api/2.0/permissions{identifier}", {"access_control_list": entries})
+
+    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
+        me = session.me()
+        answer = found(session, f"/api/2.0/permissions{state['id']}")
+        entries = [
+            {**dict.fromkeys(_WHO, ""), who: entry[who], "permission_level": level}
+            for entry in (answer or {}).get("access_control_list", [])
+            for who in _WHO
+            if entry.get(who) and entry[who] != me and (who, entry[who]) != _ADMINS
+            for level in _own_levels(entry)
+        ]
+        if not entries:
+            return None
+        _, collection, identifier = state["id"].split("/", 2)
+        owner = next(name for name, (path, _) in _PERMITTED.items() if path == collection)
+        kind = answer["object_type"]
+        return {**state, owner: identifier, "object_type": kind, "access_control": entries}
+
+    def update(self, session: Session, prior: Values, planned: Values) -> Values:
+        self.create(session, planned)
+        return planned
+
+    def delete(self, session: Session, prior: Values) -> None:
+        collection = prior["id"].split("/")[1]
+        level = next(level for path, level in _PERMITTED.values() if path == collection)
+        try:
+            self._put(session, prior["id"], [], level)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def imported(self, identifier: str) -> Values:
+        known = [f"/{collection}/" for collection, _ in _PERMITTED.values()]
+        if not identifier.startswith(tuple(known)):
+            raise ProviderError(f"id {identifier!r} must start with {' or '.join(known)}")
+        return conform(self.table, {"id": identifier})
+
+
+def _own_levels(entry: Any) -> list[str]:
+    """Levels given to the entry itself, not inherited."""
+    permissions = entry.get("all_permissions", [])
+    return [each["permission_level"] for each in permissions if not each.get("inherited")]
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        uuid.UUID(name)
+    except ValueError:
+        return False
+    return True

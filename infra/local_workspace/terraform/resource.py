@@ -1,0 +1,110 @@
+"""What every resource type has to answer, and what several of them share."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .plan import Plan, plan
+from .rest import ApiError, ProviderError, Session
+from .schema import Block
+from .values import Values, conform
+
+_DEFAULT_LIMIT_S = 20 * 60.0
+
+
+class UndoneError(ProviderError):
+    """A create that failed and was taken back: nothing is left to remember."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What is common to all types.
+
+    Parameters
+    ----------
+    name
+        Type name without ``databricks_``.
+    table
+        Its schema.
+    """
+
+    name: str
+    table: Block
+
+    # Built with the older SDK: Terraform is told to be lenient about plans. A type of the newer
+    # framework says False and brings its own `plan`.
+    legacy: ClassVar[bool] = True
+
+    def plan(self, config: Values, prior: Values | None) -> Plan:
+        return plan(self.table, config, prior)
+
+    def validate(self, config: Values) -> None:
+        """Refuse what the stand-in cannot do.
+
+        Raises
+        ------
+        ProviderError
+            With what to do instead.
+        """
+
+    def create(self, session: Session, planned: Values) -> str:
+        """Make it and return its id."""
+        raise NotImplementedError
+
+    def settle(self, session: Session, planned: Values) -> None:
+        """What follows a create once the id is known; a failure leaves a tainted resource."""
+
+    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
+        """State after refresh; None when it is gone."""
+        raise NotImplementedError
+
+    def update(self, session: Session, prior: Values, planned: Values) -> Values:
+        """Change it and return the state to read into."""
+        raise NotImplementedError
+
+    def delete(self, session: Session, prior: Values) -> None:
+        raise NotImplementedError
+
+    def imported(self, identifier: str) -> Values:
+        """The state from which an import reads."""
+        return conform(self.table, {"id": identifier})
+
+    def limit_s(self, operation: str, values: Values) -> float:
+        """Time limit of an operation, in seconds."""
+        configured = (values.get("timeouts") or {}).get(operation)
+        return seconds(configured) if isinstance(configured, str) else _DEFAULT_LIMIT_S
+
+
+def seconds(duration: str) -> float:
+    """``1h30m``, ``45m``, ``2.5s`` in seconds.
+
+    Raises
+    ------
+    ProviderError
+        No such duration.
+    """
+    parts = re.findall(r"([\d.]+)(h|m|s)", duration)
+    if not parts or "".join(map("".join, parts)) != duration:
+        raise ProviderError(f"timeout {duration!r} is no duration such as 45m or 90s")
+    return sum(float(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+
+
+def found(session: Session, path: str) -> Any:
+    """The answer of a GET, None for 404."""
+    try:
+        return session.call("GET", path)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def remove(session: Session, method: str, path: str, content: Any = None) -> None:
+    """A deleting request; what is not there counts as deleted."""
+    try:
+        session.call(method, path, content)
+    except ApiError as error:
+        if error.status != 404:
+            raise

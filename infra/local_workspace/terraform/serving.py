@@ -1,0 +1,111 @@
+"""The type ``databricks_model_serving``: an endpoint, and the waiting for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .mapping import body, changes, emptied, refreshed
+from .resource import Resource, UndoneError, found, remove
+from .rest import InterruptedByUserError, ProviderError, Session
+from .tables import MODEL_SERVING
+from .values import Values
+
+_ENDPOINTS = "/api/2.0/serving-endpoints"
+_LIMIT_S = 45 * 60.0
+# The real provider keeps this much of the create's limit for itself.
+_RESERVE_S = 10.0
+
+
+class ModelServing(Resource):
+    """A serving endpoint; its id is its name."""
+
+    def __init__(self) -> None:
+        super().__init__("model_serving", MODEL_SERVING)
+
+    def limit_s(self, operation: str, values: Values) -> float:
+        configured = (values.get("timeouts") or {}).get(operation)
+        return super().limit_s(operation, values) if configured else _LIMIT_S
+
+    def create(self, session: Session, planned: Values) -> str:
+        return str(session.call("POST", _ENDPOINTS, body(self.table, planned))["name"])
+
+    def settle(self, session: Session, planned: Values) -> None:
+        """Wait; an endpoint that does not come up is deleted, an interrupted wait leaves it."""
+        name = planned["id"]
+        try:
+            self._wait(session, name, session.limit_s - _RESERVE_S)
+        except InterruptedByUserError:
+            raise
+        except ProviderError as error:
+            remove(session, "DELETE", f"{_ENDPOINTS}/{name}")
+            raise UndoneError(f"{error}. The endpoint was deleted") from error
+
+    def _wait(self, session: Session, name: str, limit_s: float) -> None:
+        attempt = 0
+        while True:
+            attempt += 1
+            status = session.call("GET", f"{_ENDPOINTS}/{name}").get("state", {})
+            update = status.get("config_update")
+            if update == "NOT_UPDATING":
+                return
+            if update in ("UPDATE_FAILED", "UPDATE_CANCELED"):
+                raise ProviderError(f"failed to reach NOT_UPDATING, got {update}")
+            if not session.poll(attempt, limit_s=limit_s):
+                raise ProviderError(f"timed out: current status: {update}")
+
+    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
+        answer = found(session, f"{_ENDPOINTS}/{state['id']}")
+        if answer is None:
+            return None
+        answer["config"] = _as_configured(answer.get("config"), state)
+        after = refreshed(self.table, answer, state, fresh=fresh)
+        after |= {"id": answer["name"], "serving_endpoint_id": answer.get("id")}
+        return after
+
+    def update(self, session: Session, prior: Values, planned: Values) -> Values:
+        changed, path = changes(planned, prior), f"{_ENDPOINTS}/{prior['id']}"
+        content = body(self.table, planned)
+        if "config" in changed:
+            session.call("PUT", f"{path}/config", content.get("config", {}))
+            self._wait(session, prior["id"], session.limit_s)
+        if "tags" in changed:
+            session.call("PATCH", f"{path}/tags", self._retagged(session, path, content))
+        if "ai_gateway" in changed:
+            if "ai_gateway" not in content:
+                raise ProviderError(
+                    "the block ai_gateway cannot be removed (the real provider crashes here): "
+                    "keep an empty block, `ai_gateway {}`"
+                )
+            session.call("PUT", f"{path}/ai-gateway", content["ai_gateway"])
+        return emptied(self.table, planned, prior)
+
+    def _retagged(self, session: Session, path: str, content: Values) -> dict[str, Any]:
+        """The difference to the tags that are there now."""
+        there = {
+            tag["key"]: tag.get("value", "") for tag in session.call("GET", path).get("tags") or []
+        }
+        wanted = content.get("tags", [])
+        add = [tag for tag in wanted if there.get(tag["key"]) != tag.get("value", "")]
+        drop = sorted({*there} - {tag["key"] for tag in wanted})
+        return {**({"add_tags": add} if add else {}), **({"delete_tags": drop} if drop else {})}
+
+    def delete(self, session: Session, prior: Values) -> None:
+        remove(session, "DELETE", f"{_ENDPOINTS}/{prior['id']}")
+
+
+def _as_configured(config: Any, state: Values) -> Any:
+    """The configuration without what only the server says."""
+    if not config:
+        return config
+    held = (state.get("config") or [{}])[0]
+    dropped = "served_entities" if held.get("served_models") else "served_models"
+    kept = {key: value for key, value in config.items() if key != dropped}
+    for kind in {"served_entities", "served_models"} & kept.keys():
+        unsized = {each["name"] for each in held.get(kind) or [] if not each.get("workload_size")}
+        kept[kind] = [
+            {key: value for key, value in each.items() if key != "workload_size"}
+            if each.get("name") in unsized
+            else each
+            for each in kept[kind]
+        ]
+    return kept
