@@ -55,8 +55,11 @@ def refreshed(block: Block, answer: Values, state: Values, *, fresh: bool) -> Va
     """
     after = dict(state)
     for name, attribute in block.attributes.items():
-        value = answer.get(name, zero(attribute) if attribute.type in ("bool", "number") else None)
-        nothing = value in (None, "", [], {})
+        given_by_server = not {"optional", "required"} & attribute.words
+        value = answer.get(name)
+        if value is None and (given_by_server or attribute.type in ("bool", "number")):
+            value = zero(attribute)
+        nothing = value in (None, [], {}) or (value == "" and not given_by_server)
         takes = fresh or "computed" in attribute.words or not empty(state.get(name))
         if "local" not in attribute.words and takes and not nothing:
             after[name] = value
