@@ -1,0 +1,1 @@
+"""What operators run: callable from the command line and from jobs alike."""

@@ -1,0 +1,257 @@
+"""From a checkpoint directory to a registered, validated model version.
+
+Four steps: gather the artefacts, log them with MLflow, validate what was logged in a process of its
+own that knows nothing of this repository, register. A version therefore exists only when it has
+already answered correctly over HTTP. Each step is idempotent: the same checkpoint with the same
+code and signature is the same version.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import ModelSignature
+
+from model import pyfunc
+from model.embedder import Embedder
+from model.errors import BuildError
+
+PACKAGE = Path(__file__).parent
+ENTRY = PACKAGE / "pyfunc.py"
+VALIDATION = PACKAGE / "validation.py"
+REQUIREMENTS = ("mlflow", "torch", "numpy", "scipy", "pandas", "anndata")
+READY = "READY"
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A registered version and what it is made of.
+
+    ``reused`` is True when the registry held this very version already.
+    """
+
+    model: str
+    version: int
+    run_id: str
+    checkpoint_sha256: str
+    signature_digest: str
+    engine_digest: str
+    reused: bool
+
+
+def build(
+    checkpoint: Path,
+    *,
+    model: str,
+    experiment: str,
+    git_commit: str,
+    notify: Notify = lambda message: None,
+    force: bool = False,
+) -> BuildResult:
+    """Build a version of `model` from a checkpoint directory, or find the one that exists.
+
+    The tracking and registry URIs of the process decide where (``mlflow.set_tracking_uri``).
+
+    Parameters
+    ----------
+    checkpoint
+        Directory with ``best_model.pt``, ``args.json``, ``vocab.json``.
+    model
+        Full name of the registered model, ``catalog.schema.model``.
+    experiment
+        Workspace path of the MLflow experiment.
+    git_commit
+        Recorded as a tag.
+    notify
+        Called with a sentence as each step begins.
+    force
+        Build a new version even when an equal one is registered.
+
+    Raises
+    ------
+    CheckpointError
+        The directory is no complete scGPT checkpoint. Nothing was logged.
+    BuildError
+        What was logged does not answer as the engine does. Nothing was registered.
+    """
+    notify("reading the checkpoint")
+    embedder = Embedder.load(checkpoint)
+    signature = pyfunc.signature()
+    tags = {
+        "validated": "true",
+        "checkpoint_sha256": embedder.digest,
+        "signature_digest": signature_digest(signature),
+        "engine_digest": engine_digest(),
+        "git_commit": git_commit,
+    }
+    client = MlflowClient()
+    known = _registered(client, model, tags)
+    if known is not None and not force:
+        return _result(known, tags, reused=True)
+    with tempfile.TemporaryDirectory(prefix="scgpt-build-") as scratch:
+        notify("logging the model")
+        info = _log(checkpoint, embedder, signature, experiment, tags, Path(scratch))
+        notify("validating it in a process of its own, in memory and over HTTP")
+        _validate(info.model_uri, embedder, Path(scratch))
+    notify("registering the version")
+    registered = mlflow.register_model(info.model_uri, model, tags=tags)
+    return _result(client.get_model_version(model, registered.version), tags, reused=False)
+
+
+def engine_digest() -> str:
+    """sha256 over the code that a logged model carries: equal code, equal digest."""
+    digest = hashlib.sha256()
+    for path in engine_modules():
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def engine_modules() -> list[Path]:
+    """The modules of this package that the pyfunc imports, directly or not, and no others."""
+    found: set[Path] = set()
+    waiting = [ENTRY]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                candidate = PACKAGE / f"{name.removeprefix('model.')}.py"
+                if name.startswith("model.") and candidate.is_file():
+                    waiting.append(candidate)
+    return sorted(found | {PACKAGE / "__init__.py"})
+
+
+def signature_digest(signature: ModelSignature) -> str:
+    """sha256 of the signature's canonical JSON."""
+    text = json.dumps(signature.to_dict(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def requirements() -> list[str]:
+    """What the served image installs: few packages, each pinned to the version that was tested
+    here."""
+    return [f"{name}=={installed(name).split('+')[0]}" for name in REQUIREMENTS]
+
+
+def _log(
+    checkpoint: Path,
+    embedder: Embedder,
+    signature: ModelSignature,
+    experiment: str,
+    tags: dict[str, str],
+    scratch: Path,
+) -> Any:
+    code = scratch / "code" / "model"
+    code.mkdir(parents=True)
+    for path in engine_modules():
+        shutil.copy(path, code / path.name)
+    mlflow.set_experiment(experiment)
+    with mlflow.start_run(tags=tags):
+        mlflow.log_params(
+            {f"checkpoint.{key}": value for key, value in embedder.config.summary().items()}
+        )
+        return mlflow.pyfunc.log_model(
+            name="scgpt",
+            python_model=str(ENTRY),
+            artifacts={"checkpoint": str(checkpoint)},
+            code_paths=[str(code)],
+            signature=signature,
+            input_example=pyfunc.input_example(embedder.vocab),
+            pip_requirements=requirements(),
+            metadata=tags,
+        )
+
+
+def _validate(model_uri: str, embedder: Embedder, scratch: Path) -> None:
+    """Load the logged model where this repository is out of reach, ask it, compare with the
+    engine."""
+    logged = mlflow.artifacts.download_artifacts(model_uri, dst_path=str(scratch / "logged"))
+    example = pyfunc.validation_cells(embedder.vocab)
+    expected = embedder.embed_cells(*example).embeddings
+    np.save(scratch / "expected.npy", expected)
+    payloads = pyfunc.validation_payloads(*example)
+    (scratch / "payloads.json").write_text(json.dumps(payloads))
+    script = shutil.copy(VALIDATION, scratch / "validation.py")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            script,
+            logged,
+            str(scratch / "expected.npy"),
+            str(scratch / "payloads.json"),
+        ],
+        cwd=scratch,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BuildError(
+            "The logged model does not answer as the engine does; nothing was registered.\n"
+            + "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        )
+
+
+def clean_environment() -> dict[str, str]:
+    """The variables of a process that must see neither credentials nor this repository."""
+    keep = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+    return {
+        **{name: os.environ[name] for name in keep if name in os.environ},
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _registered(client: MlflowClient, model: str, tags: dict[str, str]) -> ModelVersion | None:
+    """The newest finished version with these digests; unfinished ones of a stopped build are
+    removed."""
+    same = ("checkpoint_sha256", "signature_digest", "engine_digest")
+    found = None
+    for entry in client.search_model_versions(f"name='{model}'"):
+        version = client.get_model_version(model, entry.version)
+        if any(version.tags.get(key) != tags[key] for key in same):
+            continue
+        if version.status != READY:
+            client.delete_model_version(model, version.version)
+        elif found is None or int(version.version) > int(found.version):
+            found = version
+    return found
+
+
+def _result(version: ModelVersion, tags: dict[str, str], *, reused: bool) -> BuildResult:
+    return BuildResult(
+        model=version.name,
+        version=int(version.version),
+        run_id=version.run_id or "",
+        checkpoint_sha256=tags["checkpoint_sha256"],
+        signature_digest=tags["signature_digest"],
+        engine_digest=tags["engine_digest"],
+        reused=reused,
+    )

@@ -1,0 +1,101 @@
+"""Ask a logged model, in memory and over HTTP, and compare with the answer that it must give.
+
+Run as a script, in a process and a folder of its own: it imports MLflow, numpy and requests, never
+this package, so that a model which only works beside the repository is found out. Arguments: the
+model's folder, the expected embeddings (``.npy``), the request bodies (``.json``: name -> body).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import requests
+
+TOLERANCE = 1e-6
+START_LIMIT_S = 120
+
+
+def main(model: str, expected_file: str, payload_file: str) -> None:
+    """Exit with a sentence when an answer differs."""
+    expected = np.load(expected_file)
+    payloads: dict[str, dict[str, Any]] = json.loads(Path(payload_file).read_text())
+    loaded = mlflow.pyfunc.load_model(model)
+    _comes_from(model)
+    for name, payload in payloads.items():
+        frame = mlflow.pyfunc.scoring_server.infer_and_parse_data(
+            {key: value for key, value in payload.items() if key != "params"}
+        )
+        answer = loaded.predict(frame, params=payload.get("params"))
+        _compare(f"{name}, in memory", answer.to_dict("records"), expected)
+    _ask_over_http(model, payloads, expected)
+
+
+def _comes_from(model: str) -> None:
+    """The engine must be the copy inside the model."""
+    engine = Path(str(sys.modules["model"].__file__)).resolve()
+    if Path(model).resolve() not in engine.parents:
+        sys.exit(f"the model imported its engine from {engine}, outside the logged model")
+
+
+def _ask_over_http(model: str, payloads: dict[str, dict[str, Any]], expected: np.ndarray) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "-p", str(port)]
+    with Path("serve.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "-h", "127.0.0.1", "--env-manager", "local"], stdout=log, stderr=log
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(url, server)
+        for name, payload in payloads.items():
+            answer = requests.post(f"{url}/invocations", json=payload, timeout=120)
+            if answer.status_code != 200:
+                sys.exit(f"{name}, over HTTP: {answer.status_code} {answer.text[:500]}")
+            _compare(f"{name}, over HTTP", answer.json()["predictions"], expected)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit and server.poll() is None:
+        try:
+            if requests.get(f"{url}/ping", timeout=2).status_code == 200:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.3)
+    tail = Path("serve.log").read_text().splitlines()[-15:]
+    sys.exit("mlflow models serve did not come up:\n" + "\n".join(tail))
+
+
+def _compare(name: str, rows: list[dict[str, Any]], expected: np.ndarray) -> None:
+    got = np.array([_vector(row["embedding"]) for row in rows], dtype=np.float32)
+    if got.shape != expected.shape:
+        sys.exit(f"{name}: embeddings of shape {got.shape}, expected {expected.shape}")
+    difference = float(np.abs(got - expected).max())
+    if not difference <= TOLERANCE:
+        sys.exit(f"{name}: differs from the engine by {difference:.2e}, allowed {TOLERANCE:.0e}")
+    print(f"{name}: {len(got)} cells, largest difference {difference:.1e}")  # noqa: T201
+
+
+def _vector(value: Any) -> list[float]:
+    if isinstance(value, str):
+        return list(np.frombuffer(zlib.decompress(base64.b64decode(value)), dtype="<f4"))
+    return list(value)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,61 @@
+"""``scgpt build``: a checkpoint becomes a registered, validated version."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from scripts.cli.console import err, json_option, show, step
+
+
+@click.command()
+@click.option("--env", "environment", required=True, help="Environment: local, dev, staging, prod.")
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Directory with best_model.pt, args.json and vocab.json.",
+)
+@click.option("--force", is_flag=True, help="Register a new version even when an equal one exists.")
+@click.option(
+    "--dry-run", is_flag=True, help="Read and check the checkpoint; log and register nothing."
+)
+@json_option
+def build(environment: str, checkpoint: Path, force: bool, dry_run: bool, as_json: bool) -> None:
+    """Log, validate and register a model version, and point the release manifest to it.
+
+    \b
+    Validation loads the logged model in a process that cannot see this
+    repository, serves it over HTTP and compares its answers with the engine.
+    Example:  scgpt build --env local --checkpoint .local/demo/checkpoint
+    """
+    if dry_run:
+        _check(checkpoint, as_json)
+        return
+    from scripts.release.build import build_for
+
+    with step(f"building a version for {environment}"):
+        result, manifest = build_for(
+            environment, checkpoint, notify=lambda text: err.print(f"  {text}"), force=force
+        )
+    how = "found" if result.reused else "registered"
+    show(
+        {**asdict(result), "manifest": str(manifest)},
+        as_json,
+        f"{how} {result.model} version {result.version}; manifest: {manifest}",
+    )
+
+
+def _check(checkpoint: Path, as_json: bool) -> None:
+    from model.embedder import Embedder
+
+    from model.build import engine_digest
+
+    embedder = Embedder.load(checkpoint)
+    show(
+        {"checkpoint_sha256": embedder.digest, "engine_digest": engine_digest(), "dry_run": True},
+        as_json,
+        f"a complete checkpoint, digest {embedder.digest}; nothing was logged",
+    )

@@ -1,0 +1,106 @@
+"""How every command speaks: steps with their time on stderr, the result on stdout, one line per
+error."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(command: F) -> F:
+    """``--json``: the result as one JSON object on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        command
+    )
+
+
+def show(result: dict[str, Any], as_json: bool, text: str) -> None:
+    """Print a result: as JSON for programs, as text for people."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2, sort_keys=True))
+    else:
+        out.print(text, soft_wrap=True)
+
+
+@contextmanager
+def step(title: str, seconds: dict[str, float] | None = None, key: str = "") -> Iterator[None]:
+    """One visible step with its time."""
+    err.print(f"[bold]>[/bold] {title}")
+    started = time.perf_counter()
+    yield
+    took = time.perf_counter() - started
+    if seconds is not None:
+        seconds[key or title] = round(took, 2)
+    err.print(f"  [green]done[/green] in {took:.1f} s")
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar; yields ``update(done, total)``."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called, and whose errors end in one line.
+
+    Parameters
+    ----------
+    lazy
+        Name -> ``module:attribute`` of the click command.
+    """
+
+    def __init__(self, *args: Any, lazy: dict[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self._lazy])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self._lazy:
+            return super().get_command(ctx, name)
+        module, attribute = self._lazy[name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(error, _expected()):
+                raise
+            err.print(f"[red]error:[/red] {error}", markup=True, soft_wrap=True)
+            sys.exit(getattr(error, "exit_code", 1))
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """The errors that are messages to the user; anything else is a defect and keeps its
+    traceback."""
+    from infra.local_workspace.instance import WorkspaceError
+
+    from infra.errors import InfraError
+    from model.errors import ScgptError
+
+    return (InfraError, WorkspaceError, ScgptError)

@@ -1,0 +1,62 @@
+"""``scgpt demo``: a small checkpoint and real cells to try everything with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scripts.cli.console import json_option, progress, show
+
+
+@click.group()
+def demo() -> None:
+    """A small checkpoint and real cells to try everything with."""
+
+
+@demo.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Checkpoint directory to make."
+)
+@click.option(
+    "--random", "untrained", is_flag=True, help="Same size, never trained: for comparison."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of weights and sampling.")
+@json_option
+def checkpoint(out: Path, untrained: bool, seed: int, as_json: bool) -> None:
+    """Train a demo checkpoint in scGPT's official directory form (about a minute; cached).
+
+    \b
+    Example:  scgpt demo checkpoint --out .local/demo/checkpoint
+    """
+    from model.demo import Recipe, random_checkpoint, train
+
+    if untrained:
+        random_checkpoint(out, Recipe(seed=seed, steps=0))
+    else:
+        with progress("training") as update:
+            train(out, Recipe(seed=seed), update)
+    show({"checkpoint": str(out), "trained": not untrained}, as_json, f"checkpoint: {out}")
+
+
+@demo.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="AnnData file to write (.h5ad)."
+)
+@json_option
+def cells(out: Path, as_json: bool) -> None:
+    """Write the 700 PBMC cells that scanpy ships as an AnnData file.
+
+    \b
+    Example:  scgpt demo cells --out pbmc.h5ad
+    """
+    from model.demo import pbmc_cells
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    adata = pbmc_cells()
+    adata.write_h5ad(out)
+    show(
+        {"cells": adata.n_obs, "genes": adata.n_vars, "file": str(out)},
+        as_json,
+        f"{adata.n_obs} cells x {adata.n_vars} genes: {out}",
+    )

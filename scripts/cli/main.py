@@ -1,0 +1,32 @@
+"""Entry point of the console command."""
+
+from __future__ import annotations
+
+import click
+
+from scripts.cli.console import Commands
+
+_LAZY = {
+    "build": "scripts.cli.build:build",
+    "demo": "scripts.cli.demo:demo",
+    "deploy": "scripts.cli.deploy:deploy",
+    "destroy": "scripts.cli.deploy:destroy",
+    "embed": "scripts.cli.embed:embed",
+    "env": "scripts.cli.deploy:env",
+    "plan": "scripts.cli.deploy:plan",
+    "provider": "scripts.cli.provider:provider",
+    "quickstart": "scripts.cli.quickstart:quickstart",
+    "smoke": "scripts.cli.embed:smoke",
+    "workspace": "scripts.cli.workspace:workspace",
+}
+
+
+@click.group(cls=Commands, lazy=_LAZY, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="scgpt-databricks", prog_name="scgpt")
+def cli() -> None:
+    """ScGPT as governed infrastructure on Databricks, and all of it on a laptop.
+
+    \b
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate or guard.
+    Start with:  scgpt quickstart
+    """

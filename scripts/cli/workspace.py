@@ -1,0 +1,127 @@
+"""``scgpt workspace``: the local workspace, a stand-in for Databricks on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from infra.layout import RUNTIME
+from scripts.cli.console import err, json_option, show, step
+
+DEFAULT_PORT = 8765
+
+folder_option = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUNTIME / "workspace",
+    help="The instance's folder.  [default: .local/workspace]",
+)
+
+
+@click.group()
+def workspace() -> None:
+    """The local workspace: unmodified Terraform, databricks-sdk and mlflow talk to it.
+
+    \b
+    Example:  scgpt workspace start && eval "$(scgpt env local)"
+    """
+
+
+@workspace.command()
+@folder_option
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Loopback port.")
+@json_option
+def start(folder: Path, port: int, as_json: bool) -> None:
+    """Start it; credentials go to databrickscfg (mode 600) beside the folder, profile `local`.
+
+    \b
+    Example:  scgpt workspace start --port 8765
+    """
+    from infra.local_workspace.instance import AlreadyRunning
+    from infra.local_workspace.instance import start as start_instance
+
+    try:
+        with step("starting the local workspace"):
+            info = start_instance(folder, port)
+    except AlreadyRunning as running:
+        err.print("it is running already")
+        info = running.info
+    show(_as_dict(info), as_json, f"{info.url}  (profile local in {info.config_file})")
+
+
+@workspace.command()
+@folder_option
+@click.option("--quiet", is_flag=True, help="Say nothing when it is not running.")
+def stop(folder: Path, quiet: bool) -> None:
+    """Stop it and everything that it started. State is kept.
+
+    \b
+    Example:  scgpt workspace stop
+    """
+    from infra.local_workspace.instance import stop as stop_instance
+
+    stopped = stop_instance(folder)
+    if not quiet or stopped:
+        err.print("stopped" if stopped else "it was not running")
+
+
+@workspace.command()
+@folder_option
+@json_option
+def status(folder: Path, as_json: bool) -> None:
+    """Is it running, and where? Exit code 1 when it is not.
+
+    \b
+    Example:  scgpt workspace status --json
+    """
+    from infra.local_workspace.instance import status as instance_status
+
+    info = instance_status(folder)
+    if info is None:
+        show({"running": False}, as_json, "not running; start it with: scgpt workspace start")
+        raise SystemExit(1)
+    show({"running": True, **_as_dict(info)}, as_json, f"running: {info.url} (pid {info.pid})")
+
+
+@workspace.command()
+@folder_option
+@click.option("--yes", is_flag=True, help="Really remove; otherwise only say what would go.")
+def reset(folder: Path, yes: bool) -> None:
+    """Remove all state of a stopped workspace: models, endpoints, tables, credentials.
+
+    \b
+    Example:  scgpt workspace stop && scgpt workspace reset --yes
+    """
+    from infra.local_workspace.instance import reset as reset_instance
+
+    if not yes:
+        err.print(f"would remove {folder}; run again with --yes")
+        return
+    reset_instance(folder)
+    err.print(f"removed {folder}")
+
+
+@workspace.command()
+@folder_option
+@click.option("-n", "lines", default=40, show_default=True, help="Lines of each log.")
+def logs(folder: Path, lines: int) -> None:
+    """The last lines of its logs: server, mlflow server, scoring processes.
+
+    \b
+    Example:  scgpt workspace logs -n 100
+    """
+    for path in sorted((folder / "logs").glob("**/*.log")):
+        click.echo(f"==> {path.relative_to(folder)} <==")
+        click.echo("\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
+
+
+def _as_dict(info: Any) -> dict[str, Any]:
+    return {
+        "url": info.url,
+        "port": info.port,
+        "pid": info.pid,
+        "folder": str(info.folder),
+        "config_file": str(info.config_file),
+    }

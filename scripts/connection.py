@@ -1,0 +1,52 @@
+"""How scripts reach an environment's workspace: by profile and ``DATABRICKS_*`` variables."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from infra.layout import runtime_folder
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Variables with which any Databricks client finds the workspace; none holds a secret."""
+    found: dict[str, str] = {}
+    if settings.is_local:
+        config = runtime_folder(settings.folder) / "databrickscfg"
+        found["DATABRICKS_CONFIG_FILE"] = str(config)
+    if settings.workspace.profile:
+        found["DATABRICKS_CONFIG_PROFILE"] = settings.workspace.profile
+    elif settings.workspace.host:
+        found["DATABRICKS_HOST"] = settings.workspace.host
+    return found
+
+
+def use(settings: Settings) -> None:
+    """Point this process to the environment's workspace."""
+    if settings.is_local:
+        # A token or host of another workspace in the shell would win over the profile.
+        for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+            os.environ.pop(name, None)
+    os.environ.update(variables(settings))
+
+
+def use_mlflow(settings: Settings) -> None:
+    """Point this process's mlflow to the workspace's tracking and Unity Catalog's registry."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    use(settings)
+    mlflow.set_tracking_uri("databricks")
+    mlflow.set_registry_uri("databricks-uc")
+
+
+def workspace_client(settings: Settings) -> WorkspaceClient:
+    """An unmodified databricks-sdk client of the environment's workspace."""
+    from databricks.sdk import WorkspaceClient
+
+    use(settings)
+    return WorkspaceClient()
