@@ -1,8 +1,8 @@
 """Who may do what: the rules that route tables name and that handlers ask.
 
-Unity Catalog's model, enforced: privileges are granted to principals or groups, are inherited from the catalog to
-everything inside, and reaching an object also needs ``USE_CATALOG`` and ``USE_SCHEMA`` on the way. Owners, holders of
-``MANAGE`` and admins manage.
+Unity Catalog's model, enforced: privileges are granted to principals or groups, are inherited from
+the catalog to everything inside, and reaching an object also needs ``USE_CATALOG`` and
+``USE_SCHEMA`` on the way. Owners, holders of ``MANAGE`` and admins manage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .workspace import Principal, Workspace
 ALL = "ALL_PRIVILEGES"
 MANAGE = "MANAGE"
 OWN = "OWN"
-"""Not a privilege that can be granted: ownership or ``MANAGE`` of the object or of one of its containers."""
+"""Not a privilege that can be granted: ownership or ``MANAGE`` of the object or of one of its
+containers."""
 
 
 def admin(call: Call) -> None:
@@ -98,8 +99,8 @@ def allows(
 def held(workspace: Workspace, principal: Principal, kind: Kind, full_name: str) -> set[str]:
     """Privileges on a securable, those of its containers included; :data:`OWN` for owners.
 
-    The owner holds every privilege on the object itself; the owner of a container may manage what is inside but not
-    read it.
+    The owner holds every privilege on the object itself; the owner of a container may manage what
+    is inside but not read it.
     """
     names = {principal.name.lower(), *(group.lower() for group in principal.groups)}
     found: set[str] = set()

@@ -1,6 +1,8 @@
-"""Unity Catalog: catalogs, schemas, registered models, volumes, tables under ``/api/2.1/unity-catalog``.
+"""Unity Catalog: catalogs, schemas, registered models, volumes, tables under
+``/api/2.1/unity-catalog``.
 
-One set of handlers for all kinds. Model versions and aliases are in :mod:`.registry`, grants in :mod:`.grants`.
+One set of handlers for all kinds. Model versions and aliases are in :mod:`.registry`, grants in
+:mod:`.grants`.
 """
 
 from __future__ import annotations
@@ -119,7 +121,8 @@ def _checked_name(fields: Mapping[str, Any]) -> str:
     name = fields.get("name")
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise invalid(
-            f"Name {name!r} is not valid: 1 to 255 characters without '.', '/', spaces or control characters."
+            f"Name {name!r} is not valid: 1 to 255 characters, "
+            "no '.', '/', space or control character."
         )
     return securables.key(name)
 
@@ -225,7 +228,9 @@ async def _list(kind: Kind, call: Call) -> dict[str, Any]:
 
 
 async def _update(kind: Kind, call: Call) -> dict[str, Any]:
-    """Owner, comment, properties; a volume's name. Clients repeat fields that they do not change: those are ignored."""
+    """Owner, comment, properties; a volume's name. Clients repeat fields that they do not change:
+    those are ignored.
+    """
     workspace, full_name = call.workspace, securables.key(call.path["full_name"])
     changes = {
         key: call.body[key]
@@ -246,9 +251,7 @@ async def _update(kind: Kind, call: Call) -> dict[str, Any]:
 
 def _rename(workspace: Workspace, kind: Kind, full_name: str, new_name: str) -> Document:
     if kind.name != "volumes":
-        raise invalid(
-            f"{kind.title} '{full_name}' cannot be renamed: the local workspace renames volumes only."
-        )
+        raise invalid(f"{kind.title} '{full_name}' cannot be renamed: only volumes can, here.")
     store, name = workspace.store, _checked_name({"name": new_name})
     target = f"{full_name.rpartition('.')[0]}.{name}"
     if store.get(kind.name, target) is not None:

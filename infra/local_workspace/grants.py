@@ -86,8 +86,8 @@ def _privileges(kind: Kind, change: dict[str, Any], field: str) -> set[str]:
     known = kind.privileges | _EVERYWHERE
     if not names <= known:
         raise invalid(
-            f"Privilege {', '.join(sorted(names - known))} is not applicable to a {kind.title.lower()}. "
-            f"Allowed: {', '.join(sorted(known))}"
+            f"Privilege {', '.join(sorted(names - known))} is not applicable to a "
+            f"{kind.title.lower()}. Allowed: {', '.join(sorted(known))}"
         )
     return names
 

@@ -132,7 +132,9 @@ def _by_id(call: Call, resources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _page(call: Call, resources: list[dict[str, Any]]) -> dict[str, Any]:
-    """The SCIM list answer, with the one filter form that clients send: ``attribute eq "value"``."""
+    """The SCIM list answer, with the one filter form that clients send: ``attribute eq
+    "value"``.
+    """
     text = call.query.get("filter")
     if text:
         match = _FILTER.match(text)

@@ -42,7 +42,8 @@ _SEED: dict[str, Document] = {
 
 _CATALOGS = ("main", "dev", "staging", "prod")
 
-# What building and registering a model takes; publishing it (aliases, deletion) takes ownership or MANAGE besides.
+# What building and registering a model takes; publishing it (aliases, deletion) takes ownership or
+# MANAGE besides.
 _BUILDER_PRIVILEGES = [
     "APPLY_TAG",
     "CREATE_MODEL",
@@ -61,12 +62,13 @@ _BUILDER_PRIVILEGES = [
 
 
 def seed(workspace: Workspace) -> None:
-    """Make principals, tokens, catalogs and their grants in an empty store; a seeded one is left alone."""
+    """Fill an empty store: principals, tokens, keys, catalogs and their grants."""
     store = workspace.store
     if store.items("principals"):
         return
     now, owner = workspace.now_ms(), str(_SEED["admin"]["name"])
     with store.transaction():
+        store.put("secrets", "url_signing", {"key": secrets.token_hex(32)})
         for name, document in _SEED.items():
             store.put("principals", name, {**document, "token": "local" + secrets.token_hex(16)})
         for catalog in _CATALOGS:

@@ -1,7 +1,8 @@
 """The route table: which handler answers which call, and who may make it.
 
-A module of an API area declares ``routes = Routes()`` and decorates its handlers. The application (:mod:`.app`)
-collects the tables; authentication, authorisation, faults and recording happen there, once, for all of them.
+A module of an API area declares ``routes = Routes()`` and decorates its handlers. The application
+(:mod:`.app`) collects the tables; authentication, authorisation, faults and recording happen there,
+once, for all of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,6 +63,7 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Response | dict[str, Any] | None]]
+H = TypeVar("H", bound=Handler)
 Rule = Callable[[Call], None]
 
 
@@ -73,7 +75,8 @@ def authenticated(call: Call) -> None:
 class Route:
     """One line of the table.
 
-    ``public`` routes answer without a token (discovery, signed URLs); ``stream`` routes read their body themselves.
+    ``public`` routes answer without a token (discovery, signed URLs); ``stream`` routes read their
+    body themselves.
     """
 
     method: str
@@ -97,8 +100,8 @@ class Routes:
         rule: Rule = authenticated,
         public: bool = False,
         stream: bool = False,
-    ) -> Callable[[Handler], Handler]:
-        def register(handler: Handler) -> Handler:
+    ) -> Callable[[H], H]:
+        def register(handler: H) -> H:
             self.table.extend(
                 Route(method, pattern, handler, rule, public, stream) for pattern in patterns
             )

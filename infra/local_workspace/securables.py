@@ -1,7 +1,8 @@
 """The objects of Unity Catalog: their kinds, where they live in the store, how they are looked up.
 
-A securable is one document; its kind is the collection's name in the URL (``schemas``), its key the lower-case full
-name (``main.scgpt``). Catalog routes, grants, registry and files all read them through this module.
+A securable is one document; its kind is the collection's name in the URL (``schemas``), its key the
+lower-case full name (``main.scgpt``). Catalog routes, grants, registry and files all read them
+through this module.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 class Store:
     """Documents that survive a killed process.
 
-    Every write is its own durable transaction unless it happens inside :meth:`transaction`, which makes a group of
-    writes all happen or none. Safe to use from several threads of one process.
+    Every write is its own durable transaction unless it happens inside :meth:`transaction`, which
+    makes a group of writes all happen or none. Safe to use from several threads of one process.
 
     Parameters
     ----------

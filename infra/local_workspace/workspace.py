@@ -19,8 +19,8 @@ BUILDER_APPLICATION_ID = "00000000-0000-4000-8000-0000000000b1"
 class Principal:
     """A caller: who it is and which groups it is in. `admins` may do everything.
 
-    ``name`` is what grants and access control lists call it: the e-mail address of a user, the application id of a
-    service principal.
+    ``name`` is what grants and access control lists call it: the e-mail address of a user, the
+    application id of a service principal.
     """
 
     id: str
