@@ -1,0 +1,324 @@
+"""The core: counts and gene symbols in, embeddings out. Knows no server, registry or cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from model.checkpoint import CheckpointFiles, read_checkpoint
+from model.config import ModelConfig
+from model.errors import EngineError, InvalidRequest
+from model.network import Network, build_network
+from model.tokenizer import TIES, Ties, Tokens, check_values, tokenize
+from model.vocab import UNKNOWN, GeneVocab
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536}
+
+
+@dataclass(frozen=True)
+class CellEmbeddings:
+    """Embeddings of cells, in the order of the cells.
+
+    Parameters
+    ----------
+    embeddings
+        float32 ``[cells, d_model]``, L2-normalised; all zeros where ``matched`` is 0.
+    matched, unknown, truncated
+        int64 ``[cells]``: non-zero genes found in the vocabulary, not found, and found but left
+        out because of ``max_length``.
+    digest
+        The model's digest. Embeddings of two digests lie in two spaces.
+    """
+
+    embeddings: NDArray[np.float32]
+    matched: NDArray[np.int64]
+    unknown: NDArray[np.int64]
+    truncated: NDArray[np.int64]
+    digest: str
+
+
+@dataclass(frozen=True)
+class GeneEmbeddings:
+    """Static gene vectors: rows of the gene table after the encoder's LayerNorm.
+
+    Parameters
+    ----------
+    genes
+        Symbols, one per row.
+    embeddings
+        float32 ``[genes, d_model]``.
+    unknown
+        Symbols that were asked for and are not in the vocabulary.
+    digest
+        The model's digest.
+    """
+
+    genes: list[str]
+    embeddings: NDArray[np.float32]
+    unknown: list[str]
+    digest: str
+
+
+class Embedder:
+    """A checkpoint that answers. One instance serves any number of threads.
+
+    Parameters
+    ----------
+    config, vocab, network
+        What ``read_checkpoint`` and ``build_network`` give.
+    digest
+        Identity of the checkpoint, repeated in every answer.
+    token_budget
+        Padded tokens per batch; bounds the memory of a batch.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocab: GeneVocab,
+        network: Network,
+        digest: str,
+        token_budget: int | None = None,
+    ) -> None:
+        self.config, self.vocab, self.network, self.digest = config, vocab, network, digest
+        self.token_budget = token_budget or _TOKEN_BUDGET[network.device.type]
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path | CheckpointFiles,
+        *,
+        device: str | None = None,
+        precision: str | None = None,
+        token_budget: int | None = None,
+    ) -> Embedder:
+        """Read a checkpoint directory (or its three files) and make it ready.
+
+        Parameters
+        ----------
+        source
+            Directory with ``best_model.pt``, ``args.json``, ``vocab.json``; or the three paths.
+        device
+            ``cpu``, ``cuda`` or ``cuda:N``; by default CUDA where there is one.
+        precision
+            ``float32``, ``bfloat16`` or ``float16``; by default float32 on the CPU, and on CUDA
+            bfloat16 from compute capability 8.0, float16 below.
+        token_budget
+            Padded tokens per batch; by default 4,096 on the CPU and 65,536 on CUDA.
+
+        Raises
+        ------
+        CheckpointError
+            The checkpoint is incomplete, damaged or not a supported scGPT one.
+        """
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        checkpoint = read_checkpoint(source)
+        network = build_network(
+            checkpoint.weights,
+            checkpoint.config,
+            place,
+            _DTYPES[precision or _default_precision(place)],
+        )
+        return cls(checkpoint.config, checkpoint.vocab, network, checkpoint.digest, token_budget)
+
+    def embed_cells(
+        self,
+        cells: sparse.csr_matrix | sparse.csr_array,
+        genes: Sequence[str],
+        *,
+        ties: Ties = "mid",
+        max_length: int | None = None,
+        seed: int = 0,
+    ) -> CellEmbeddings:
+        """Embed cells. A cell's answer depends on that cell alone.
+
+        Parameters
+        ----------
+        cells
+            ``[cells, genes]`` raw, normalised or log1p counts (all give the same tokens).
+        genes
+            The symbol of each column.
+        ties
+            Bin of tied values: the middle of their range (``mid``) or spread over it by a hash.
+        max_length
+            Tokens per cell, ``<cls>`` included; by default the checkpoint's.
+        seed
+            Chooses the genes that stay where a cell has more than ``max_length - 1``.
+
+        Raises
+        ------
+        InvalidRequest
+            No cell; columns and symbols differ in number; duplicate symbols; NaN, infinite or
+            negative values; no known gene in any cell; an impossible option.
+        """
+        tokens = self.tokenize(cells, genes, ties=ties, max_length=max_length, seed=seed)
+        if not tokens.matched.any():
+            raise InvalidRequest("no_known_gene", _nothing_known(cells, genes, self.vocab))
+        embeddings = self._run(tokens)
+        embeddings[tokens.matched == 0] = 0
+        if not np.isfinite(embeddings).all():
+            raise EngineError(
+                "not_finite_embedding",
+                "the network gave NaN or infinity; its weights hold some, or the precision is "
+                "too low for them.",
+            )
+        return CellEmbeddings(
+            embeddings, tokens.matched, tokens.unknown, tokens.truncated, self.digest
+        )
+
+    def tokenize(
+        self,
+        cells: sparse.csr_matrix | sparse.csr_array,
+        genes: Sequence[str],
+        *,
+        ties: Ties = "mid",
+        max_length: int | None = None,
+        seed: int = 0,
+    ) -> Tokens:
+        """Check the input and turn it into tokens; parameters and errors as ``embed_cells``."""
+        length = self.config.max_length if max_length is None else max_length
+        if ties not in TIES:
+            raise InvalidRequest("invalid_param", f"ties is {ties!r}; it must be mid or spread.")
+        if not 2 <= length <= self.config.max_length:
+            raise InvalidRequest(
+                "invalid_param",
+                f"max_length is {length}; it must be 2 .. {self.config.max_length}, the length "
+                "that the checkpoint was trained with.",
+            )
+        check_genes(genes, cells.shape[1])
+        if cells.shape[0] == 0:
+            raise InvalidRequest("no_cells", "the request holds no cell; send at least one.")
+        if not cells.has_canonical_format:
+            cells = cells.copy()
+            cells.sum_duplicates()
+        check_values(cells.data)
+        return tokenize(
+            cells,
+            self.vocab.lookup(genes),
+            cls_id=self.vocab.cls_id,
+            n_bins=self.config.n_bins,
+            pad_value=self.config.pad_value,
+            max_length=length,
+            ties=ties,
+            seed=seed,
+        )
+
+    def embed_genes(self, genes: Sequence[str] | None = None) -> GeneEmbeddings:
+        """Static vectors of the given genes, or of the whole vocabulary in its order.
+
+        Raises
+        ------
+        InvalidRequest
+            Duplicate symbols, or none of them in the vocabulary.
+        """
+        if genes is None:
+            ids = self.vocab.gene_ids
+            known, unknown = [self.vocab.tokens[i] for i in ids], []
+        else:
+            check_genes(genes, len(genes))
+            ids = self.vocab.lookup(genes)
+            known = [gene for gene, i in zip(genes, ids, strict=True) if i != UNKNOWN]
+            unknown = [gene for gene, i in zip(genes, ids, strict=True) if i == UNKNOWN]
+            ids = ids[ids != UNKNOWN]
+            if not known:
+                raise InvalidRequest(
+                    "no_known_gene",
+                    f"none of the {len(genes)} genes is in the vocabulary of {len(self.vocab)} "
+                    f"tokens (first: {', '.join(genes[:3])}). Send gene symbols as in vocab.json.",
+                )
+        table = self.network.gene_table
+        rows = table[torch.from_numpy(ids).to(table.device)].float().cpu().numpy()
+        return GeneEmbeddings(known, rows, unknown, self.digest)
+
+    def _run(self, tokens: Tokens) -> NDArray[np.float32]:
+        """Through the network, batch by batch: float32 ``[cells, d_model]``."""
+        out = np.empty((len(tokens.matched), self.config.d_model), np.float32)
+        device = self.network.device
+        with torch.inference_mode():
+            for batch in _batches(tokens.lengths(), self.token_budget):
+                genes, values, lengths = (
+                    torch.from_numpy(x).to(device) for x in _padded(tokens, batch)
+                )
+                embedded = self.network.cell_embeddings(genes, values, lengths)
+                out[batch] = embedded.cpu().numpy()
+        return out
+
+
+def check_genes(genes: Sequence[str], columns: int) -> None:
+    """Refuse symbols that do not name each of the matrix's columns once.
+
+    Raises
+    ------
+    InvalidRequest
+        ``gene_count_mismatch``, ``invalid_gene_name`` or ``duplicate_genes``.
+    """
+    if len(genes) != columns:
+        raise InvalidRequest(
+            "gene_count_mismatch",
+            f"the matrix has {columns} columns but {len(genes)} genes are named; it must be "
+            "cells x genes with one name per column. Is it transposed?",
+        )
+    odd = next((gene for gene in genes if not isinstance(gene, str) or not gene), None)
+    if odd is not None:
+        raise InvalidRequest(
+            "invalid_gene_name", f"gene names must be non-empty strings; one of them is {odd!r}."
+        )
+    if len(set(genes)) != len(genes):
+        seen: set[str] = set()
+        twice = next(gene for gene in genes if gene in seen or seen.add(gene))  # type: ignore[func-returns-value]
+        raise InvalidRequest(
+            "duplicate_genes",
+            f"{len(genes) - len(set(genes))} gene names occur more than once, {twice!r} for one; "
+            "each column needs its own. Sum or drop the duplicates first.",
+        )
+
+
+def _default_precision(device: torch.device) -> str:
+    if device.type != "cuda":
+        return "float32"
+    return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
+
+
+def _batches(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
+    """Indices of cells of like length, each batch within the budget of padded tokens."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, budget // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _padded(
+    tokens: Tokens, batch: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Genes and values of some cells ``[B, L]`` and their lengths ``[B]``.
+
+    A short cell is padded with its own last token: a valid index, which the mask hides.
+    """
+    start, stop = tokens.indptr[batch], tokens.indptr[batch + 1]
+    lengths = stop - start
+    source = np.minimum(start[:, None] + np.arange(lengths.max()), stop[:, None] - 1)
+    return tokens.genes[source], tokens.values[source], lengths
+
+
+def _nothing_known(
+    cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str], vocab: GeneVocab
+) -> str:
+    known = int((vocab.lookup(genes) != UNKNOWN).sum())
+    if known:
+        return (
+            f"no cell has a non-zero value in any of the {known} known genes; "
+            f"all {cells.shape[0]} cells are empty for this model."
+        )
+    return (
+        f"none of the {len(genes)} genes is in the vocabulary of {len(vocab)} tokens (first: "
+        f"{', '.join(genes[:3])}). Send gene symbols as in vocab.json, as columns (cells x genes)."
+    )
