@@ -57,8 +57,8 @@ class _Asked(TypedDict):
 def find_provider(folder: Path, python: Path, *, refresh: bool = False) -> Provider:
     """Find out which provider serves, once, and remember the answer.
 
-    A mirror named by SCGPT_PROVIDER_MIRROR is taken first, then what the user's own configuration of
-    Terraform (TF_CLI_CONFIG_FILE or the file in the home directory) or the public registry offers.
+    A mirror named by SCGPT_PROVIDER_MIRROR is taken first, then what the user's own configuration
+    of Terraform (TF_CLI_CONFIG_FILE or the file in the home folder) or the public registry offers.
     Where nothing does, the stand-in is set up.
 
     Parameters
@@ -93,10 +93,12 @@ def find_provider(folder: Path, python: Path, *, refresh: bool = False) -> Provi
 
 def _own_configuration(folder: Path) -> str | None:
     """The user's configuration file for Terraform; one that we wrote is not theirs."""
-    named = os.environ.get("TF_CLI_CONFIG_FILE")
-    path = Path(named) if named else Path("~/.terraformrc").expanduser()
     ours = (folder / "terraformrc").resolve()
-    return str(path.resolve()) if path.is_file() and path.resolve() != ours else None
+    for named in (os.environ.get("TF_CLI_CONFIG_FILE"), "~/.terraformrc"):
+        path = Path(named or "/dev/null").expanduser().resolve()
+        if path.is_file() and path != ours:
+            return str(path)
+    return None
 
 
 def _remembered(cache: Path, asked: _Asked) -> Provider | None:
@@ -108,7 +110,8 @@ def _remembered(cache: Path, asked: _Asked) -> Provider | None:
         return None
     kept = content["provider"]
     path = Path(kept["terraformrc"]) if kept["terraformrc"] else None
-    if kept["version"] != VERSION or (path and not path.is_file()):
+    lost = kept["kind"] != "stand-in" and path is not None and not path.is_file()
+    if lost or kept["version"] != VERSION:
         return None
     return Provider(kept["kind"], VERSION, path)
 

@@ -59,7 +59,7 @@ class Step:
         if "config_hcl" in self.content:
             tree = parse_hcl(self.content["config_hcl"], self.content.get("variables", {}))
         else:
-            tree = dict(self.content["config"].get("resource", {}))
+            tree = self.content["config"].get("resource", {})
         return {
             f"{kind}.{name}": value
             for kind, named in tree.items()
@@ -81,7 +81,8 @@ def _resources(state: dict[str, Any]) -> dict[str, Values]:
 
 def planned(change: dict[str, Any]) -> Values:
     """The recorded planned values, with what is unknown put in."""
-    return _with_unknown(change["after"], change["after_unknown"])
+    values: Values = _with_unknown(change["after"], change["after_unknown"])
+    return values
 
 
 def _with_unknown(value: Any, unknown: Any) -> Any:
