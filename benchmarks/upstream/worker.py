@@ -1,0 +1,136 @@
+"""Unmodified upstream scGPT behind a pipe: one JSON command per line in, one JSON answer per line out.
+
+Runs in the reference environment (``make reference``). Arrays travel as ``.npz`` files.
+
+- ``load checkpoint``: build upstream's model as its ``embed_data`` does, check that every weight arrived.
+- ``embed cells out``: ``get_batch_cell_embeddings``, untouched: its own binning draws, gene subset, batches.
+- ``bins cells draws out``: upstream's ``binning`` of each cell with the uniform draws given.
+- ``encode tokens out``: upstream's network on given tokens, one padded batch, L2-normalised ``<cls>``.
+- ``digest``: seconds of import and load, versions.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+warnings.simplefilter("ignore")
+answers = sys.stdout
+sys.stdout = sys.stderr  # upstream prints
+
+import numpy as np
+import scipy.sparse
+import torch
+from anndata import AnnData
+from scgpt import preprocess
+from scgpt.model import TransformerModel
+from scgpt.tasks.cell_emb import get_batch_cell_embeddings
+from scgpt.tokenizer import GeneVocab
+from scgpt.utils import load_pretrained
+
+SPECIALS = ("<pad>", "<cls>", "<eoc>")
+
+
+class Upstream:
+    """What upstream's ``embed_data`` holds while it works."""
+
+    def load(self, checkpoint: str) -> dict[str, Any]:
+        folder = Path(checkpoint)
+        self.vocab = GeneVocab.from_file(folder / "vocab.json")
+        for token in SPECIALS:
+            if token not in self.vocab:
+                self.vocab.append_token(token)
+        self.vocab.set_default_index(self.vocab["<pad>"])
+        self.args = json.loads((folder / "args.json").read_text())
+        self.model = TransformerModel(
+            ntoken=len(self.vocab), d_model=self.args["embsize"], nhead=self.args["nheads"],
+            d_hid=self.args["d_hid"], nlayers=self.args["nlayers"],
+            nlayers_cls=self.args["n_layers_cls"], n_cls=1, vocab=self.vocab,
+            dropout=self.args["dropout"], pad_token=self.args["pad_token"],
+            pad_value=self.args["pad_value"], do_mvc=True, do_dab=False, use_batch_labels=False,
+            domain_spec_batchnorm=False, explicit_zero_prob=False, use_fast_transformer=False,
+            pre_norm=False,
+        )  # fmt: skip
+        weights = torch.load(folder / "best_model.pt", map_location="cpu", weights_only=True)
+        load_pretrained(self.model, weights, verbose=False)
+        self.model.eval()
+        # Upstream drops what does not fit without a word; a reference must not.
+        own = self.model.state_dict()
+        dropped = [
+            name
+            for name, tensor in weights.items()
+            if not name.startswith(("flag_encoder", "cls_decoder"))
+            and not torch.equal(own[name.replace("Wqkv.", "in_proj_")], tensor)
+        ]
+        if dropped:
+            raise RuntimeError(f"upstream did not load {dropped[:5]}")
+        return {"tensors": len(weights)}
+
+    def embed(self, cells: str, out: str, batch_size: int = 64) -> dict[str, Any]:
+        matrix, genes = _cells(cells)
+        adata = AnnData(matrix)
+        ids = np.array([self.vocab[gene] if gene in self.vocab else -1 for gene in genes])
+        adata = adata[:, ids >= 0].copy()
+        configs = {**self.args, "pad_token": "<pad>"}
+        started = time.perf_counter()
+        embeddings = get_batch_cell_embeddings(
+            adata, model=self.model, vocab=self.vocab, model_configs=configs,
+            gene_ids=ids[ids >= 0], batch_size=batch_size,
+        )  # fmt: skip
+        seconds = time.perf_counter() - started
+        np.save(out, embeddings)
+        return {"seconds": seconds}
+
+    def bins(self, cells: str, out: str) -> dict[str, Any]:
+        matrix, _ = _cells(cells)
+        draws = np.load(cells)["draws"]
+        binned = np.zeros(len(matrix.data), np.int64)
+        original = np.random.rand
+        try:
+            for start, stop in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
+                np.random.rand = lambda n, a=start: draws[a : a + n]
+                binned[start:stop] = preprocess.binning(matrix.data[start:stop], 51)
+        finally:
+            np.random.rand = original
+        np.save(out, binned)
+        return {}
+
+    def encode(self, tokens: str, out: str) -> dict[str, Any]:
+        arrays = np.load(tokens)
+        genes, values = torch.from_numpy(arrays["genes"]), torch.from_numpy(arrays["values"])
+        padding = genes.eq(self.vocab["<pad>"])
+        started = time.perf_counter()
+        with torch.no_grad():
+            output = self.model._encode(genes, values.float(), src_key_padding_mask=padding)
+        cls = output[:, 0].numpy()
+        np.save(out, cls / np.linalg.norm(cls, axis=1, keepdims=True))
+        return {"seconds": time.perf_counter() - started}
+
+
+def _cells(path: str) -> tuple[scipy.sparse.csr_matrix, list[str]]:
+    arrays = np.load(path)
+    shape = (len(arrays["indptr"]) - 1, len(arrays["names"]))
+    matrix = scipy.sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape)
+    return matrix, [str(name) for name in arrays["names"]]
+
+
+def main() -> None:
+    upstream = Upstream()
+    for line in sys.stdin:
+        command = json.loads(line)
+        operation = command.pop("do")
+        try:
+            answer = getattr(upstream, operation)(**command)
+        except Exception as error:  # noqa: BLE001 - the other side must hear of everything
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+    main()
