@@ -54,6 +54,12 @@ def serve() -> int:
     # Ctrl-C reaches the whole group; Terraform then says StopProvider, and waits for the state.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent, stop, ended = os.getppid(), threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
     folder = tempfile.mkdtemp(prefix="tf-provider-")
     server = grpc.server(
         ThreadPoolExecutor(max_workers=32),

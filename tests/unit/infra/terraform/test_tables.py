@@ -1,4 +1,4 @@
-"""The tables against the installed bindings, and against the provider's schema where it is there."""
+"""The tables against the installed bindings, and against the provider's schema if it is there."""
 
 from __future__ import annotations
 
