@@ -1,5 +1,6 @@
 """How every command speaks: steps with their time on stderr, the result on stdout, one line per
-error."""
+error.
+"""
 
 from __future__ import annotations
 
@@ -97,10 +98,11 @@ class Commands(click.Group):
 
 def _expected() -> tuple[type[Exception], ...]:
     """The errors that are messages to the user; anything else is a defect and keeps its
-    traceback."""
-    from infra.local_workspace.instance import WorkspaceError
-
+    traceback.
+    """
     from infra.errors import InfraError
+    from infra.local_workspace.instance import WorkspaceError
+    from infra.local_workspace.terraform.rest import ProviderError
     from model.errors import ScgptError
 
-    return (InfraError, WorkspaceError, ScgptError)
+    return (InfraError, WorkspaceError, ProviderError, ScgptError)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from infra.layout import RUNTIME
 from scripts.cli.console import err, json_option, show, step
+
+if TYPE_CHECKING:
+    from infra.local_workspace.instance import Info
 
 DEFAULT_PORT = 8765
 
@@ -48,7 +51,7 @@ def start(folder: Path, port: int, as_json: bool) -> None:
     except AlreadyRunning as running:
         err.print("it is running already")
         info = running.info
-    show(_as_dict(info), as_json, f"{info.url}  (profile local in {info.config_file})")
+    show(_as_dict(info), as_json, f"{info.url}  (profile local in {info.config})")
 
 
 @workspace.command()
@@ -60,11 +63,13 @@ def stop(folder: Path, quiet: bool) -> None:
     \b
     Example:  scgpt workspace stop
     """
+    from infra.local_workspace.instance import status as instance_status
     from infra.local_workspace.instance import stop as stop_instance
 
-    stopped = stop_instance(folder)
-    if not quiet or stopped:
-        err.print("stopped" if stopped else "it was not running")
+    before = instance_status(folder)
+    stop_instance(folder)
+    if not quiet or before.state != "stopped":
+        err.print("it was not running" if before.state == "stopped" else "stopped")
 
 
 @workspace.command()
@@ -79,10 +84,10 @@ def status(folder: Path, as_json: bool) -> None:
     from infra.local_workspace.instance import status as instance_status
 
     info = instance_status(folder)
-    if info is None:
-        show({"running": False}, as_json, "not running; start it with: scgpt workspace start")
+    if info.state == "stopped":
+        show(_as_dict(info), as_json, "stopped; start it with: scgpt workspace start")
         raise SystemExit(1)
-    show({"running": True, **_as_dict(info)}, as_json, f"running: {info.url} (pid {info.pid})")
+    show(_as_dict(info), as_json, f"{info.state}: {info.url} (pid {info.pid})")
 
 
 @workspace.command()
@@ -117,11 +122,11 @@ def logs(folder: Path, lines: int) -> None:
         click.echo("\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
 
 
-def _as_dict(info: Any) -> dict[str, Any]:
+def _as_dict(info: Info) -> dict[str, Any]:
     return {
+        "state": info.state,
         "url": info.url,
-        "port": info.port,
         "pid": info.pid,
         "folder": str(info.folder),
-        "config_file": str(info.config_file),
+        "config": str(info.config),
     }

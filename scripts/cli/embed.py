@@ -1,0 +1,57 @@
+"""``scgpt embed`` and ``scgpt smoke``: cells through an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from scripts.cli.console import json_option, progress, show
+
+
+@click.command()
+@click.argument("environment")
+@click.argument("cells", type=click.Path(exists=True, path_type=Path, dir_okay=False))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="AnnData file to write (.h5ad)."
+)
+@click.option("--key", default="X_scGPT", show_default=True, help="Key of obsm.")
+@click.option("--chunk", default=100, show_default=True, help="Cells per request.")
+@json_option
+def embed(environment: str, cells: Path, out: Path, key: str, chunk: int, as_json: bool) -> None:
+    """Embed the cells of an AnnData file through the environment's endpoint.
+
+    \b
+    .X holds raw, normalised or log1p counts; .var_names gene symbols.
+    Example:  scgpt embed local pbmc.h5ad --out pbmc_scgpt.h5ad
+    """
+    import anndata
+
+    from scripts.embed import embed_through_endpoint
+
+    adata = anndata.read_h5ad(cells)
+    with progress("embedding") as update:
+        report = embed_through_endpoint(environment, adata, key=key, chunk=chunk, progress=update)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    adata.write_h5ad(out)
+    show(
+        {**asdict(report), "cells": adata.n_obs, "file": str(out)},
+        as_json,
+        f'{adata.n_obs} cells in obsm["{key}"] of {out}; model {report.digest[:12]}',
+    )
+
+
+@click.command()
+@click.argument("environment")
+@json_option
+def smoke(environment: str, as_json: bool) -> None:
+    """Ask the environment's endpoint for three real cells.
+
+    \b
+    Example:  scgpt smoke local
+    """
+    from scripts.embed import smoke as ask
+
+    report = ask(environment)
+    show(asdict(report), as_json, f"{', '.join(report.served)} answers; model {report.digest[:12]}")

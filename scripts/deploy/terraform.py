@@ -1,0 +1,174 @@
+"""Terraform, run on one synthesised stack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infra.errors import DeployError, RefusedError
+
+Report = Callable[[str], None]
+
+PLAN_FILE = "deploy.tfplan"
+
+
+class ApplyError(DeployError):
+    """An apply stopped half way; what it had done until then stays."""
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """One stack's folder, and the environment to run Terraform in.
+
+    Parameters
+    ----------
+    folder
+        Holds the synthesised ``cdk.tf.json``.
+    environment
+        All variables of the child process.
+    report
+        Receives one line per resource while an apply goes on.
+    """
+
+    folder: Path
+    environment: Mapping[str, str] = field(repr=False)
+    report: Report
+
+    @property
+    def stack(self) -> str:
+        return self.folder.name
+
+    def init(self, *, forget_lock: bool) -> None:
+        """Install the provider and connect to the state.
+
+        ``forget_lock`` drops the checksums of an earlier provider: those of the stand-in change
+        with the place it is installed from.
+        """
+        if forget_lock:
+            (self.folder / ".terraform.lock.hcl").unlink(missing_ok=True)
+        done = self._run("init", "-input=false", "-no-color")
+        if done.returncode != 0:
+            raise DeployError(f"{self.stack}: terraform init failed:\n{done.stderr.strip()}")
+
+    def plan(self, *, destroy: bool = False) -> dict[str, Any]:
+        """Plan into a file of the folder; return the plan as JSON.
+
+        Raises
+        ------
+        RefusedError
+            When a protected resource would be destroyed.
+        DeployError
+            When Terraform or the provider fails.
+        """
+        arguments = ["-input=false", f"-out={PLAN_FILE}", *(["-destroy"] if destroy else [])]
+        problems = [
+            _diagnostic(event) for event in self._events("plan", *arguments) if _is_error(event)
+        ]
+        if problems:
+            text = "\n".join(problems)
+            if "Instance cannot be destroyed" in text:
+                raise RefusedError(
+                    f"{self.stack}: deletion protection refuses the plan:\n{text}\n"
+                    "Undo the change. Where the loss is meant: turn deletion_protection off, "
+                    "deploy, then destroy."
+                )
+            raise DeployError(f"{self.stack}: terraform plan failed:\n{text}")
+        shown = self._run("show", "-json", PLAN_FILE)
+        if shown.returncode != 0:
+            raise DeployError(f"{self.stack}: terraform show failed:\n{shown.stderr.strip()}")
+        plan: dict[str, Any] = json.loads(shown.stdout)
+        return plan
+
+    def apply(self) -> None:
+        """Apply the plan of the file.
+
+        Raises
+        ------
+        ApplyError
+            When a change fails; those before it were made.
+        """
+        problems = []
+        for event in self._events("apply", "-input=false", PLAN_FILE):
+            if _is_error(event):
+                problems.append(_diagnostic(event))
+            elif line := _progress(event):
+                self.report(f"{self.stack}: {line}")
+        self.forget_plan()
+        if problems:
+            raise ApplyError(f"{self.stack}: terraform apply failed:\n" + "\n".join(problems))
+
+    def forget_plan(self) -> None:
+        """Remove the plan's file."""
+        (self.folder / PLAN_FILE).unlink(missing_ok=True)
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["terraform", *arguments],
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _events(self, command: str, *arguments: str) -> Iterator[dict[str, Any]]:
+        """What Terraform reports while it works, event by event.
+
+        A failure that left no diagnostic becomes one.
+        """
+        failed = False
+        with subprocess.Popen(
+            ["terraform", command, "-json", *arguments],
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                unparsed = []
+                for line in process.stdout:
+                    try:
+                        event = json.loads(line)
+                    except ValueError:
+                        unparsed.append(line.strip())
+                        continue
+                    failed = failed or _is_error(event)
+                    yield event
+            except KeyboardInterrupt:
+                # Terraform got the same signal: it stops, and saves what it did.
+                self.report(f"{self.stack}: interrupted; Terraform is saving its state")
+                process.wait()
+                raise
+        if process.returncode != 0 and not failed:
+            text = "\n".join(unparsed) or f"exit code {process.returncode}"
+            yield {"type": "diagnostic", "diagnostic": {"severity": "error", "summary": text}}
+
+
+def _is_error(event: Mapping[str, Any]) -> bool:
+    return event.get("type") == "diagnostic" and event["diagnostic"]["severity"] == "error"
+
+
+def _diagnostic(event: Mapping[str, Any]) -> str:
+    diagnostic = event["diagnostic"]
+    parts = [diagnostic.get("address"), diagnostic["summary"], diagnostic.get("detail")]
+    return "  " + ": ".join(part.strip() for part in parts if part)
+
+
+def _progress(event: Mapping[str, Any]) -> str | None:
+    hook = event.get("hook", {})
+    match event.get("type"):
+        case "apply_start":
+            return f"{hook['resource']['addr']}: {hook['action']}"
+        case "apply_progress":
+            return f"{hook['resource']['addr']}: still going after {hook['elapsed_seconds']:.0f} s"
+        case "apply_complete":
+            return f"{hook['resource']['addr']}: done in {hook['elapsed_seconds']:.0f} s"
+    return None

@@ -1,0 +1,66 @@
+"""The variables with which Terraform and the CDK's command line reach one environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from infra import layout
+from infra.local_workspace.terraform.choose import Provider, find_provider
+from infra.settings import Settings
+from scripts import connection
+
+_FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
+
+
+def provider() -> Provider:
+    """The Terraform provider that serves on this machine."""
+    return find_provider(layout.RUNTIME / "terraform", Path(sys.executable))
+
+
+def terraform_variables(settings: Settings) -> dict[str, str]:
+    """What ``cdktf`` and ``terraform`` need for this environment; no value is a secret."""
+    found = {
+        **connection.variables(settings),
+        "SCGPT_ENVIRONMENT": settings.environment,
+        "CHECKPOINT_DISABLE": "1",
+        # The Node releases of the CDK's era; it complains at length about each.
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
+    if settings.folder != layout.ENVIRONMENTS:
+        found["SCGPT_ENVIRONMENTS"] = str(settings.folder)
+    serving = provider()
+    # The stand-in reaches the local workspace only.
+    if serving.kind != "stand-in" or settings.is_local:
+        found |= serving.environment()
+        if mirror := _mirror(serving):
+            # `cdktf deploy` locks providers, and would ask the public registry for it.
+            found["TF_CLI_ARGS_providers_lock"] = f"-fs-mirror={mirror}"
+    return found
+
+
+def foreign_variables(settings: Settings) -> list[str]:
+    """Variables of this process that would lead ``local`` to another workspace."""
+    if not settings.is_local:
+        return []
+    ours = connection.variables(settings)
+    return sorted(name for name in os.environ if name.startswith(_FOREIGN) and name not in ours)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The whole environment of a child process that deploys."""
+    foreign = set(foreign_variables(settings))
+    kept = {name: value for name, value in os.environ.items() if name not in foreign}
+    return {**kept, **terraform_variables(settings)}
+
+
+def _mirror(serving: Provider) -> Path | None:
+    """The folder that the provider is installed from, where we know one."""
+    if serving.terraformrc is None:
+        return None
+    if serving.kind == "stand-in":
+        return serving.terraformrc.parent / "mirror"
+    named = os.environ.get("SCGPT_PROVIDER_MIRROR")
+    return Path(named).expanduser().resolve() if named else None

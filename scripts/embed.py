@@ -1,0 +1,83 @@
+"""Cells through the endpoint of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from infra.settings import Settings, load
+from model.client import DEFAULT_CHUNK, Endpoint, Report, embed
+from model.errors import EndpointError
+from scripts.connection import workspace_client
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def endpoint_of(settings: Settings) -> Endpoint:
+    """The environment's endpoint; credentials are the SDK's (profile or ``DATABRICKS_*``)."""
+    config = workspace_client(settings).config
+    return Endpoint(settings.names.endpoint, str(config.host), config.authenticate)
+
+
+def embed_through_endpoint(
+    environment: str,
+    cells: AnnData,
+    *,
+    key: str = "X_scGPT",
+    chunk: int = DEFAULT_CHUNK,
+    params: Mapping[str, Any] | None = None,
+    request_prefix: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Embed `cells` in place; see :func:`model.client.embed`."""
+    return embed(
+        cells,
+        endpoint_of(load(environment)),
+        key=key,
+        chunk=chunk,
+        params=params,
+        request_prefix=request_prefix,
+        progress=progress,
+    )
+
+
+def smoke(environment: str) -> Report:
+    """Ask the endpoint for a few real cells.
+
+    Raises
+    ------
+    EndpointError
+        It is not ready, or does not answer with one finite vector of length 1 per cell.
+    """
+    import numpy as np
+
+    from model.demo import pbmc_cells
+
+    settings = load(environment)
+    _check_ready(settings)
+    cells = pbmc_cells()[:3].copy()
+    report = embed(cells, endpoint_of(settings), request_prefix="smoke")
+    lengths = np.linalg.norm(np.asarray(cells.obsm["X_scGPT"]), axis=1)
+    if lengths.shape != (3,) or not np.allclose(lengths, 1, atol=1e-3):
+        raise EndpointError("smoke_failed", f"three cells came back with lengths {lengths}.")
+    return report
+
+
+def _check_ready(settings: Settings) -> None:
+    from databricks.sdk.errors import DatabricksError, NotFound
+
+    name = settings.names.endpoint
+    try:
+        state = workspace_client(settings).serving_endpoints.get(name).state
+    except NotFound:
+        raise EndpointError(
+            "not_deployed",
+            f"there is no endpoint {name} in {settings.environment}. "
+            f"Deploy it: scgpt deploy {settings.environment}",
+        ) from None
+    except (DatabricksError, ValueError) as error:
+        raise EndpointError("unreachable", f"{settings.environment}: {error}") from error
+    ready = state.ready.value if state and state.ready else "unknown"
+    if ready != "READY":
+        raise EndpointError("not_ready", f"endpoint {name} is {ready}. Wait, or see its logs.")

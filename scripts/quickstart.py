@@ -1,0 +1,207 @@
+"""The main job from nothing: real cells embedded through a deployed endpoint of the local workspace.
+
+Each step can be run again and finds what it needs, so a quickstart that was stopped anywhere, or whose
+workspace was killed, is simply started again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import anndata
+import numpy as np
+
+from infra.errors import DeployError
+from infra.layout import ROOT, runtime_folder
+from infra.local_workspace.instance import AlreadyRunning, start
+from infra.local_workspace.terraform.choose import find_provider
+from infra.settings import Settings, load
+from model.demo import pbmc_cells, random_checkpoint, train
+from model.embedder import Embedder
+from scripts.connection import workspace_client
+from scripts.deploy import second_plan, terraform_variables
+from scripts.embed import embed_through_endpoint, smoke
+from scripts.evaluation import knn_accuracy, principal_components, umap_picture
+from scripts.release.build import build_for
+
+ENVIRONMENT = "local"
+LABELS = "bulk_labels"
+CHUNK = 100
+TITLE = "700 PBMC cells through the local endpoint (demo checkpoint, cells seen in training)"
+
+
+class Screen(Protocol):
+    """What the quickstart tells the user while it works."""
+
+    def say(self, text: str) -> None: ...
+
+    def update(self, done: int, total: int) -> None: ...
+
+
+@dataclass
+class Quickstart:
+    """One run.
+
+    Parameters
+    ----------
+    port
+        Loopback port of the local workspace.
+    screen
+        Receives the commands that are run and the progress of long steps.
+    """
+
+    port: int
+    screen: Screen
+    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load(ENVIRONMENT)
+
+    @cached_property
+    def home(self) -> Path:
+        return runtime_folder(self.settings.folder)
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "quickstart"
+
+    def steps(self) -> list[tuple[str, str, Callable[[], None]]]:
+        """Key, title and function of each step, in order."""
+        return [
+            ("workspace", "start the local workspace", self.start_workspace),
+            ("checkpoint", "train the demo checkpoint (cached)", self.make_checkpoints),
+            ("registry", "deploy schema, volume, model and grants", self.deploy_registry),
+            ("build", "build, validate and register a model version", self.build),
+            ("serving", "deploy the endpoint and ask it", self.deploy_serving),
+            ("embed", "embed 700 cells over HTTP", self.embed),
+            ("evaluate", "compare and draw", self.evaluate),
+            ("inference_table", "read the inference table back", self.read_inference_table),
+            ("second_plan", "plan again: nothing to change", self.plan_again),
+        ]
+
+    @contextmanager
+    def timed(self, key: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[key] = round(time.perf_counter() - started, 1)
+
+    def start_workspace(self) -> None:
+        try:
+            info = start(self.home / "workspace", self.port)
+        except AlreadyRunning as running:
+            info = running.info
+        provider = find_provider(self.home / "terraform")
+        self.facts["provider"] = f"{provider.kind} {provider.version}"
+        self.screen.say(f"workspace at {info.url}; Terraform provider: {self.facts['provider']}")
+
+    def make_checkpoints(self) -> None:
+        train(self.home / "demo" / "checkpoint", progress=self.screen.update)
+        random_checkpoint(self.home / "demo" / "random")
+
+    def deploy_registry(self) -> None:
+        self._cdktf_deploy("registry")
+
+    def build(self) -> None:
+        result, _ = build_for(
+            ENVIRONMENT, self.home / "demo" / "checkpoint", notify=self.screen.say
+        )
+        self.facts["model_version"] = result.version
+
+    def deploy_serving(self) -> None:
+        self._cdktf_deploy("serving")
+        endpoint = workspace_client(self.settings).serving_endpoints.get(
+            self.settings.names.endpoint
+        )
+        state = endpoint.state.ready if endpoint.state else None
+        self.facts["endpoint_state"] = state.value if state else "unknown"
+        smoke(ENVIRONMENT)
+
+    def embed(self) -> None:
+        cells = pbmc_cells()
+        self.facts["requests_sent"] = embed_through_endpoint(
+            ENVIRONMENT,
+            cells,
+            chunk=CHUNK,
+            request_prefix=f"quickstart-{self.run_id}",
+            progress=self.screen.update,
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        cells.write_h5ad(self.folder / "pbmc_scgpt.h5ad")
+        self.facts["cells"], self.facts["embedding_dim"] = cells.obsm["X_scGPT"].shape
+
+    def evaluate(self) -> None:
+        cells = anndata.read_h5ad(self.folder / "pbmc_scgpt.h5ad")
+        labels = cells.obs[LABELS].astype(str).to_numpy()
+        trained = np.asarray(cells.obsm["X_scGPT"])
+        untrained = Embedder.load(self.home / "demo" / "random").embed_cells(
+            cells.X, cells.var_names
+        )
+        self.facts["knn_accuracy"] = knn_accuracy(trained, labels)
+        self.facts["knn_accuracy_random"] = knn_accuracy(untrained.embeddings, labels)
+        self.facts["knn_accuracy_pca"] = knn_accuracy(principal_components(cells), labels)
+        umap_picture(trained, labels, TITLE, self.folder / "umap.png")
+
+    def read_inference_table(self) -> None:
+        """Count this run's rows, waiting a little: rows are written behind the answers."""
+        limit = time.monotonic() + 60
+        while True:
+            rows = self._rows_of_this_run()
+            if rows >= self.facts["requests_sent"] or time.monotonic() > limit:
+                break
+            time.sleep(1)
+        self.facts["inference_table_rows"] = rows
+
+    def plan_again(self) -> None:
+        self.facts["second_plan_changes"] = second_plan(ENVIRONMENT)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything that was found, also written to ``summary.json``."""
+        found = {**self.facts, "seconds": self.seconds}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "summary.json").write_text(
+            json.dumps(found, indent=2, sort_keys=True) + "\n"
+        )
+        return found
+
+    def _rows_of_this_run(self) -> int:
+        client = workspace_client(self.settings)
+        warehouse = next(iter(client.warehouses.list()))
+        answer = client.statement_execution.execute_statement(
+            statement=(
+                f"SELECT count(*) FROM {self.settings.names.inference_table} "  # noqa: S608
+                f"WHERE client_request_id LIKE 'quickstart-{self.run_id}-%'"
+            ),
+            warehouse_id=str(warehouse.id),
+        )
+        rows = answer.result.data_array if answer.result else None
+        if not rows:
+            raise DeployError(f"the inference table could not be read: {answer.status}")
+        return int(rows[0][0])
+
+    def _cdktf_deploy(self, kind: str) -> None:
+        stack = self.settings.names.stack(kind)
+        command = ["npx", "--no-install", "cdktf", "deploy", stack, "--auto-approve"]
+        self.screen.say("$ " + " ".join(command))
+        log = self.folder / f"deploy-{stack}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **terraform_variables(self.settings)}
+        with log.open("wb") as output:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False
+            )
+        if done.returncode != 0:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+            raise DeployError(f"`cdktf deploy {stack}` failed; the end of {log}:\n{tail}")
