@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+_PORTS = range(20000, 32000)
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
@@ -23,10 +25,18 @@ class ChildError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listens on right now.
+
+    It lies below the range from which systems give ports to outgoing connections, so that none of
+    those takes it before the child does.
+    """
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.choice(_PORTS)))  # noqa: S311 - no secret
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

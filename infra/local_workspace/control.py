@@ -12,7 +12,7 @@ from . import faults
 from .access import admin
 from .errors import invalid, not_found
 from .recorder import Recorder
-from .routing import Call, Routes
+from .routing import Call, Routes, whole_number
 
 routes = Routes()
 
@@ -100,7 +100,10 @@ def _settings_name(call: Call) -> str:
 async def list_requests(call: Call) -> dict[str, Any]:
     """Recorded requests; the query filters them (see :meth:`.recorder.Recorder.read`)."""
     recorder: Recorder = call.workspace.runtime["recorder"]
-    return {"requests": recorder.read(**call.query)}
+    wanted = call.query
+    if "after" in wanted:
+        whole_number(wanted["after"], "after")
+    return {"requests": recorder.read(**wanted)}
 
 
 @routes.add("DELETE", "/_local/requests", rule=admin)

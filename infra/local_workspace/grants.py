@@ -41,7 +41,7 @@ async def update(call: Call) -> dict[str, Any]:
     kind = securables.kind_of_wire_type(call.path["wire_type"])
     with workspace.store.transaction():
         grants = access.granted(workspace, kind, full_name)
-        for change in call.body.get("changes", []):
+        for change in _changes(call):
             _apply(call, kind, grants, change)
         workspace.store.put("grants", f"{kind.name}/{full_name}", {"grants": grants})
     return _answer(call, grants)
@@ -69,6 +69,13 @@ async def effective(call: Call) -> dict[str, Any]:
     )
 
 
+def _changes(call: Call) -> list[dict[str, Any]]:
+    changes = call.body.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(c, dict) for c in changes):
+        raise invalid("changes must be a list of {principal, add, remove}")
+    return changes
+
+
 def _apply(call: Call, kind: Kind, grants: dict[str, list[str]], change: dict[str, Any]) -> None:
     principal = str(change.get("principal", ""))
     add, remove = _privileges(kind, change, "add"), _privileges(kind, change, "remove")
@@ -82,7 +89,10 @@ def _apply(call: Call, kind: Kind, grants: dict[str, list[str]], change: dict[st
 
 
 def _privileges(kind: Kind, change: dict[str, Any], field: str) -> set[str]:
-    names = {str(name).upper().replace(" ", "_") for name in change.get(field, [])}
+    given = change.get(field) or []
+    if not isinstance(given, list):
+        raise invalid(f"{field} must be a list of privileges")
+    names = {str(name).upper().replace(" ", "_") for name in given}
     known = kind.privileges | _EVERYWHERE
     if not names <= known:
         raise invalid(

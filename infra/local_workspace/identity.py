@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import invalid, not_found
 from .principals import GROUPS
-from .routing import Call, Routes
+from .routing import Call, Routes, whole_number
 from .store import Document
 from .workspace import METASTORE_ID, WORKSPACE_ID
 
@@ -146,8 +146,8 @@ def _page(call: Call, resources: list[dict[str, Any]]) -> dict[str, Any]:
             for resource in resources
             if any(key.lower() == name and str(v).lower() == value for key, v in resource.items())
         ]
-    start = int(call.query.get("startIndex", "1"))
-    count = int(call.query.get("count", "100"))
+    start = max(1, whole_number(call.query.get("startIndex", "1"), "startIndex"))
+    count = whole_number(call.query.get("count", "100"), "count")
     page = resources[start - 1 : start - 1 + count]
     return {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],

@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl, urlencode
 BODY_LIMIT = 16_384
 """Characters of a body that are kept."""
 
+FILE_LIMIT = 256 << 20
+"""Bytes after which a new file is begun; one old one is kept."""
+
 _SECRET_PARAMETERS = frozenset({"signature", "session_token"})
 
 
@@ -48,6 +51,8 @@ class Recorder:
         line = json.dumps({**entry, "query": urlencode(kept, safe="*/"), "body": text})
         for secret in self._secrets():
             line = line.replace(secret, "***")
+        if self._path.exists() and self._path.stat().st_size > FILE_LIMIT:
+            self._path.replace(self._path.with_suffix(".old"))
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 

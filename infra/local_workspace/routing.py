@@ -62,6 +62,20 @@ class Call:
         return value
 
 
+def whole_number(value: object, name: str) -> int:
+    """A number from a body or a query, where it may be text.
+
+    Raises
+    ------
+    ApiError
+        400 naming the field.
+    """
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal():
+        raise invalid(f"{name}={value!r} must be a whole number, 0 or more")
+    return int(text)
+
+
 Handler = Callable[[Call], Awaitable[Response | dict[str, Any] | None]]
 H = TypeVar("H", bound=Handler)
 Rule = Callable[[Call], None]

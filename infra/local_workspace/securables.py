@@ -109,7 +109,7 @@ def get(workspace: Workspace, kind_name: str, full_name: str) -> Document:
     if document is not None:
         return document
     above = parent(kind, full_name)
-    if above is not None:
+    if above is not None and all(full_name.split(".")):
         get(workspace, above[0].name, above[1])
     raise not_found(f"{kind.title} '{full_name}' does not exist.")
 

@@ -42,6 +42,7 @@ def main(argv: list[str]) -> None:
         stdin=subprocess.DEVNULL,
         preexec_fn=_die_with_parent,
     )
+    signal.signal(signal.SIGTERM, lambda *_: _end(command))
     while command.poll() is None:
         readable, _, _ = select.select([sys.stdin], [], [], 0.2)
         if readable and not os.read(sys.stdin.fileno(), 1):

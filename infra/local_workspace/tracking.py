@@ -86,13 +86,22 @@ def _environment() -> dict[str, str]:
 @routes.add("POST", "/api/2.0/mlflow/experiments/create")
 async def create_experiment(call: Call) -> Response:
     """Experiments are objects of the workspace: their names are paths."""
-    name = call.need("name")
+    _check_experiment(call.need("name"))
+    return await forward(call)
+
+
+@routes.add("POST", "/api/2.0/mlflow/experiments/update")
+async def rename_experiment(call: Call) -> Response:
+    _check_experiment(call.need("new_name"))
+    return await forward(call)
+
+
+def _check_experiment(name: object) -> None:
     if not isinstance(name, str) or not name.startswith(("/Shared/", "/Users/", "/Workspace/")):
         raise invalid(
             f"Experiment name {name!r} is not a workspace path: use /Shared/<name> "
             "or /Users/<user>/<name>."
         )
-    return await forward(call)
 
 
 async def forward(call: Call) -> Response:

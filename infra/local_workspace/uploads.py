@@ -17,7 +17,7 @@ from starlette.responses import Response
 from . import paths, signing
 from .errors import ApiError, invalid, not_found
 from .files import api_path, check_target, file_response, incoming, receive, writes
-from .routing import Call, Routes
+from .routing import Call, Routes, whole_number
 from .store import Document
 from .workspace import Workspace
 
@@ -74,7 +74,8 @@ async def start_or_complete(call: Call) -> dict[str, Any]:
 @routes.add("POST", f"{_FS}/create-upload-part-urls", rule=_may_write_asked)
 async def create_part_urls(call: Call) -> dict[str, Any]:
     token = _session(call.workspace, call.need("session_token"), _asked_path(call))[0]
-    first, count = int(call.need("start_part_number")), int(call.body.get("count", 1))
+    first = whole_number(call.need("start_part_number"), "start_part_number")
+    count = whole_number(call.body.get("count", 1), "count")
     if first < 1 or not 1 <= count <= _MOST_URLS:
         raise invalid(f"start_part_number={first}, count={count}: from 1, at most {_MOST_URLS}")
     urls = [
@@ -110,10 +111,7 @@ def _initiate(call: Call) -> dict[str, Any]:
 async def _complete(call: Call) -> dict[str, Any]:
     path, workspace = api_path(call), call.workspace
     token, session = _session(workspace, call.query.get("session_token", ""), path)
-    parts = sorted(call.need("parts"), key=lambda part: int(part["part_number"]))
-    files = [_part(workspace, token, part) for part in parts]
-    if not files:
-        raise invalid("parts is empty: an upload has at least one part")
+    files = [_part(workspace, token, part) for part in _parts(call)]
     target = check_target(workspace, path, overwrite=session["overwrite"])
     await asyncio.to_thread(_join, files, target)
     _close(workspace, token)
@@ -127,13 +125,21 @@ def _session(workspace: Workspace, token: str, path: str) -> tuple[str, Document
     return token, session
 
 
+def _parts(call: Call) -> list[Document]:
+    """The parts of the body in the order of their numbers."""
+    parts = call.need("parts")
+    if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
+        raise invalid("parts must be a list of at least one {part_number, etag}")
+    return sorted(parts, key=lambda part: whole_number(part.get("part_number"), "part_number"))
+
+
 def _part(workspace: Workspace, token: str, part: Document) -> Path:
     number = int(part["part_number"])
     file = incoming(workspace) / token / str(number)
     etag = workspace.store.get("upload_parts", f"{token}/{number}")
     if etag is None or not file.is_file():
         raise invalid(f"Part {number} was not uploaded.")
-    if part.get("etag", "").strip('"') != etag["etag"]:
+    if str(part.get("etag")).strip('"') != etag["etag"]:
         raise invalid(f"Part {number}: etag {part.get('etag')!r} is not the uploaded part's.")
     return file
 

@@ -13,7 +13,7 @@ from infra.local_workspace.workspace import Workspace
 with warnings.catch_warnings():
     # It works with httpx; its maintainers ask for the successor.
     warnings.simplefilter("ignore")
-    from starlette.testclient import TestClient
+    from starlette.testclient import TestClient as TestClient  # the tests take it from here
 
 CHILDREN = ("tracking", "serving", "permissions", "invocations", "sql")
 

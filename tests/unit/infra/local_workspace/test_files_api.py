@@ -150,7 +150,8 @@ def test_an_upload_in_parts(
     )
     wrong = {"parts": [{"part_number": 1, "etag": "x"}]}
     assert admin.post(complete, json=wrong).status_code == 400
-    assert admin.post(complete, json={"parts": []}).status_code == 400
+    for malformed in ([], "x", ["x"], [{"part_number": "y", "etag": "z"}]):
+        assert admin.post(complete, json={"parts": malformed}).status_code == 400
     done = {"parts": [{"part_number": n, "etag": etag} for n, etag in etags.items()]}
     assert admin.post(complete, json=done).status_code == 200
     assert admin.get(f"{FS}/files{path}").content == b"".join(parts)

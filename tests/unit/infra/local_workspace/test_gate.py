@@ -76,11 +76,11 @@ def _fault(admin: TestClient, **rule: object) -> str:
 
 
 def _create(admin: TestClient, name: str) -> int:
-    return admin.post(SCHEMAS, json={"name": name, "catalog_name": "main"}).status_code
+    return int(admin.post(SCHEMAS, json={"name": name, "catalog_name": "main"}).status_code)
 
 
 def _exists(admin: TestClient, name: str) -> bool:
-    return admin.get(f"{SCHEMAS}/main.{name}").status_code == 200
+    return bool(admin.get(f"{SCHEMAS}/main.{name}").status_code == 200)
 
 
 def test_a_fault_before_prevents_the_effect(admin: TestClient) -> None:

@@ -161,6 +161,23 @@ def test_a_refused_change_changes_nothing(
     assert admin.get(url).json()["privilege_assignments"] == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"changes": "x"},
+        {"changes": ["x"]},
+        {"changes": [{"principal": "users", "add": "EXECUTE"}]},
+        {"changes": [{"add": ["EXECUTE"]}]},
+    ],
+)
+def test_a_malformed_change_is_refused(
+    admin: TestClient, schema: str, body: dict[str, object]
+) -> None:
+    answer = admin.patch(f"{UC}/permissions/schema/{schema}", json=body)
+    assert answer.status_code in (400, 404)
+    assert admin.get(f"{UC}/permissions/schemas/{schema}").status_code == 400
+
+
 def test_effective_permissions_show_what_is_inherited(admin: TestClient, model: str) -> None:
     _grant(admin, "schema/main.scgpt", "scientists", "EXECUTE")
     url = f"{UC}/effective-permissions/function/{model}?principal=scientists"
