@@ -1,4 +1,4 @@
-"""An independent scGPT: torch's own transformer with upstream's parameter names, and checkpoints of it."""
+"""An independent scGPT: torch's own transformer under upstream's names, and its checkpoints."""
 
 from __future__ import annotations
 

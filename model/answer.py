@@ -1,0 +1,196 @@
+"""Decode, run, encode: one request of the wire contract, whatever server it came through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model import contract
+from model.codec import PackedEmbeddings, encode_embeddings
+from model.config import ModelConfig
+from model.contract import Options
+from model.embedder import Embedder, GeneEmbeddings, check_genes
+from model.errors import InvalidRequest, LimitExceeded
+from model.inputs import Row, read_rows
+from model.preprocess import preprocess
+from model.tokenizer import check_values
+
+_NO_COUNTS = np.empty(0, np.int64)
+
+
+def answer(
+    embedder: Embedder, model_input: pd.DataFrame, params: Mapping[str, Any] | None
+) -> pd.DataFrame:
+    """Answer a request of the wire contract.
+
+    Parameters
+    ----------
+    model_input
+        The contract's columns; each row is one AnnData (guide form) or one chunk (packed form).
+    params
+        As in ``contract.Options``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cell (``cell_embeddings``) or per row of input (``gene_embeddings``, and every
+        packed answer).
+
+    Raises
+    ------
+    InvalidRequest
+        For everything that the caller can mend.
+    """
+    options = contract.read_params(params)
+    check_architecture(options, embedder.config, len(embedder.vocab))
+    columns = [name for name in (*contract.GUIDE_COLUMNS, contract.PACKED) if name in model_input]
+    rows = read_rows(
+        [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*(model_input[name] for name in columns), strict=True)
+        ]
+    )
+    task = options.task or (
+        contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS
+    )
+    respond = _answer_cells if task == contract.CELL_EMBEDDINGS else _answer_genes
+    return pd.DataFrame(
+        [line for i, row in enumerate(rows) for line in respond(embedder, row, options, i)]
+    )
+
+
+def _answer_cells(
+    embedder: Embedder, row: Row, options: Options, position: int
+) -> list[dict[str, Any]]:
+    if row.cells is None:
+        raise InvalidRequest(
+            "no_cells",
+            f"{contract.CELL_EMBEDDINGS} needs cells, but {contract.MATRIX} is missing.",
+        )
+    check_genes(row.cells.genes, row.cells.counts.shape[1])
+    check_values(row.cells.counts.data)
+    cells, steps = preprocess(row.cells, options)
+    found = embedder.embed_cells(
+        cells.counts,
+        cells.genes,
+        ties=options.ties,  # type: ignore[arg-type]
+        max_length=options.max_length,
+        seed=options.seed,
+    )
+    ids = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
+    common = {"input_row": position, "model_digest": found.digest, **_steps(steps)}
+    if options.response_format != "json":
+        packed = PackedEmbeddings(
+            ids,
+            found.embeddings,
+            found.matched,
+            found.unknown,
+            found.truncated,
+            not_found=[],
+            digest=found.digest,
+        )
+        return [{"packed": encode_embeddings(packed, options.response_format), **common}]
+    return [
+        {
+            "id": name,
+            "embedding": vector,
+            "matched_genes": int(found.matched[i]),
+            "unknown_genes": int(found.unknown[i]),
+            "truncated_genes": int(found.truncated[i]),
+            **common,
+        }
+        for i, (name, vector) in enumerate(zip(ids, _numbers(found.embeddings), strict=True))
+    ]
+
+
+def _answer_genes(
+    embedder: Embedder, row: Row, options: Options, position: int
+) -> list[dict[str, Any]]:
+    wanted, steps = _wanted_genes(row, options)
+    if wanted is None:
+        wanted = embedder.embed_genes().genes
+    end = options.gene_offset + options.gene_limit if options.gene_limit else None
+    page = wanted[options.gene_offset : end]
+    if not page:
+        raise InvalidRequest(
+            "no_genes",
+            f"gene_offset {options.gene_offset} lies behind the last of {len(wanted)} genes.",
+        )
+    found = embedder.embed_genes(page)
+    common = {"input_row": position, "model_digest": found.digest, **_steps(steps)}
+    if options.response_format != "json":
+        return [{"packed": _packed_genes(found, options.response_format), **common}]
+    if len(found.genes) > contract.MAX_JSON_GENES:
+        raise LimitExceeded(
+            "too_many_genes",
+            f"{len(found.genes):,} gene vectors do not fit a JSON answer "
+            f"({contract.MAX_JSON_GENES:,} do). Ask for response_format float16, or for pages "
+            "with gene_offset and gene_limit.",
+        )
+    vectors = dict(zip(found.genes, _numbers(found.embeddings), strict=True))
+    return [{"gene_embeddings": vectors, "genes_not_found": found.unknown, **common}]
+
+
+def _wanted_genes(row: Row, options: Options) -> tuple[list[str] | None, list[str]]:
+    """Which genes are asked for (None: all), and the steps that chose them."""
+    if options.genes:
+        return list(options.genes), []
+    if not options.need_preprocess:
+        return None, []
+    if row.cells is not None:
+        check_genes(row.cells.genes, row.cells.counts.shape[1])
+        check_values(row.cells.counts.data)
+        cells, steps = preprocess(row.cells, options)
+        return cells.genes, steps
+    return row.genes, []
+
+
+def _packed_genes(found: GeneEmbeddings, response_format: str) -> str:
+    return encode_embeddings(
+        PackedEmbeddings(
+            found.genes,
+            found.embeddings,
+            _NO_COUNTS,
+            _NO_COUNTS,
+            _NO_COUNTS,
+            not_found=found.unknown,
+            digest=found.digest,
+        ),
+        response_format,
+    )
+
+
+def _numbers(embeddings: NDArray[np.float32]) -> list[list[float]]:
+    """For JSON: eight decimals, half the size of a float32 written out and within 5e-9 of it."""
+    return np.round(embeddings.astype(np.float64), 8).tolist()  # type: ignore[no-any-return]
+
+
+def _steps(steps: list[str]) -> dict[str, list[str]]:
+    return {"applied_steps": steps} if steps else {}
+
+
+def check_architecture(options: Options, config: ModelConfig, vocab_size: int) -> None:
+    """Refuse architecture params that differ from the checkpoint's (``other_architecture``)."""
+    actual = {
+        "embsize": config.d_model,
+        "nhead": config.n_heads,
+        "d_hid": config.d_hid,
+        "nlayers": config.n_layers,
+        "n_layers_cls": config.n_layers_cls,
+        "ntokens": vocab_size,
+        "pad_value": config.pad_value,
+        "mask_value": config.mask_value,
+        "n_input_bins": config.n_bins,
+        "binning": config.n_bins,
+    }
+    for name, value in options.architecture().items():
+        if value != actual[name]:
+            raise InvalidRequest(
+                "other_architecture",
+                f"{name} is {value}, but this checkpoint has {actual[name]}; its architecture "
+                "cannot be chosen by a request. Leave the param out.",
+            )

@@ -1,0 +1,198 @@
+"""One row of the contract's input, in whichever form, made into cells.
+
+The guide's form: a matrix, obs and var, either "direct" (``csr_matrix``, DataFrames; notebooks and
+jobs) or "serialisable" (nested lists, JSON strings in pandas' ``split`` orientation; endpoints).
+The packed form: one string. Exactly one form per request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from model.codec import Cells, decode_cells
+from model.contract import GUIDE_COLUMNS, MATRIX, MAX_CELLS, MAX_GENES, OBS, PACKED, VAR
+from model.errors import InvalidRequest, LimitExceeded
+
+BATCH = "batch"  # the obs column that holds batch labels
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of input.
+
+    Parameters
+    ----------
+    is_packed
+        The form it came in.
+    cells
+        The cells; None when no matrix was sent (a question about genes alone).
+    genes
+        The symbols that were named; None when none were.
+    """
+
+    is_packed: bool
+    cells: Cells | None
+    genes: list[str] | None
+
+
+def read_rows(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Decode the rows of a request.
+
+    Raises
+    ------
+    InvalidRequest
+        No row, no form, two forms, or a value that cannot be understood.
+    """
+    if not rows:
+        raise InvalidRequest("no_rows", f"the request holds no row. {_FORMS}")
+    present = [{name for name, value in row.items() if _given(value)} for row in rows]
+    packed = [PACKED in names for names in present]
+    guide = [bool(names & set(GUIDE_COLUMNS)) for names in present]
+    if (any(packed) and any(guide)) or any(p and g for p, g in zip(packed, guide, strict=True)):
+        raise InvalidRequest("two_forms", f"the request mixes two forms. {_FORMS}")
+    if not all(packed) and not all(guide):
+        raise InvalidRequest("no_form", f"a row of the request holds no input. {_FORMS}")
+    return [_packed_row(row) if all(packed) else _guide_row(row) for row in rows]
+
+
+_FORMS = (
+    f"Each row holds either the columns {', '.join(GUIDE_COLUMNS)} or the column {PACKED}; "
+    "all rows of a request use the same form."
+)
+
+
+def _given(value: Any) -> bool:
+    return not (value is None or (isinstance(value, float) and np.isnan(value)))
+
+
+def _packed_row(row: Mapping[str, Any]) -> Row:
+    text = row[PACKED]
+    if not isinstance(text, str):
+        raise InvalidRequest(
+            "invalid_column", f"{PACKED} must be a string, not {type(text).__name__}."
+        )
+    cells = decode_cells(text)
+    return Row(is_packed=True, cells=cells, genes=cells.genes)
+
+
+def _guide_row(row: Mapping[str, Any]) -> Row:
+    var = row.get(VAR)
+    genes = None if not _given(var) else _read_table(VAR, var).index
+    if genes is not None and len(genes) > MAX_GENES:
+        raise LimitExceeded("too_many_genes", f"{len(genes):,} genes; {MAX_GENES:,} are allowed.")
+    if not _given(row.get(MATRIX)):
+        return Row(is_packed=False, cells=None, genes=genes)
+    counts = _read_matrix(row[MATRIX])
+    if counts.shape[0] > MAX_CELLS:
+        raise LimitExceeded(
+            "too_many_cells", f"{counts.shape[0]:,} cells in one row; {MAX_CELLS:,} are allowed."
+        )
+    if genes is None:
+        raise InvalidRequest(
+            "no_gene_names",
+            f"{MATRIX} came without {VAR}; send the table whose index names the genes.",
+        )
+    obs = _read_table(OBS, row[OBS]) if _given(row.get(OBS)) else _Table([], {})
+    if obs.index and len(obs.index) != counts.shape[0]:
+        raise InvalidRequest(
+            "cell_count_mismatch",
+            f"{MATRIX} has {counts.shape[0]} rows but {OBS} has {len(obs.index)}.",
+        )
+    ids = [str(name) for name in obs.index] or None
+    return Row(
+        is_packed=False,
+        cells=Cells(counts, genes, ids, obs.columns.get(BATCH)),
+        genes=genes,
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What is needed of obs and var: the index, and the batch column where there is one."""
+
+    index: list[Any]
+    columns: dict[str, list[str]]
+
+
+def _read_table(name: str, value: Any) -> _Table:
+    value = _unwrapped(value)
+    if isinstance(value, pd.DataFrame):
+        batches = {BATCH: [str(x) for x in value[BATCH]]} if BATCH in value else {}
+        return _Table(list(value.index), batches)
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise _no_table(name, "it is not JSON") from None
+    if not isinstance(value, Mapping) or not isinstance(value.get("index"), list):
+        raise _no_table(name, "it has no list called index")
+    index = value["index"]
+    columns, data = value.get("columns", []), value.get("data", [])
+    if not isinstance(columns, list) or BATCH not in columns:
+        return _Table(index, {})
+    at = columns.index(BATCH)
+    if not isinstance(data, list) or len(data) != len(index):
+        raise _no_table(name, "data and index differ in length")
+    if not all(isinstance(line, list) and len(line) == len(columns) for line in data):
+        raise _no_table(name, "a line of data does not match the columns")
+    return _Table(index, {BATCH: [str(line[at]) for line in data]})
+
+
+def _no_table(name: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        "invalid_table",
+        f"{name}: {reason}. Send a DataFrame, or its JSON by to_json(orient='split').",
+    )
+
+
+def _read_matrix(sent: Any) -> sparse.csr_matrix:
+    """``[cells, genes]`` float32, from a sparse matrix, an array or nested lists."""
+    value: Any = _unwrapped(sent)
+    if not sparse.issparse(value):
+        value = _dense(value)
+    if value.ndim != 2 or value.dtype.kind not in "iuf":
+        raise _no_matrix(f"it has {value.ndim} dimensions and numbers of type {value.dtype}")
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused later
+        return sparse.csr_matrix(value).astype(np.float32)
+
+
+def _dense(value: Any) -> NDArray[Any]:
+    try:
+        dense = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):
+        raise _no_matrix("its rows differ in length") from None
+    if dense.dtype == object and dense.ndim == 1 and len(dense):  # MLflow hands on arrays of lists
+        try:
+            dense = np.asarray(dense.tolist())
+        except (ValueError, TypeError, OverflowError):
+            raise _no_matrix("its rows differ in length") from None
+    if dense.ndim == 3 and dense.shape[0] == 1:  # wrapped in a list once more
+        return np.asarray(dense[0])
+    if dense.ndim == 1 and dense.size == 0:
+        return np.empty((0, 0))
+    return dense
+
+
+def _no_matrix(reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        "invalid_matrix",
+        f"{MATRIX}: {reason}. Send cells x genes numbers: a csr_matrix, or a list of rows of "
+        "equal length.",
+    )
+
+
+def _unwrapped(value: Any) -> Any:
+    """The guide wraps each value in a list so that a DataFrame's cell holds one object."""
+    if isinstance(value, (list, np.ndarray)) and len(value) == 1:
+        inner = value[0]
+        if isinstance(inner, (str, pd.DataFrame, Mapping)) or sparse.issparse(inner):
+            return inner
+    return value

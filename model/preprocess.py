@@ -1,0 +1,117 @@
+"""The guide's pipeline: the steps that change which cells and genes are answered.
+
+``normalize_total``, ``log1p`` and ``binning`` are accepted and computed nowhere here: the engine
+bins by rank within a cell, so they cannot change a token. The steps below make a cell's answer
+depend on the request it came in; they are off unless asked for, and named in the answer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.codec import Cells
+from model.contract import Options
+from model.errors import InvalidRequest
+
+
+def preprocess(cells: Cells, options: Options) -> tuple[Cells, list[str]]:
+    """Filter genes and cells as asked, in the guide's order.
+
+    Parameters
+    ----------
+    cells
+        Finite, non-negative values; as many symbols as columns.
+    options
+        ``filter_gene_by_counts``, ``filter_cell_by_counts``, ``min_counts_per_cell``,
+        ``subset_hvg``, ``hvg_flavor``.
+
+    Returns
+    -------
+    tuple
+        The remaining cells, and a sentence for each step that was done.
+
+    Raises
+    ------
+    InvalidRequest
+        ``nothing_left``, ``hvg_not_available`` or ``hvg_failed``.
+    """
+    steps: list[str] = []
+    if not options.need_preprocess:
+        return cells, steps
+    if options.filter_gene_by_counts:
+        least = options.filter_gene_by_counts
+        keep = _totals(cells, axis=0) >= least
+        steps.append(_kept(f"filter_gene_by_counts={least}", "genes", keep))
+        cells = _genes(cells, np.flatnonzero(keep))
+    least_in_cell = max(options.min_counts_per_cell, 1 if options.filter_cell_by_counts else 0)
+    if least_in_cell:
+        keep = _totals(cells, axis=1) >= least_in_cell
+        steps.append(_kept(f"min_counts_per_cell={least_in_cell:g}", "cells", keep))
+        cells = _cells(cells, np.flatnonzero(keep))
+    if options.subset_hvg:
+        cells, step = _highly_variable(cells, options.subset_hvg, options.flavor())
+        steps.append(step)
+    return cells, steps
+
+
+def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str]:
+    step = f"subset_hvg={wanted} ({flavor})"
+    if wanted >= len(cells.genes):
+        return cells, f"{step}: all {len(cells.genes)} genes kept, there are no more"
+    try:
+        import scanpy
+        from anndata import AnnData
+    except ImportError:
+        raise InvalidRequest(
+            "hvg_not_available",
+            "subset_hvg needs scanpy, which is not installed where this model runs. "
+            "Choose the genes before sending, leave subset_hvg out (or 0), or build with HVG.",
+        ) from None
+    data = AnnData(cells.counts.copy())
+    if cells.batches is not None:
+        data.obs["batch"] = cells.batches
+        data.obs["batch"] = data.obs["batch"].astype("category")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scanpy.pp.highly_variable_genes(
+                data,
+                n_top_genes=wanted,
+                flavor=flavor,  # type: ignore[arg-type]
+                batch_key=None if cells.batches is None else "batch",
+            )
+    except (ValueError, ArithmeticError, LookupError, ImportError, TypeError) as error:
+        raise InvalidRequest(
+            "hvg_failed",
+            f"highly variable genes ({flavor}) cannot be found in these {cells.counts.shape[0]} "
+            f"cells x {len(cells.genes)} genes: {error}. Send more cells, another hvg_flavor, or "
+            "leave subset_hvg out.",
+        ) from error
+    keep = np.asarray(data.var["highly_variable"], dtype=bool)
+    return _genes(cells, np.flatnonzero(keep)), _kept(step, "genes", keep)
+
+
+def _totals(cells: Cells, axis: int) -> NDArray[np.float64]:
+    return np.asarray(cells.counts.sum(axis=axis, dtype=np.float64)).ravel()
+
+
+def _kept(step: str, what: str, keep: NDArray[np.bool_]) -> str:
+    if not keep.any():
+        raise InvalidRequest(
+            "nothing_left", f"{step} leaves none of the {len(keep)} {what}; lower it or drop it."
+        )
+    return f"{step}: {int(keep.sum())} of {len(keep)} {what} kept"
+
+
+def _genes(cells: Cells, keep: NDArray[np.intp]) -> Cells:
+    return replace(cells, counts=cells.counts[:, keep], genes=[cells.genes[i] for i in keep])
+
+
+def _cells(cells: Cells, keep: NDArray[np.intp]) -> Cells:
+    ids = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
+    batches = cells.batches and [cells.batches[i] for i in keep]
+    return replace(cells, counts=cells.counts[keep], ids=[ids[i] for i in keep], batches=batches)

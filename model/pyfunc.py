@@ -1,0 +1,211 @@
+"""The model as an MLflow pyfunc (models-from-code): the adapter.
+
+MLflow executes this file when it loads a logged model. ``load_context`` builds the engine once;
+``predict`` never builds anything. Errors of the caller leave as ``[code] sentence`` with MLflow's
+``INVALID_PARAMETER_VALUE``, which its scoring server answers with 400.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from mlflow.types.schema import (
+    AnyType,
+    Array,
+    ColSpec,
+    DataType,
+    Map,
+    ParamSchema,
+    ParamSpec,
+    Schema,
+    TensorSpec,
+)
+from scipy import sparse
+
+from model import contract
+from model.answer import answer
+from model.checkpoint import CheckpointFiles
+from model.codec import encode_cells
+from model.embedder import Embedder
+from model.errors import InvalidRequest, ScgptError
+from model.vocab import GeneVocab
+
+
+class ScgptModel(PythonModel):
+    """scGPT behind MLflow's interface.
+
+    Artifacts: ``checkpoint`` (an official checkpoint directory), or the guide's three files
+    ``model_file``, ``model_config_file``, ``vocab_file``. Model config (optional): ``device``,
+    ``precision``, ``token_budget`` as in ``Embedder.load``.
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Build the engine, once."""
+        settings = context.model_config or {}
+        self.embedder = Embedder.load(
+            _checkpoint_of(context.artifacts),
+            device=settings.get("device"),
+            precision=settings.get("precision"),
+            token_budget=settings.get("token_budget"),
+        )
+        refuse_unknown_params()
+
+    # MLflow would take an annotation of model_input for a schema, and warns of all it cannot use.
+    def predict(  # type: ignore[no-untyped-def]
+        self,
+        context: PythonModelContext,
+        model_input,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Answer a request (see ``docs/wire-format.md``).
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per cell (``cell_embeddings``) or per row of input (``gene_embeddings``, and
+            every packed answer).
+
+        Raises
+        ------
+        MlflowException
+            ``INVALID_PARAMETER_VALUE`` for what the caller can mend.
+        """
+        try:
+            return answer(self.embedder, model_input, params)
+        except ScgptError as error:
+            code = INVALID_PARAMETER_VALUE if error.status < 500 else INTERNAL_ERROR
+            raise MlflowException(error.tagged(), error_code=code) from error
+
+
+def _checkpoint_of(artifacts: Mapping[str, str]) -> Path | CheckpointFiles:
+    if "checkpoint" in artifacts:
+        return Path(artifacts["checkpoint"])
+    return CheckpointFiles(
+        weights=Path(artifacts["model_file"]),
+        config=Path(artifacts["model_config_file"]),
+        vocab=Path(artifacts["vocab_file"]),
+    )
+
+
+class _RefuseUnknownParams(logging.Filter):
+    """Turns MLflow's warning about dropped params of this model into a refusal.
+
+    MLflow drops params that the signature does not declare before ``predict`` is called, and only
+    logs a warning; a misspelt param would change the answer in silence. The warning is the one
+    public place where their names can be seen. It is acted upon only when the declared params that
+    it lists are exactly ours, so other models in the process keep MLflow's behaviour.
+    """
+
+    warning = re.compile(
+        r"Unrecognized params (\[.*?\]) are ignored for inference\. "
+        r"Supported params are: (\{.*?\})\.",
+        re.DOTALL,
+    )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        found = self.warning.match(record.getMessage())
+        if found and ast.literal_eval(found.group(2)) == contract.PARAM_NAMES:
+            try:
+                contract.check_param_names(frozenset(ast.literal_eval(found.group(1))))
+            except InvalidRequest as error:
+                raise MlflowException(error.tagged(), error_code=INVALID_PARAMETER_VALUE) from error
+        return True
+
+
+def refuse_unknown_params() -> None:
+    """Install the refusal of unknown params, once per process."""
+    logger = logging.getLogger("mlflow.models.utils")
+    if not any(type(f).__name__ == _RefuseUnknownParams.__name__ for f in logger.filters):
+        logger.addFilter(_RefuseUnknownParams())
+
+
+def signature() -> ModelSignature:
+    """The contract as an MLflow signature."""
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(anything, name, required=False) for name in contract.GUIDE_COLUMNS
+    ]
+    inputs.append(ColSpec(DataType.string, contract.PACKED, required=False))
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.string, "id", required=False),
+        ColSpec(Array(DataType.double), "embedding", required=False),
+        ColSpec(DataType.long, "matched_genes", required=False),
+        ColSpec(DataType.long, "unknown_genes", required=False),
+        ColSpec(DataType.long, "truncated_genes", required=False),
+        ColSpec(Map(Array(DataType.double)), "gene_embeddings", required=False),
+        ColSpec(Array(DataType.string), "genes_not_found", required=False),
+        ColSpec(DataType.string, "packed", required=False),
+        ColSpec(Array(DataType.string), "applied_steps", required=False),
+        ColSpec(DataType.long, "input_row"),
+        ColSpec(DataType.string, "model_digest"),
+    ]
+    params = [
+        ParamSpec(
+            param.name,
+            param.dtype,
+            list(param.default) if param.is_list else param.default,
+            shape=(-1,) if param.is_list else None,
+        )
+        for param in contract.PARAMS
+    ]
+    return ModelSignature(Schema(inputs), Schema(outputs), ParamSchema(params))
+
+
+def validation_cells(
+    vocab: GeneVocab, n_cells: int = 8, n_genes: int = 60
+) -> tuple[sparse.csr_matrix, list[str]]:
+    """Some made-up counts over the vocabulary's first genes: ``[cells, genes]`` and the symbols."""
+    genes = [vocab.tokens[i] for i in vocab.gene_ids[:n_genes]]
+    rng = np.random.default_rng(0)
+    counts = rng.negative_binomial(1, 0.3, (n_cells, len(genes)))
+    counts[:, 0] += 1  # no cell is empty
+    return sparse.csr_matrix(counts.astype(np.float32)), genes
+
+
+def guide_frame(counts: sparse.csr_matrix, genes: list[str]) -> pd.DataFrame:
+    """Cells in the guide's serialisable form: one row, three columns."""
+    ids = [f"cell-{i}" for i in range(counts.shape[0])]
+    obs = pd.DataFrame({"final_annotation": "unknown", "batch": "0"}, index=ids)
+    return pd.DataFrame(
+        {
+            contract.MATRIX: [counts.toarray().tolist()],
+            contract.OBS: [obs.to_json(orient="split")],
+            contract.VAR: [pd.DataFrame(index=genes).to_json(orient="split")],
+        }
+    )
+
+
+def input_example(vocab: GeneVocab) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """``(data, params)`` in the guide's serialisable form, as ``log_model`` takes it."""
+    counts, genes = validation_cells(vocab, n_cells=2, n_genes=20)
+    return guide_frame(counts, genes), {"task": contract.CELL_EMBEDDINGS, "data_is_raw": True}
+
+
+def validation_payloads(counts: sparse.csr_matrix, genes: list[str]) -> dict[str, dict[str, Any]]:
+    """Request bodies, one per form, that ask for the embeddings of the same cells."""
+    frames = {
+        "guide": guide_frame(counts, genes),
+        "packed": pd.DataFrame({contract.PACKED: [encode_cells(counts, genes)]}),
+    }
+    return {
+        name: {
+            "dataframe_split": frame.to_dict(orient="split", index=False),
+            "params": {"task": contract.CELL_EMBEDDINGS},
+        }
+        for name, frame in frames.items()
+    }
+
+
+mlflow.models.set_model(ScgptModel())

@@ -1,0 +1,70 @@
+"""The model, logged and loaded by unmodified MLflow, behind MLflow's own scoring app."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import requests
+import uvicorn
+from mlflow.pyfunc import PyFuncModel
+from mlflow.pyfunc.scoring_server import init
+
+from model import pyfunc
+from model.embedder import Embedder
+from tests.unit.model.reference import make_model, write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"), make_model(), flash=True)
+
+
+@pytest.fixture(scope="session")
+def embedder(checkpoint: Path) -> Embedder:
+    return Embedder.load(checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def loaded(
+    checkpoint: Path, embedder: Embedder, tmp_path_factory: pytest.TempPathFactory
+) -> PyFuncModel:
+    folder = tmp_path_factory.mktemp("model") / "logged"
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=pyfunc.__file__,
+        artifacts={"checkpoint": str(checkpoint)},
+        signature=pyfunc.signature(),
+        pip_requirements=["mlflow"],
+    )
+    return mlflow.pyfunc.load_model(str(folder), model_config={"device": "cpu"})
+
+
+class Server:
+    """MLflow's scoring app on loopback."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def post(self, path: str, **request: Any) -> requests.Response:
+        return requests.post(self.url + path, timeout=60, **request)
+
+
+@pytest.fixture(scope="session")
+def server(loaded: PyFuncModel) -> Iterator[Server]:
+    before = dict(os.environ)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        running = uvicorn.Server(uvicorn.Config(init(loaded), log_level="error"))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield Server(listener.getsockname()[1])
+        running.should_exit = True
+        thread.join()
+    os.environ.clear()
+    os.environ.update(before)
