@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Literal, TypedDict
 
 from .mirror import SOURCE, VERSION, write_mirror, write_terraformrc
@@ -30,11 +31,14 @@ class Provider:
         Its version.
     terraformrc
         What TF_CLI_CONFIG_FILE has to name; None where Terraform's own default is right.
+    mirror
+        The folder that `terraformrc` takes the provider from, where we wrote that file.
     """
 
     kind: Literal["registry", "mirror", "stand-in"]
     version: str
     terraformrc: Path | None
+    mirror: Path | None = None
 
     @property
     def label(self) -> str:
@@ -43,8 +47,13 @@ class Provider:
 
     def environment(self) -> dict[str, str]:
         """What Terraform and cdktf need to run with this provider."""
-        chosen = {"TF_CLI_CONFIG_FILE": str(self.terraformrc)} if self.terraformrc else {}
-        return {"CHECKPOINT_DISABLE": "1", **chosen}
+        variables = {"CHECKPOINT_DISABLE": "1"}
+        if self.terraformrc:
+            variables["TF_CLI_CONFIG_FILE"] = str(self.terraformrc)
+        if self.mirror:
+            # cdktf locks providers before its first init, and would ask the public registry.
+            variables["TF_CLI_ARGS_providers_lock"] = f"-fs-mirror={quote(str(self.mirror))}"
+        return variables
 
 
 class _Asked(TypedDict):
@@ -85,9 +94,10 @@ def find_provider(folder: Path, python: Path, *, refresh: bool = False) -> Provi
     if provider is None:
         provider = _find(folder, asked)
     if provider.kind == "stand-in":
-        provider = replace(provider, terraformrc=write_mirror(folder, python).terraformrc)
-    kept = {**asdict(provider), "terraformrc": provider.terraformrc and str(provider.terraformrc)}
-    cache.write_text(json.dumps({"asked": asked, "provider": kept}, indent=2) + "\n")
+        written = write_mirror(folder, python)
+        provider = replace(provider, terraformrc=written.terraformrc, mirror=written.mirror)
+    content = {"asked": asked, "provider": asdict(provider)}
+    cache.write_text(json.dumps(content, indent=2, default=str) + "\n")
     return provider
 
 
@@ -109,11 +119,11 @@ def _remembered(cache: Path, asked: _Asked) -> Provider | None:
     if content.get("asked") != asked:
         return None
     kept = content["provider"]
-    path = Path(kept["terraformrc"]) if kept["terraformrc"] else None
-    lost = kept["kind"] != "stand-in" and path is not None and not path.is_file()
-    if lost or kept["version"] != VERSION:
+    paths = [Path(kept[name]) if kept[name] else None for name in ("terraformrc", "mirror")]
+    lost = any(path and not path.exists() for path in paths)
+    if kept["version"] != VERSION or (lost and kept["kind"] != "stand-in"):
         return None
-    return Provider(kept["kind"], VERSION, path)
+    return Provider(kept["kind"], VERSION, *paths)
 
 
 def _find(folder: Path, asked: _Asked) -> Provider:
@@ -125,7 +135,7 @@ def _find(folder: Path, asked: _Asked) -> Provider:
                 f"SCGPT_PROVIDER_MIRROR={mirror} does not have {SOURCE} {VERSION} for this "
                 "machine: fill it with `terraform providers mirror`, or unset the variable"
             )
-        return Provider("mirror", VERSION, terraformrc)
+        return Provider("mirror", VERSION, terraformrc, mirror.resolve())
     own = Path(asked["config"]) if asked["config"] else None
     if _offers(own):
         mirrored = own is not None and "provider_installation" in own.read_text()

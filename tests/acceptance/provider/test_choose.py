@@ -28,9 +28,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_stand_in_where_nothing_else_is(folder: Path) -> None:
     provider = find_provider(folder, PYTHON)
-    assert provider == Provider("stand-in", VERSION, folder / "terraformrc")
+    mirror = folder / "mirror"
+    assert provider == Provider("stand-in", VERSION, folder / "terraformrc", mirror)
     assert provider.label == "databricks/databricks 1.99.0 (stand-in)"
-    assert provider.environment()["TF_CLI_CONFIG_FILE"] == str(folder / "terraformrc")
+    assert provider.environment() == {
+        "CHECKPOINT_DISABLE": "1",
+        "TF_CLI_CONFIG_FILE": str(folder / "terraformrc"),
+        "TF_CLI_ARGS_providers_lock": f"-fs-mirror={mirror}",
+    }
     assert (folder / "terraformrc").is_file()
 
 
@@ -53,7 +58,7 @@ def test_a_mirror_of_the_user(
     mirror = write_mirror(tmp_path / "elsewhere", PYTHON).mirror
     monkeypatch.setenv("SCGPT_PROVIDER_MIRROR", str(mirror))
     provider = find_provider(folder, PYTHON)
-    assert provider == Provider("mirror", VERSION, folder / "terraformrc")
+    assert provider == Provider("mirror", VERSION, folder / "terraformrc", mirror)
     assert str(mirror) in (folder / "terraformrc").read_text()
 
 
