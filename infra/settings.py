@@ -79,10 +79,11 @@ NonEmpty = Annotated[str, Field(min_length=1)]
 Level = Literal["CAN_VIEW", "CAN_QUERY", "CAN_MANAGE"]
 SchemaPrivilege = Literal[
     "ALL_PRIVILEGES", "APPLY_TAG", "CREATE_FUNCTION", "CREATE_MATERIALIZED_VIEW", "CREATE_MODEL",
+    "CREATE_MODEL_VERSION",
     "CREATE_TABLE", "CREATE_VOLUME", "EXECUTE", "MANAGE", "MODIFY", "READ_VOLUME", "REFRESH",
     "SELECT", "USE_SCHEMA", "WRITE_VOLUME",
 ]  # fmt: skip
-ModelPrivilege = Literal["ALL_PRIVILEGES", "APPLY_TAG", "EXECUTE", "MANAGE"]
+ModelPrivilege = Literal["ALL_PRIVILEGES", "APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE", "MANAGE"]
 VolumePrivilege = Literal["ALL_PRIVILEGES", "APPLY_TAG", "MANAGE", "READ_VOLUME", "WRITE_VOLUME"]
 
 _LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
