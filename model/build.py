@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,8 @@ def signature_digest(signature: ModelSignature) -> str:
 
 def requirements() -> list[str]:
     """What the served image installs: few packages, each pinned to the version that was tested
-    here."""
+    here.
+    """
     return [f"{name}=={installed(name).split('+')[0]}" for name in REQUIREMENTS]
 
 
@@ -173,7 +174,7 @@ def _log(
     mlflow.set_experiment(experiment)
     with mlflow.start_run(tags=tags):
         mlflow.log_params(
-            {f"checkpoint.{key}": value for key, value in embedder.config.summary().items()}
+            {f"checkpoint.{key}": value for key, value in asdict(embedder.config).items()}
         )
         return mlflow.pyfunc.log_model(
             name="scgpt",
@@ -189,7 +190,8 @@ def _log(
 
 def _validate(model_uri: str, embedder: Embedder, scratch: Path) -> None:
     """Load the logged model where this repository is out of reach, ask it, compare with the
-    engine."""
+    engine.
+    """
     logged = mlflow.artifacts.download_artifacts(model_uri, dst_path=str(scratch / "logged"))
     example = pyfunc.validation_cells(embedder.vocab)
     expected = embedder.embed_cells(*example).embeddings
@@ -221,8 +223,10 @@ def _validate(model_uri: str, embedder: Embedder, scratch: Path) -> None:
 
 def clean_environment() -> dict[str, str]:
     """The variables of a process that must see neither credentials nor this repository."""
-    keep = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+    keep = ("HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
     return {
+        # mlflow starts uvicorn by its name
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         **{name: os.environ[name] for name in keep if name in os.environ},
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -231,7 +235,8 @@ def clean_environment() -> dict[str, str]:
 
 def _registered(client: MlflowClient, model: str, tags: dict[str, str]) -> ModelVersion | None:
     """The newest finished version with these digests; unfinished ones of a stopped build are
-    removed."""
+    removed.
+    """
     same = ("checkpoint_sha256", "signature_digest", "engine_digest")
     found = None
     for entry in client.search_model_versions(f"name='{model}'"):

@@ -65,6 +65,20 @@ class EngineError(ScgptError):
     """The model gave an answer that must not leave the process."""
 
 
+class EndpointError(ScgptError):
+    """An endpoint refused, failed or could not be reached.
+
+    Attributes
+    ----------
+    http_status
+        What the endpoint answered; None when there was no answer.
+    """
+
+    def __init__(self, code: str, message: str, http_status: int | None = None) -> None:
+        super().__init__(code, message)
+        self.http_status = http_status
+
+
 def find_tag(text: str) -> tuple[str, str] | None:
     """``(code, sentence)`` of the first tagged error inside a foreign message, or None."""
     found = _TAGGED.search(text)

@@ -17,9 +17,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import mlflow
+import mlflow.pyfunc
 import numpy as np
 import requests
+from mlflow.pyfunc import scoring_server
 
 TOLERANCE = 1e-6
 START_LIMIT_S = 120
@@ -32,7 +33,7 @@ def main(model: str, expected_file: str, payload_file: str) -> None:
     loaded = mlflow.pyfunc.load_model(model)
     _comes_from(model)
     for name, payload in payloads.items():
-        frame = mlflow.pyfunc.scoring_server.infer_and_parse_data(
+        frame = scoring_server.infer_and_parse_data(
             {key: value for key, value in payload.items() if key != "params"}
         )
         answer = loaded.predict(frame, params=payload.get("params"))

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 
+# mlflow prints links and bars to stdout, which belongs to a command's result.
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
 def variables(settings: Settings) -> dict[str, str]:
     """Variables with which any Databricks client finds the workspace; none holds a secret."""
     found: dict[str, str] = {}
@@ -36,7 +45,8 @@ def use(settings: Settings) -> None:
 
 def use_mlflow(settings: Settings) -> None:
     """Point this process's mlflow to the workspace's tracking and Unity Catalog's registry."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     import mlflow
 
     use(settings)

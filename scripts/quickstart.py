@@ -1,13 +1,13 @@
-"""The main job from nothing: real cells embedded through a deployed endpoint of the local workspace.
+"""The main job from nothing: real cells embedded through a deployed endpoint of the local
+workspace.
 
-Each step can be run again and finds what it needs, so a quickstart that was stopped anywhere, or whose
-workspace was killed, is simply started again.
+Each step can be run again and finds what it needs, so a quickstart that was stopped anywhere, or
+whose workspace was killed, is simply started again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 import uuid
@@ -24,12 +24,12 @@ import numpy as np
 from infra.errors import DeployError
 from infra.layout import ROOT, runtime_folder
 from infra.local_workspace.instance import AlreadyRunning, start
-from infra.local_workspace.terraform.choose import find_provider
 from infra.settings import Settings, load
 from model.demo import pbmc_cells, random_checkpoint, train
 from model.embedder import Embedder
 from scripts.connection import workspace_client
-from scripts.deploy import second_plan, terraform_variables
+from scripts.deploy import child_environment, second_plan
+from scripts.deploy.variables import provider
 from scripts.embed import embed_through_endpoint, smoke
 from scripts.evaluation import knn_accuracy, principal_components, umap_picture
 from scripts.release.build import build_for
@@ -103,8 +103,7 @@ class Quickstart:
             info = start(self.home / "workspace", self.port)
         except AlreadyRunning as running:
             info = running.info
-        provider = find_provider(self.home / "terraform")
-        self.facts["provider"] = f"{provider.kind} {provider.version}"
+        self.facts["provider"] = provider().label
         self.screen.say(f"workspace at {info.url}; Terraform provider: {self.facts['provider']}")
 
     def make_checkpoints(self) -> None:
@@ -131,13 +130,14 @@ class Quickstart:
 
     def embed(self) -> None:
         cells = pbmc_cells()
-        self.facts["requests_sent"] = embed_through_endpoint(
+        report = embed_through_endpoint(
             ENVIRONMENT,
             cells,
             chunk=CHUNK,
             request_prefix=f"quickstart-{self.run_id}",
             progress=self.screen.update,
         )
+        self.facts["requests_sent"] = report.requests
         self.folder.mkdir(parents=True, exist_ok=True)
         cells.write_h5ad(self.folder / "pbmc_scgpt.h5ad")
         self.facts["cells"], self.facts["embedding_dim"] = cells.obsm["X_scGPT"].shape
@@ -197,7 +197,7 @@ class Quickstart:
         self.screen.say("$ " + " ".join(command))
         log = self.folder / f"deploy-{stack}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **terraform_variables(self.settings)}
+        environment = child_environment(self.settings)
         with log.open("wb") as output:
             done = subprocess.run(
                 command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False
