@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 EXECUTION_LIMIT_S = 297
 """The platform's limit for one request to a model."""
 
+_TOOLS = Path(sys.executable).parent
 _START_LIMIT_S = 1200.0
 _ATTEMPTS = 3
 _STABLE_S = 60.0
@@ -35,6 +36,13 @@ sys.meta_path[:] = [f for f in sys.meta_path if not f.__module__.startswith("__e
 roots = (sys.prefix, sys.base_prefix, sys.exec_prefix)
 sys.path[:] = [p for p in sys.path if p.startswith(roots)]
 """
+
+
+def command(model: Path, port: int) -> list[str]:
+    """The command that serves a model folder on a port of loopback."""
+    serve = [str(_TOOLS / "mlflow"), "models", "serve", "--model-uri", str(model)]
+    where = ["--host", "127.0.0.1", "--port", str(port), "--timeout", str(EXECUTION_LIMIT_S)]
+    return [*serve, "--env-manager", "local", *where]
 
 
 class Scorer:
@@ -134,15 +142,12 @@ class Scorer:
         site = self.folder / "site"
         site.mkdir(parents=True, exist_ok=True)
         (site / "sitecustomize.py").write_text(_SITECUSTOMIZE)
-        tools = Path(sys.executable).parent
-        serve = [str(tools / "mlflow"), "models", "serve", "--model-uri", str(self.model)]
-        where = ["--host", "127.0.0.1", "--port", str(port), "--timeout", str(EXECUTION_LIMIT_S)]
         return Child.start(
             f"scoring-{self.name}",
-            [*serve, "--env-manager", "local", *where],
+            command(self.model, port),
             {
                 **self._variables,
-                "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
+                "PATH": f"{_TOOLS}:/usr/local/bin:/usr/bin:/bin",
                 "HOME": str(self.folder),
                 "LANG": "C.UTF-8",
                 "PYTHONPATH": str(site),
