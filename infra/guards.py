@@ -40,7 +40,7 @@ class Finding:
     severity: Literal["refuse", "warn"] = "refuse"
 
     def __str__(self) -> str:
-        return f"{self.address}: {self.message} [{self.code}]. {self.remedy}"
+        return f"{self.address}: {self.message} ({self.code}). {self.remedy}"
 
 
 @dataclass(frozen=True, kw_only=True)

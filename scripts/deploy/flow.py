@@ -149,6 +149,7 @@ class _Deployment:
         return found
 
     def _synthesise(self) -> None:
+        self.outdir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [sys.executable, "-m", "infra.main"],
             cwd=layout.ROOT,
