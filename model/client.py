@@ -141,7 +141,7 @@ def _chunks(adata: AnnData, size: int) -> Iterator[tuple[int, sparse.csr_matrix]
     if size < 1:
         raise InvalidRequest("invalid_chunk", f"chunk is {size}; it must be at least 1.")
     for start in range(0, adata.n_obs, size):
-        values: Any = adata.X[start : start + size]  # type: ignore[index]
+        values: Any = adata.X[start : start + size]
         counts = sparse.csr_matrix(values)
         check_values(counts.data)
         yield start, counts
@@ -154,8 +154,8 @@ def _request(
     request_id: str,
     params: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    used = np.unique(counts.indices)  # genes that no cell of the chunk expresses say nothing
-    used = used if len(used) else np.arange(counts.shape[1])
+    # Genes that no cell of the chunk expresses say nothing; of none at all, the model must hear.
+    used = np.unique(counts.indices) if counts.nnz else np.arange(counts.shape[1])
     genes = [str(name) for name in adata.var_names[used]]
     ids = [str(name) for name in adata.obs_names[start : start + counts.shape[0]]]
     packed = encode_cells(counts[:, used], genes, ids)

@@ -147,7 +147,7 @@ class Quickstart:
         labels = cells.obs[LABELS].astype(str).to_numpy()
         trained = np.asarray(cells.obsm["X_scGPT"])
         untrained = Embedder.load(self.home / "demo" / "random").embed_cells(
-            cells.X, cells.var_names
+            cells.X, list(cells.var_names)
         )
         self.facts["knn_accuracy"] = knn_accuracy(trained, labels)
         self.facts["knn_accuracy_random"] = knn_accuracy(untrained.embeddings, labels)

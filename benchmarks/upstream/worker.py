@@ -74,7 +74,8 @@ class Upstream:
     def embed(self, cells: str, out: str, batch_size: int = 64) -> dict[str, Any]:
         matrix, genes = _cells(cells)
         adata = AnnData(matrix)
-        ids = np.array([self.vocab[gene] if gene in self.vocab else -1 for gene in genes])
+        known = self.vocab.get_stoi()
+        ids = np.array([known.get(gene, -1) for gene in genes])
         adata = adata[:, ids >= 0].copy()
         configs = {**self.args, "pad_token": "<pad>"}
         started = time.perf_counter()
@@ -126,7 +127,7 @@ def main() -> None:
         operation = command.pop("do")
         try:
             answer = getattr(upstream, operation)(**command)
-        except Exception as error:  # noqa: BLE001 - the other side must hear of everything
+        except Exception as error:  # the other side must hear of everything
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
 

@@ -55,9 +55,7 @@ def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
 
 
 def _table(found: dict[str, Any]) -> Table:
-    table = Table(
-        title="A smoke test on cells seen in training: it says nothing about scGPT's quality"
-    )
+    table = Table(title="A smoke test on cells seen in training; it says nothing about quality")
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in found.items():
@@ -74,7 +72,7 @@ cells:    {run.folder / "pbmc_scgpt.h5ad"}  (obsm["X_scGPT"])
 summary:  {run.folder / "summary.json"}
 
 Try next:
-  eval "$(scgpt env local)"                       point Terraform, the SDK and mlflow to the workspace
+  eval "$(scgpt env local)"                       point Terraform, SDK and mlflow to it
   scgpt embed local cells.h5ad --out out.h5ad     your own cells
   scgpt plan local                                what would change
   scgpt workspace stop                            stop everything"""
