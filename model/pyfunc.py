@@ -62,11 +62,10 @@ class ScgptModel(PythonModel):
         )
         refuse_unknown_params()
 
-    # MLflow would take an annotation of model_input for a schema, and warns of all it cannot use.
-    def predict(  # type: ignore[no-untyped-def]
+    def predict(
         self,
         context: PythonModelContext,
-        model_input,
+        model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Answer a request (see ``docs/wire-format.md``).
