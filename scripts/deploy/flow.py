@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from scripts import connection
 
 from . import verify
 from .terraform import ApplyError, Report, Terraform
-from .variables import child_environment, provider
+from .variables import child_environment, foreign_variables, provider
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -107,6 +108,8 @@ class _Deployment:
 
     @cached_property
     def client(self) -> WorkspaceClient:
+        for name in foreign_variables(self.settings):
+            del os.environ[name]
         return connection.workspace_client(self.settings)
 
     def stacks(self) -> list[Terraform]:

@@ -31,6 +31,8 @@ def terraform_variables(settings: Settings) -> dict[str, str]:
     }
     if settings.folder != layout.ENVIRONMENTS:
         found["SCGPT_ENVIRONMENTS"] = str(settings.folder)
+        # Stacks of the same name have another state: they need a folder of their own.
+        found["CDKTF_OUTPUT"] = str(layout.runtime_folder(settings.folder) / "cdktf.out")
     serving = provider()
     # The stand-in reaches the local workspace only.
     if serving.kind != "stand-in" or settings.is_local:
