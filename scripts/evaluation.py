@@ -41,7 +41,7 @@ def principal_components(cells: AnnData, components: int = 50) -> np.ndarray:
     """PCA of the log-normalised values, the linear reference: float [cells, components]."""
     from sklearn.decomposition import PCA
 
-    return np.asarray(PCA(components, random_state=0).fit_transform(cells.X.toarray()))
+    return np.asarray(PCA(components, svd_solver="full").fit_transform(cells.X.toarray()))
 
 
 def umap_picture(embedding: np.ndarray, labels: np.ndarray, title: str, path: Path) -> None:
@@ -60,7 +60,8 @@ def umap_picture(embedding: np.ndarray, labels: np.ndarray, title: str, path: Pa
     for index, label in enumerate(np.unique(labels)):
         chosen = labels == label
         axes.scatter(*points[chosen].T, s=9, color=plt.get_cmap("tab10")(index % 10), label=label)
-    axes.set(title=title, xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
     axes.legend(
         loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9, markerscale=2
     )

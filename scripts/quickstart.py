@@ -37,7 +37,10 @@ from scripts.release.build import build_for
 ENVIRONMENT = "local"
 LABELS = "bulk_labels"
 CHUNK = 100
-TITLE = "700 PBMC cells through the local endpoint (demo checkpoint, cells seen in training)"
+TITLE = (
+    "700 PBMC cells through the local endpoint\n"
+    "Demo checkpoint, trained on 500 of them: a smoke test"
+)
 
 
 class Screen(Protocol):

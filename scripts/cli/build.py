@@ -49,9 +49,8 @@ def build(environment: str, checkpoint: Path, force: bool, dry_run: bool, as_jso
 
 
 def _check(checkpoint: Path, as_json: bool) -> None:
-    from model.embedder import Embedder
-
     from model.build import engine_digest
+    from model.embedder import Embedder
 
     embedder = Embedder.load(checkpoint)
     show(

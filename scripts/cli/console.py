@@ -51,16 +51,25 @@ def step(title: str, seconds: dict[str, float] | None = None, key: str = "") -> 
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; yields ``update(done, total)``."""
+    """A progress bar that shows from the first ``update(done, total)`` on; yields that function."""
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Progress(*columns, console=err, transient=True)
+    task = bar.add_task(title, total=None)
+
+    def update(done: int, total: int) -> None:
+        if err.is_terminal:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield update
+    finally:
+        bar.stop()
 
 
 class Commands(click.Group):
