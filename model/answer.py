@@ -13,11 +13,10 @@ from model import contract
 from model.codec import PackedEmbeddings, encode_embeddings
 from model.config import ModelConfig
 from model.contract import Options
-from model.embedder import Embedder, GeneEmbeddings, check_genes
+from model.embedder import Embedder, GeneEmbeddings, check_cells
 from model.errors import InvalidRequest, LimitExceeded
 from model.inputs import Row, read_rows
 from model.preprocess import preprocess
-from model.tokenizer import check_values
 
 _NO_COUNTS = np.empty(0, np.int64)
 
@@ -71,8 +70,7 @@ def _answer_cells(
             "no_cells",
             f"{contract.CELL_EMBEDDINGS} needs cells, but {contract.MATRIX} is missing.",
         )
-    check_genes(row.cells.genes, row.cells.counts.shape[1])
-    check_values(row.cells.counts.data)
+    check_cells(row.cells.counts, row.cells.genes)
     cells, steps = preprocess(row.cells, options)
     found = embedder.embed_cells(
         cells.counts,
@@ -142,8 +140,7 @@ def _wanted_genes(row: Row, options: Options) -> tuple[list[str] | None, list[st
     if not options.need_preprocess:
         return None, []
     if row.cells is not None:
-        check_genes(row.cells.genes, row.cells.counts.shape[1])
-        check_values(row.cells.counts.data)
+        check_cells(row.cells.counts, row.cells.genes)
         cells, steps = preprocess(row.cells, options)
         return cells.genes, steps
     return row.genes, []

@@ -192,13 +192,10 @@ class Embedder:
                 f"max_length is {length}; it must be 2 .. {self.config.max_length}, the length "
                 "that the checkpoint was trained with.",
             )
-        check_genes(genes, cells.shape[1])
-        if cells.shape[0] == 0:
-            raise InvalidRequest("no_cells", "the request holds no cell; send at least one.")
+        check_cells(cells, genes)
         if not cells.has_canonical_format:
             cells = cells.copy()
             cells.sum_duplicates()
-        check_values(cells.data)
         return tokenize(
             cells,
             self.vocab.lookup(genes),
@@ -249,6 +246,20 @@ class Embedder:
                 embedded = self.network.cell_embeddings(genes, values, lengths)
                 out[batch] = embedded.cpu().numpy()
         return out
+
+
+def check_cells(cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str]) -> None:
+    """Refuse cells that cannot be tokenised: none at all, misnamed columns, impossible values.
+
+    Raises
+    ------
+    InvalidRequest
+        ``no_cells``, or as ``check_genes`` and ``check_values``.
+    """
+    if cells.shape[0] == 0:
+        raise InvalidRequest("no_cells", "the request holds no cell; send at least one.")
+    check_genes(genes, cells.shape[1])
+    check_values(cells.data)
 
 
 def check_genes(genes: Sequence[str], columns: int) -> None:

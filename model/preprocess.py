@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
             scanpy.pp.highly_variable_genes(
                 data,
                 n_top_genes=wanted,
-                flavor=flavor,  # type: ignore[arg-type]
+                flavor=cast("Any", flavor),
                 batch_key=None if cells.batches is None else "batch",
             )
     except (ValueError, ArithmeticError, LookupError, ImportError, TypeError) as error:

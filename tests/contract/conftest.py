@@ -53,7 +53,8 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
 
     def post(self, path: str, **request: Any) -> requests.Response:
-        return requests.post(self.url + path, timeout=60, **request)
+        headers = {"Content-Type": "application/json"}  # without it MLflow itself answers 500
+        return requests.post(self.url + path, timeout=60, headers=headers, **request)
 
 
 @pytest.fixture(scope="session")

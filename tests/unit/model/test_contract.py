@@ -1,0 +1,72 @@
+"""Params are checked by one table; the slim modules need neither torch nor MLflow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.contract import PARAMS, Options, read_params
+from model.errors import InvalidRequest, find_tag
+
+SLIM = ["errors", "contract", "config", "vocab", "tokenizer", "codec"]
+
+
+def test_nothing_sent_means_the_defaults() -> None:
+    assert read_params(None) == read_params({}) == Options()
+
+
+def test_what_mlflow_fills_in_for_params_that_were_not_sent_changes_nothing() -> None:
+    assert read_params({p.name: p.default for p in PARAMS}) == Options()
+
+
+def test_numpy_scalars_and_arrays_are_read() -> None:
+    options = read_params({"seed": np.int64(3), "genes": np.array(["A", "B"])})
+    assert (options.seed, options.genes) == (3, ("A", "B"))
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"sed": 1}, "unknown_param"),
+        ({"seed": "1"}, "invalid_param"),
+        ({"seed": True}, "invalid_param"),
+        ({"seed": 1.0}, "invalid_param"),
+        ({"seed": 2**63}, "invalid_param"),
+        ({"normalize_total": float("inf")}, "invalid_param"),
+        ({"normalize_total": True}, "invalid_param"),
+        ({"normalize_total": -1}, "invalid_param"),
+        ({"log1p": 1}, "invalid_param"),
+        ({"genes": "A"}, "invalid_param"),
+        ({"genes": ["A", 1]}, "invalid_param"),
+        ({"task": "Cell_embeddings"}, "invalid_param"),
+        ({"input_data_path": "/Volumes/a"}, "path_not_allowed"),
+    ],
+)
+def test_impossible_params(params: dict[str, Any], code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_params(params)
+    assert caught.value.code == code
+    assert next(iter(params)) in caught.value.message
+
+
+def test_tags_survive_inside_foreign_messages() -> None:
+    error = InvalidRequest("no_cells", "the request holds no cell.")
+    assert find_tag(f"Failed to predict data '[1]'. \nError: {error.tagged()}") == (
+        "no_cells",
+        "the request holds no cell.",
+    )
+    assert find_tag("plain message [1] here") is None
+
+
+def test_slim_modules_import_without_torch_mlflow_and_pandas() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'mlflow', 'pandas', 'anndata', 'scanpy'): sys.modules[name] = None\n"
+        + "\n".join(f"import model.{name}" for name in SLIM)
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
