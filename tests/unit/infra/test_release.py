@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra import layout, release, settings
+from infra.release import ReleaseError
+
+from .manifests import canary, champion, manifest, served
+
+DEV = settings.load("dev", layout.ENVIRONMENTS)
+MODEL = DEV.names.full_model
+
+
+def test_a_manifest_survives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "dev.release.json"
+    release.write(path, canary(DEV))
+    assert release.read(path) == canary(DEV)
+    assert release.find(path, model=MODEL) == canary(DEV)
+    assert path.read_text() == canary(DEV).to_json(), "the text is stable"
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name], "no draft is left"
+
+
+def test_versions_are_sorted_as_numbers() -> None:
+    assert [entity.version for entity in canary(DEV).served] == [9, 10]
+    assert canary(DEV).champion.version == 9
+
+
+def test_the_digest_tells_manifests_apart() -> None:
+    assert champion(DEV).digest() != canary(DEV).digest()
+    assert champion(DEV).digest() == champion(DEV).digest()
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([served(1, 60, "champion"), served(2, 30, "challenger")], "add up to 100, got 90"),
+        ([served(1, 50, "champion"), served(1, 50, "challenger")], "may appear once"),
+        ([served(1, 50, "champion"), served(2, 50, "champion")], "exactly one"),
+        ([served(1, 100, "previous")], "exactly one"),
+        ([], "at least 1 item"),
+    ],
+)
+def test_wrong_combinations_are_refused(entries: list[release.Served], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        manifest(DEV, *entries)
+
+
+def test_a_wrong_file_lists_every_problem(tmp_path: Path) -> None:
+    path = tmp_path / "dev.release.json"
+    text = json.loads(champion(DEV).to_json())
+    text["served"][0] |= {"version": "3", "checkpoint_sha256": "xyz"}
+    text["model"] = "scgpt"
+    path.write_text(json.dumps(text))
+    with pytest.raises(ReleaseError) as caught:
+        release.read(path)
+    message = str(caught.value)
+    for key in ("model:", "served.0.version:", "served.0.checkpoint_sha256:", str(path)):
+        assert key in message
+
+
+def test_no_manifest_is_no_release(tmp_path: Path) -> None:
+    assert release.find(tmp_path / "dev.release.json", model=MODEL) is None
+    with pytest.raises(ReleaseError, match="build a version first"):
+        release.read(tmp_path / "dev.release.json")
+
+
+def test_the_manifest_of_another_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dev.release.json"
+    release.write(path, champion(DEV))
+    with pytest.raises(ReleaseError, match=r"is of dev\.scgpt\..*model is prod\.scgpt\.other"):
+        release.find(path, model="prod.scgpt.other")

@@ -1,0 +1,165 @@
+"""What every environment synthesises to; the snapshots are where a change is reviewed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cdktf import Testing as Cdk
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from infra import layout, settings
+from infra.bindings import App, TerraformStack
+from infra.main import build
+from infra.release import Manifest
+
+from .manifests import canary, champion
+
+ENVIRONMENTS = ("local", "dev", "staging", "prod")
+RELEASES = {"champion": champion, "canary": canary}
+
+
+@cache
+def synthesised(name: str, release: str | None) -> dict[str, Any]:
+    """Stack name -> its Terraform JSON, without the CDK's metadata."""
+    environment = settings.load(name, layout.ENVIRONMENTS)
+    app = App(outdir=str(layout.ROOT / "cdktf.out"))
+    build(app, environment, RELEASES[release](environment) if release else None)
+    return {
+        node.node.id: json.loads(Cdk.synth(node))
+        for node in app.node.children
+        if isinstance(node, TerraformStack)
+    }
+
+
+def endpoint(name: str, release: str) -> dict[str, Any]:
+    stack = synthesised(name, release)[f"{name}-serving"]
+    block: dict[str, Any] = stack["resource"]["databricks_model_serving"]["endpoint"]
+    return block
+
+
+def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    yield path, value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from walk(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from walk(inner, f"{path}.{index}")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_snapshot(name: str, release: str, snapshot: SnapshotAssertion) -> None:
+    assert synthesised(name, release) == snapshot(extension_class=JSONSnapshotExtension)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_without_a_release_there_is_no_endpoint(name: str) -> None:
+    assert list(synthesised(name, None)) == [f"{name}-registry"]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_nothing_of_the_endpoint_is_lost_on_the_way(name: str, release: str) -> None:
+    """The CDK can drop nested keys without a word: compare with the settings, key by key."""
+    environment = settings.load(name, layout.ENVIRONMENTS)
+    manifest: Manifest = RELEASES[release](environment)
+    given, names = environment.endpoint, environment.names
+    gateway: dict[str, Any] = {
+        "inference_table_config": {
+            "catalog_name": environment.catalog,
+            "enabled": True,
+            "schema_name": environment.schema_,
+            "table_name_prefix": environment.gateway.inference_table_prefix,
+        },
+        "usage_tracking_config": {"enabled": True},
+    }
+    if environment.gateway.rate_limits:
+        gateway["rate_limits"] = [
+            {"calls": limit.calls, "key": limit.key, "renewal_period": "minute"}
+            for limit in environment.gateway.rate_limits
+        ]
+    expected = {
+        "name": given.name,
+        "route_optimized": given.route_optimized,
+        "config": {
+            "served_entities": [
+                {
+                    "name": names.served_entity(each.version),
+                    "entity_name": names.full_model,
+                    "entity_version": str(each.version),
+                    "workload_type": given.workload_type,
+                    "workload_size": given.workload_size,
+                    "scale_to_zero_enabled": given.scale_to_zero,
+                }
+                for each in manifest.served
+            ],
+            "traffic_config": {
+                "routes": [
+                    {
+                        "served_model_name": names.served_entity(each.version),
+                        "traffic_percentage": each.traffic,
+                    }
+                    for each in manifest.served
+                ]
+            },
+        },
+        "ai_gateway": gateway,
+        "tags": [{"key": key, "value": environment.tags[key]} for key in sorted(environment.tags)],
+        "timeouts": {
+            "create": f"{given.timeout_minutes}m",
+            "update": f"{given.timeout_minutes}m",
+        },
+    }
+    if environment.deletion_protection:
+        expected["lifecycle"] = {"prevent_destroy": True}
+    assert endpoint(name, release) == expected
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_what_cannot_be_brought_back_is_protected_outside_local(name: str) -> None:
+    stacks = synthesised(name, "champion")
+    for stack, kind, logical_id in (
+        ("registry", "databricks_schema", "schema"),
+        ("registry", "databricks_volume", "volume"),
+        ("registry", "databricks_registered_model", "model"),
+        ("serving", "databricks_model_serving", "endpoint"),
+    ):
+        block = stacks[f"{name}-{stack}"]["resource"][kind][logical_id]
+        protected = block.get("lifecycle", {}).get("prevent_destroy", False)
+        assert protected is (name != "local"), logical_id
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_secret_and_nothing_of_this_machine_is_synthesised(name: str) -> None:
+    for stack in synthesised(name, "canary").values():
+        assert list(stack["terraform"]["backend"]), "the backend is declared"
+        for path, value in walk(stack):
+            assert not re.search(r"token|secret|password|private_key", path, re.IGNORECASE), path
+            if isinstance(value, str):
+                assert not Path(value).is_absolute(), path
+                assert str(layout.ROOT) not in value, path
+
+
+def test_local_state_survives_the_removal_of_the_synthesis() -> None:
+    for name, stack in synthesised("local", "champion").items():
+        folder = layout.ROOT / "cdktf.out" / "stacks" / name
+        state = (folder / stack["terraform"]["backend"]["local"]["path"]).resolve()
+        assert state == layout.ROOT / ".local" / "state" / f"{name}.tfstate"
+
+
+def test_constructs_pass_typed_structs_only() -> None:
+    """A dict literal in a nested position would lose its underscore keys without a word."""
+    sources = [*Path(layout.ROOT, "infra", "constructs").glob("*.py")]
+    assert sources
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text())):
+            assert not isinstance(node, ast.Dict | ast.DictComp), f"{source}:{node.lineno}"
