@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections import deque
@@ -25,6 +26,7 @@ REQUEST_LIMIT = 16_777_216
 """Bytes of a request."""
 
 _MINUTE_MS = 60_000
+_NOTICED_AFTER_S = (0.5, 1.0)
 _PASSED_ON = ("content-type", "accept")
 
 
@@ -126,10 +128,7 @@ async def invoke(call: Call) -> Response:
     scorer = deployment.of(workspace).fleet.get(entity["id"])
     assert scorer is not None  # every entity of a config that serves has one
     with scorer.in_use():
-        await _wait(scorer, endpoint)
-        started = time.perf_counter()
-        answer = await _ask(queries.client, scorer, call.request, body)
-        spent_ms = (time.perf_counter() - started) * 1000
+        answer, spent_ms = await _answer(queries.client, scorer, endpoint, call.request, body)
     queries.metrics.observe(endpoint["name"], scorer.name, answer.status_code, spent_ms)
     request_id = str(uuid.uuid4())
     table = inference.table_of(endpoint)
@@ -189,6 +188,29 @@ def _entity(queries: Queries, endpoint: Document, served: str | None) -> Documen
     raise not_found(f"Endpoint '{endpoint['name']}' has no served entity '{name}'.")
 
 
+async def _answer(
+    client: httpx.AsyncClient, scorer: Scorer, endpoint: Document, request: Request, body: bytes
+) -> tuple[httpx.Response, float]:
+    """The model's answer and its time in milliseconds.
+
+    A process that died a moment ago refuses connections until its watcher has noticed: the query
+    did not reach it, so it can be asked again.
+    """
+    pauses = iter(_NOTICED_AFTER_S)
+    while True:
+        await _wait(scorer, endpoint)
+        started = time.perf_counter()
+        try:
+            answer = await _ask(client, scorer, request, body)
+        except httpx.ConnectError as error:
+            if (pause_s := next(pauses, None)) is None:
+                message = f"The scoring process of {scorer.name} does not answer."
+                raise ApiError(503, "TEMPORARILY_UNAVAILABLE", message) from error
+            await asyncio.sleep(pause_s)
+        else:
+            return answer, (time.perf_counter() - started) * 1000
+
+
 async def _wait(scorer: Scorer, endpoint: Document) -> None:
     """Hold the query while its process is being restarted, as for one scaled to zero."""
     if not await scorer.settled(EXECUTION_LIMIT_S):
@@ -202,6 +224,8 @@ async def _ask(
     headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
     try:
         return await client.post(f"{scorer.url}/invocations", content=body, headers=headers)
+    except httpx.ConnectError:
+        raise
     except httpx.TimeoutException as error:
         message = f"The model did not answer within {EXECUTION_LIMIT_S} s."
         raise ApiError(504, "DEADLINE_EXCEEDED", message) from error

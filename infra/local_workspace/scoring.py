@@ -25,6 +25,7 @@ EXECUTION_LIMIT_S = 297
 _TOOLS = Path(sys.executable).parent
 _START_LIMIT_S = 1200.0
 _ATTEMPTS = 3
+_PAUSE_S = 1.0
 _STABLE_S = 60.0
 # Below the range from which systems give ports to outgoing connections.
 _PORTS = range(20000, 32000)
@@ -132,7 +133,7 @@ class Scorer:
             _log.warning("%d attempts left: %s", left, problem)
             if left == 0:
                 break
-            await asyncio.sleep(_ATTEMPTS - left)
+            await asyncio.sleep(_PAUSE_S * (_ATTEMPTS - left))
         self.failure = problem
         self._settled.set()
 

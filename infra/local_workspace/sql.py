@@ -157,10 +157,12 @@ async def _cancel(statement: _Statement) -> None:
     if statement.state not in ("PENDING", "RUNNING"):
         return
     statement.state = "CANCELED"
-    if statement.connection is not None:
-        statement.connection.interrupt()
-    if statement.task is not None:
-        await asyncio.wait({statement.task})
+    assert statement.task is not None
+    while not statement.task.done():
+        # An interrupt before DuckDB has begun is lost: say it until the task has heard it.
+        if statement.connection is not None:
+            statement.connection.interrupt()
+        await asyncio.wait({statement.task}, timeout=0.1)
 
 
 def _find(call: Call) -> _Statement:
