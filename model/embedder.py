@@ -156,11 +156,10 @@ class Embedder:
         ------
         InvalidRequest
             No cell; columns and symbols differ in number; duplicate symbols; NaN, infinite or
-            negative values; no known gene in any cell; an impossible option.
+            negative values; no known gene; an impossible option. A cell without any non-zero
+            known gene is no error: its row is flagged.
         """
         tokens = self.tokenize(cells, genes, ties=ties, max_length=max_length, seed=seed)
-        if not tokens.matched.any():
-            raise InvalidRequest("no_known_gene", _nothing_known(cells, genes, self.vocab))
         embeddings = self._run(tokens)
         embeddings[tokens.matched == 0] = 0
         if not np.isfinite(embeddings).all():
@@ -193,12 +192,13 @@ class Embedder:
                 "that the checkpoint was trained with.",
             )
         check_cells(cells, genes)
+        ids = self._known_ids(genes)
         if not cells.has_canonical_format:
             cells = cells.copy()
             cells.sum_duplicates()
         return tokenize(
             cells,
-            self.vocab.lookup(genes),
+            ids,
             cls_id=self.vocab.cls_id,
             n_bins=self.config.n_bins,
             pad_value=self.config.pad_value,
@@ -216,23 +216,27 @@ class Embedder:
             Duplicate symbols, or none of them in the vocabulary.
         """
         if genes is None:
-            ids = self.vocab.gene_ids
-            known, unknown = [self.vocab.tokens[i] for i in ids], []
-        else:
-            check_genes(genes, len(genes))
-            ids = self.vocab.lookup(genes)
-            known = [gene for gene, i in zip(genes, ids, strict=True) if i != UNKNOWN]
-            unknown = [gene for gene, i in zip(genes, ids, strict=True) if i == UNKNOWN]
-            ids = ids[ids != UNKNOWN]
-            if not known:
-                raise InvalidRequest(
-                    "no_known_gene",
-                    f"none of the {len(genes)} genes is in the vocabulary of {len(self.vocab)} "
-                    f"tokens (first: {', '.join(genes[:3])}). Send gene symbols as in vocab.json.",
-                )
+            genes = [self.vocab.tokens[i] for i in self.vocab.gene_ids]
+        check_genes(genes, len(genes))
+        ids = self._known_ids(genes)
+        known = [gene for gene, i in zip(genes, ids, strict=True) if i != UNKNOWN]
+        unknown = [gene for gene, i in zip(genes, ids, strict=True) if i == UNKNOWN]
+        ids = ids[ids != UNKNOWN]
         table = self.network.gene_table
         rows = table[torch.from_numpy(ids).to(table.device)].float().cpu().numpy()
         return GeneEmbeddings(known, rows, unknown, self.digest)
+
+    def _known_ids(self, genes: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of the gene table, -1 for unknown genes; refused when all are unknown."""
+        ids = self.vocab.lookup(genes)
+        if not (ids != UNKNOWN).any():
+            raise InvalidRequest(
+                "no_known_gene",
+                f"none of the {len(genes)} genes is in the vocabulary of {len(self.vocab)} tokens "
+                f"(first: {', '.join(genes[:3])}). Send gene symbols as in vocab.json, one per "
+                "column (cells x genes).",
+            )
+        return ids
 
     def _run(self, tokens: Tokens) -> NDArray[np.float32]:
         """Through the network, batch by batch: float32 ``[cells, d_model]``."""
@@ -318,18 +322,3 @@ def _padded(
     lengths = stop - start
     source = np.minimum(start[:, None] + np.arange(lengths.max()), stop[:, None] - 1)
     return tokens.genes[source], tokens.values[source], lengths
-
-
-def _nothing_known(
-    cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str], vocab: GeneVocab
-) -> str:
-    known = int((vocab.lookup(genes) != UNKNOWN).sum())
-    if known:
-        return (
-            f"no cell has a non-zero value in any of the {known} known genes; "
-            f"all {cells.shape[0]} cells are empty for this model."
-        )
-    return (
-        f"none of the {len(genes)} genes is in the vocabulary of {len(vocab)} tokens (first: "
-        f"{', '.join(genes[:3])}). Send gene symbols as in vocab.json, as columns (cells x genes)."
-    )

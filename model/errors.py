@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_TAGGED = re.compile(r"\[([a-z0-9_]+)\] (.*)", re.DOTALL)
+_TAGGED = re.compile(r"\[([a-z][a-z0-9_]+)\] (.*)", re.DOTALL)
 
 
 class ScgptError(Exception):

@@ -71,7 +71,6 @@ BAD_COLUMNS = {
     "negative_values": [matrix(dense(-0.5))],
     "no_known_gene": [
         {**GOOD, "adata_var": pd.DataFrame(index=[f"X{i}" for i in SOME]).to_json(orient="split")},
-        matrix(np.zeros((4, 10)).tolist()),
     ],
     "duplicate_genes": [
         {**GOOD, "adata_var": json.dumps({"index": ["G1"] * 10, "columns": [], "data": []})}

