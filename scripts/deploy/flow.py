@@ -114,8 +114,8 @@ class _Deployment:
 
     def stacks(self) -> list[Terraform]:
         """Synthesise, and prepare the stacks in the order in which they are deployed."""
-        self.report(f"{self.settings.environment}: provider {self.provider}")
         _require_running(self.settings)
+        self.report(f"{self.settings.environment}: provider {self.provider}")
         self._synthesise()
         kinds = [kind for kind in STACKS if kind != "serving" or self.manifest is not None]
         stacks = []

@@ -1,0 +1,95 @@
+"""The commands as a user meets them where they stop before Terraform."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infra import layout, settings
+from infra.errors import DeployError
+from scripts.cli.main import cli
+from scripts.deploy import plan
+from scripts.deploy.variables import foreign_variables
+
+
+@pytest.fixture
+def environments(tmp_path: Path) -> Path:
+    for source in layout.ENVIRONMENTS.glob("*.toml"):
+        shutil.copy(source, tmp_path)
+    return tmp_path
+
+
+def scgpt(*arguments: str | Path, stdin: str = "") -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], input=stdin)
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy", "destroy", "env"])
+def test_an_unknown_environment_is_wrong_usage(command: str, environments: Path) -> None:
+    result = scgpt(command, "prd", "--environments", environments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy", "destroy", "env"])
+def test_help_has_an_example(command: str) -> None:
+    result = scgpt(command, "--help")
+    assert result.exit_code == 0
+    assert "Example:" in result.stdout
+
+
+@pytest.mark.parametrize("flags", [["--yes"], ["--dry-run"]])
+@pytest.mark.parametrize("name", ["dev", "staging", "prod"])
+def test_a_protected_environment_is_not_destroyed(
+    name: str, flags: list[str], environments: Path
+) -> None:
+    result = scgpt("destroy", name, "--environments", environments, *flags)
+    assert result.exit_code == 3
+
+
+def test_destroy_asks_first(environments: Path) -> None:
+    result = scgpt("destroy", "local", "--environments", environments, stdin="n\n")
+    assert result.exit_code == 1
+    assert sorted(path.suffix for path in environments.iterdir()) == [".toml"] * 4
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy"])
+def test_a_workspace_that_was_never_started(command: str, environments: Path) -> None:
+    result = scgpt(command, "local", "--environments", environments)
+    assert result.exit_code == 1
+    assert sorted(path.suffix for path in environments.iterdir()) == [".toml"] * 4
+
+
+def test_a_workspace_that_does_not_run_is_told_at_once(environments: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (environments / "databrickscfg").write_text(
+        f"[local]\nhost = http://127.0.0.1:{port}\ntoken = local-secret-token\n"
+    )
+    with pytest.raises(DeployError, match=f"does not answer at http://127.0.0.1:{port}") as caught:
+        plan("local", folder=environments)
+    assert "scgpt workspace start" in str(caught.value)
+    assert "local-secret-token" not in str(caught.value)
+    assert not (environments / "deploy").exists()
+
+
+def test_a_broken_manifest_stops_before_anything_is_done(environments: Path) -> None:
+    manifest = environments / "local.release.json"
+    manifest.write_text(json.dumps({"model": "main.scgpt.scgpt_gene_embeddings"}))
+    result = scgpt("destroy", "local", "--environments", environments, "--yes")
+    assert result.exit_code == 1
+    assert manifest.exists()
+
+
+def test_variables_that_would_lead_elsewhere_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", "https://other.example")
+    monkeypatch.setenv("ARM_CLIENT_SECRET", "s")
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "other")
+    local = foreign_variables(settings.load("local", layout.ENVIRONMENTS))
+    assert {"DATABRICKS_HOST", "ARM_CLIENT_SECRET"} <= set(local)
+    assert "DATABRICKS_CONFIG_PROFILE" not in local, "it is set to ours"
+    assert foreign_variables(settings.load("dev", layout.ENVIRONMENTS)) == []
