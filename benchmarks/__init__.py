@@ -1,0 +1,1 @@
+"""The figures of the project: ``make bench``. Ratios from one run, never absolute times."""

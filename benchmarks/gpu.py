@@ -1,0 +1,144 @@
+"""The engine on a GPU: cells/s, tokens/s, share of the measured GEMM peak, memory, parity.
+
+Needs torch, numpy and scipy, and this repository on the path; no registry, no mlflow, no scanpy:
+
+    python -m benchmarks.gpu --out gpu.json
+
+Cells are made up (whole-human size, random weights): of 300, 1,200 and 3,000 expressed genes; the
+last are truncated to the model's 1,200 tokens unless ``--max-length`` says otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from benchmarks.checkpoints import WIDTH, whole_human
+from model.embedder import Embedder
+from model.network import Network
+
+LENGTHS = (300, 1200, 3000)
+BUDGETS = (16_384, 65_536, 262_144)
+WARM_UP, RUNS = 2, 5
+GEMM_SIZE = 8192
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("gpu.json"))
+    parser.add_argument("--cells", type=int, default=4096, help="cells per measurement")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("no CUDA device: nothing to measure")
+    with tempfile.TemporaryDirectory() as scratch:
+        result = measure(whole_human(Path(scratch) / "human", []), arguments.cells)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+def measure(checkpoint: Path, cells: int) -> dict[str, Any]:
+    """Everything, as one JSON object."""
+    embedder = Embedder.load(checkpoint, device="cuda")
+    dtype = next(iter(embedder.network.layers)).query.weight.dtype
+    peak = gemm_flops(dtype)
+    found: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(),
+        "capability": list(torch.cuda.get_device_capability()),
+        "torch": torch.__version__,
+        "dtype": str(dtype).removeprefix("torch."),
+        "gemm_tflops": round(peak / 1e12, 1),
+        "parity": parity(checkpoint),
+        "runs": [],
+    }
+    for length in LENGTHS:
+        counts, genes = made_up(cells if length < 1200 else cells // 4, length)
+        for budget in BUDGETS:
+            embedder.token_budget = budget
+            found["runs"].append(one(embedder, counts, genes, length, budget, peak))
+    return found
+
+
+def one(
+    embedder: Embedder,
+    counts: sparse.csr_matrix,
+    genes: list[str],
+    length: int,
+    budget: int,
+    peak: float,
+) -> dict[str, Any]:
+    """End to end, and the network alone."""
+    torch.cuda.reset_peak_memory_stats()
+    seconds = timed(lambda: embedder.embed_cells(counts, genes))
+    lengths = embedder.tokenize(counts, genes).lengths()
+    flops = float(useful_flops(lengths, embedder.network))
+    return {
+        "expressed_genes": length,
+        "tokens_per_cell": float(lengths.mean()),
+        "token_budget": budget,
+        "cells_per_s": round(counts.shape[0] / seconds, 1),
+        "tokens_per_s": round(float(lengths.sum()) / seconds),
+        "share_of_gemm_peak": round(flops / seconds / peak, 3),
+        "peak_memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
+    }
+
+
+def useful_flops(lengths: np.ndarray, network: Network) -> float:
+    """Multiply-adds times two that the cells need: no padding, the last layer for ``<cls>`` only."""
+    d, tokens = WIDTH, lengths.astype(np.float64)
+    projections, feed_forward = 2 * 4 * d * d, 2 * 2 * d * d
+    full = tokens * (projections + feed_forward) + 4 * tokens**2 * d
+    last = tokens * (2 * 2 * d * d) + (2 * 2 * d * d + feed_forward) + 4 * tokens * d
+    return float(((len(network.layers) - 1) * full + last).sum())
+
+
+def gemm_flops(dtype: torch.dtype, size: int = GEMM_SIZE) -> float:
+    """FLOP/s of a large square matrix product on this device."""
+    a, b = (torch.randn(size, size, device="cuda", dtype=dtype) for _ in range(2))
+    return 2 * size**3 / timed(lambda: a @ b, repeat=10)
+
+
+def parity(checkpoint: Path) -> dict[str, float]:
+    """Against the same cells in float32 on the CPU."""
+    counts, genes = made_up(32, 300)
+    gpu = Embedder.load(checkpoint, device="cuda").embed_cells(counts, genes).embeddings
+    cpu = Embedder.load(checkpoint, device="cpu").embed_cells(counts, genes).embeddings
+    cosine = (gpu * cpu).sum(axis=1)
+    return {"min_cosine": float(cosine.min()), "mean_cosine": float(cosine.mean())}
+
+
+def made_up(cells: int, expressed: int, genes: int = 4000) -> tuple[sparse.csr_matrix, list[str]]:
+    """Cells with exactly `expressed` non-zero genes: ``[cells, genes]`` and symbols."""
+    rng = np.random.default_rng(expressed)
+    columns = np.stack([rng.permutation(genes)[:expressed] for _ in range(cells)])
+    counts = 1 + rng.poisson(2, columns.shape).astype(np.float32)
+    indptr = np.arange(cells + 1) * expressed
+    matrix = sparse.csr_matrix((counts.ravel(), columns.ravel(), indptr), shape=(cells, genes))
+    matrix.sort_indices()
+    return matrix, [f"GENE{i}" for i in range(genes)]
+
+
+def timed(work: Callable[[], Any], repeat: int = 1) -> float:
+    """Median seconds of one call."""
+    seconds = []
+    for run in range(WARM_UP + RUNS):
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        for _ in range(repeat):
+            work()
+        torch.cuda.synchronize()
+        if run >= WARM_UP:
+            seconds.append((time.perf_counter() - started) / repeat)
+    return float(np.median(seconds))
+
+
+if __name__ == "__main__":
+    main()
