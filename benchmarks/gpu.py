@@ -92,7 +92,9 @@ def one(
 
 
 def useful_flops(lengths: np.ndarray, network: Network) -> float:
-    """Multiply-adds times two that the cells need: no padding, the last layer for ``<cls>`` only."""
+    """Multiply-adds times two that the cells need: no padding, the last layer for ``<cls>``
+    only.
+    """
     d, tokens = WIDTH, lengths.astype(np.float64)
     projections, feed_forward = 2 * 4 * d * d, 2 * 2 * d * d
     full = tokens * (projections + feed_forward) + 4 * tokens**2 * d

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -72,8 +72,7 @@ def pbmc_cells() -> AnnData:
 
 
 def _matrix(cells: AnnData) -> sparse.csr_matrix:
-    matrix: Any = cells.X
-    return matrix
+    return cast("sparse.csr_matrix", cells.X)
 
 
 class _TrainingModel(nn.Module):
@@ -186,7 +185,8 @@ def _bins(cells: AnnData) -> Tensor:
 
 def _optimise(binned: Tensor, recipe: Recipe, progress: Progress | None) -> dict[str, Tensor]:
     """Masked-value and whole-panel objective over `binned` [cells, genes], bins 0 (not expressed)
-    to 50."""
+    to 50.
+    """
     torch.manual_seed(recipe.seed)
     n_genes = binned.shape[1]
     model = _TrainingModel(n_genes + len(SPECIAL_TOKENS), recipe)

@@ -1,12 +1,11 @@
-"""Unmodified upstream scGPT behind a pipe: one JSON command per line in, one JSON answer per line out.
+"""Unmodified upstream scGPT behind a pipe: a JSON command per line in, a JSON answer per line out.
 
 Runs in the reference environment (``make reference``). Arrays travel as ``.npz`` files.
 
-- ``load checkpoint``: build upstream's model as its ``embed_data`` does, check that every weight arrived.
-- ``embed cells out``: ``get_batch_cell_embeddings``, untouched: its own binning draws, gene subset, batches.
-- ``bins cells draws out``: upstream's ``binning`` of each cell with the uniform draws given.
-- ``encode tokens out``: upstream's network on given tokens, one padded batch, L2-normalised ``<cls>``.
-- ``digest``: seconds of import and load, versions.
+- ``load checkpoint``: build upstream's model as its ``embed_data`` does; every weight must arrive.
+- ``embed cells out``: ``get_batch_cell_embeddings``, untouched: its own draws, subsets, batches.
+- ``bins cells out``: upstream's ``binning`` of each cell with the uniform draws given.
+- ``encode tokens out``: upstream's network on given tokens, one padded batch, normalised ``<cls>``.
 """
 
 from __future__ import annotations
