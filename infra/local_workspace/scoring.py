@@ -26,6 +26,8 @@ _TOOLS = Path(sys.executable).parent
 _START_LIMIT_S = 1200.0
 _ATTEMPTS = 3
 _PAUSE_S = 1.0
+# MLflow's own traceback comes last; the cause is above it.
+_TAIL_LINES = 60
 _STABLE_S = 60.0
 # Below the range from which systems give ports to outgoing connections.
 _PORTS = range(20000, 32000)
@@ -122,12 +124,13 @@ class Scorer:
                 await self._gone()
                 self._ready = False
                 self._settled.clear()
-                problem = f"{self.name} ended while it was serving. {self._child.tail()}"
+                problem = self._problem("ended while it was serving")
                 lived = time.monotonic() - started
                 left = _ATTEMPTS if not self._proven or lived > _STABLE_S else left
                 self._proven = True
-            except ChildError as error:
-                problem = str(error)
+            except ChildError:
+                ended = not self._child.alive
+                problem = self._problem("ended while it was starting" if ended else "is too slow")
                 await asyncio.to_thread(self._child.stop)
             left -= 1
             _log.warning("%d attempts left: %s", left, problem)
@@ -136,6 +139,10 @@ class Scorer:
             await asyncio.sleep(_PAUSE_S * (_ATTEMPTS - left))
         self.failure = problem
         self._settled.set()
+
+    def _problem(self, what: str) -> str:
+        assert self._child is not None
+        return f"Served entity {self.name} {what}. {self._child.tail(_TAIL_LINES)}"
 
     def _launch(self) -> Child:
         port = _free_port()
