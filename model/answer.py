@@ -57,9 +57,11 @@ def answer(
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS
     )
     respond = _answer_cells if task == contract.CELL_EMBEDDINGS else _answer_genes
-    return pd.DataFrame(
-        [line for i, row in enumerate(rows) for line in respond(embedder, row, options, i)]
-    )
+    lines = [line for i, row in enumerate(rows) for line in respond(embedder, row, options, i)]
+    if any("applied_steps" in line for line in lines):
+        for line in lines:  # pandas would fill a hole with NaN
+            line.setdefault("applied_steps", [])
+    return pd.DataFrame(lines)
 
 
 def _answer_cells(

@@ -172,6 +172,15 @@ def test_filters_drop_cells_and_say_so(server: Server) -> None:
     assert rows[0]["applied_steps"][0].startswith("min_counts_per_cell")
 
 
+def test_rows_with_and_without_steps_leave_no_hole(server: Server) -> None:
+    whole = serialisable().to_dict("records")[0]
+    records = [whole, {"adata_var": whole["adata_var"]}]
+    payload = {"dataframe_records": records, "params": {"filter_gene_by_counts": 1}}
+    answer = server.post("/invocations", json=payload)
+    assert "NaN" not in answer.text
+    assert [len(row["applied_steps"]) for row in answer.json()["predictions"]] == [1, 0]
+
+
 def test_guide_and_records_orientations(server: Server, embedder: Embedder) -> None:
     payload = {"dataframe_records": serialisable().to_dict("records"), "params": CELLS}
     rows = server.post("/invocations", json=payload).json()["predictions"]
