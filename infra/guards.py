@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the workspace says; None where it was not asked."""
+    """What the workspace says; None where it was not asked, or has no endpoint."""
 
     versions: frozenset[int] | None = None
     """Versions of the registered model that are ready to be served."""
@@ -89,6 +89,14 @@ def _check_change(entry: Json, settings: Settings, facts: Facts) -> Iterator[Fin
             yield from _gateway(entry)
         if "create" in change["actions"]:
             yield from _timeout(entry)
+        if change["actions"] == ["create"] and facts.endpoint_ready is not None:
+            yield Finding(
+                "exists-already",
+                entry["address"],
+                "exists in the workspace, but not in Terraform's state (a creation was cut off?)",
+                f"Adopt it in the stack's folder: terraform import {entry['address']} "
+                f"{change['after']['name']}",
+            )
 
 
 def _provider(entry: Json) -> Iterator[Finding]:

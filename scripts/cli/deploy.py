@@ -162,7 +162,8 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
 
 
 def _text(result: PlanResult) -> str:
-    lines = [f"{result.environment}: {result.changes} changes, by {result.provider}"]
+    counted = f"{result.changes} change{'' if result.changes == 1 else 's'}"
+    lines = [f"{result.environment}: {counted}, by {result.provider}"]
     for stack in result.stacks:
         lines += [f"  {stack.stack}: {action} {address}" for address, action in stack.changes]
         lines += [f"  {stack.stack}: {finding.severity}: {finding}" for finding in stack.findings]

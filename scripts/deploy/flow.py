@@ -297,7 +297,8 @@ def _verify(deployment: _Deployment) -> None:
         stack = deployment.outdir / "stacks" / names.stack("serving")
         remedy = (
             "Plan again. Where that shows no change, the provider does not see it; make it look "
-            f"again, in {stack}: terraform state rm databricks_model_serving.endpoint && "
+            f'again, after eval "$(scgpt env {names.environment})", in {stack}: '
+            "terraform state rm databricks_model_serving.endpoint && "
             f"terraform import databricks_model_serving.endpoint {names.endpoint}"
         )
         lines = [f"{names.environment}: deployed, but the workspace differs:", *found, remedy]

@@ -173,6 +173,13 @@ def test_a_version_that_does_not_exist_is_refused() -> None:
     assert codes(plan, Facts(versions=frozenset({1, 2}))) == []
 
 
+def test_an_endpoint_outside_the_state_is_adopted_not_created() -> None:
+    plan = plan_of("model_serving", ["create"], None, ENDPOINT)
+    (finding,) = check(plan, LOCAL, Facts(endpoint_ready=True))
+    assert finding.code == "exists-already"
+    assert "terraform import databricks_model_serving.x scgpt-serving" in finding.remedy
+
+
 def test_nobody_elses_update_is_interrupted() -> None:
     assert codes(update(tags=[]), Facts(endpoint_updating=True)) == [
         ("endpoint-updating", "refuse")
