@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from . import endpoints
+from . import endpoints, system_tables
 from .endpoints import FAILED, IN_PROGRESS, NOT_UPDATING, READY, UPDATE_FAILED
 from .scoring import Fleet
 from .store import Document
@@ -55,6 +55,7 @@ class Deployments:
                 "last_updated_timestamp": self._workspace.now_ms(),
             },
         )
+        system_tables.record(self._workspace, document, pending)
         self._follow(document["name"])
 
     def polled(self, name: str) -> None:
@@ -68,6 +69,7 @@ class Deployments:
         """Cancel what is under way and stop the endpoint's processes."""
         await self._cancel(document["name"])
         self.fleet.retire(_ids(document["config"]) | _ids(document["pending"]))
+        system_tables.record_deletion(self._workspace, document)
 
     async def close(self) -> None:
         for name in list(self._rollouts):

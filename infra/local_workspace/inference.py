@@ -147,9 +147,10 @@ class Writer:
         """
         store, now = self._workspace.store, self._workspace.now_ms()
         row = row | _logged(request, response) | {"logged_ms": now}
-        # Numbers first: within a table rows are written in the order of their keys.
-        key = f"{store.next_number(_NUMBER):012d}/{table}"
-        store.put(_KIND, key, row)
+        with store.transaction():
+            # The number first: rows are written in the order of their keys.
+            key = f"{store.next_number(_NUMBER):012d}/{table}"
+            store.put(_KIND, key, row)
         self._waiting.append((now, key))
         if len(self._waiting) >= _BATCH:
             self._many.set()

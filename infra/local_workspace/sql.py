@@ -144,7 +144,7 @@ async def _run(call: Call, statement: _Statement, text: str, row_limit: int | No
 
 
 def _rows(call: Call, statement: _Statement, query: Query, row_limit: int | None) -> Result:
-    with sql_query.connect(call.workspace, query) as connection:
+    with sql_query.connect(call.workspace, call.principal, query) as connection:
         statement.connection = connection
         try:
             return sql_query.run(connection, query, row_limit)

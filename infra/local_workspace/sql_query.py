@@ -24,6 +24,7 @@ from sqlglot.errors import SqlglotError
 from . import access, securables
 from .errors import ApiError
 from .sql_types import type_name, type_text
+from .system_tables import SERVED_ENTITIES, served_entities
 from .workspace import Principal, Workspace
 
 INLINE_LIMIT = 26_214_400
@@ -101,12 +102,12 @@ def prepare(
     return Query(tree.transform(_adapt, now).sql(dialect="duckdb"), tables)
 
 
-def connect(workspace: Workspace, query: Query) -> duckdb.DuckDBPyConnection:
+def connect(workspace: Workspace, principal: Principal, query: Query) -> duckdb.DuckDBPyConnection:
     """A database of its own for one statement, with the tables that it reads."""
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone='UTC'")
     for table in query.tables:
-        connection.register(table, _dataset(workspace, table))
+        connection.register(table, _dataset(workspace, principal, table))
     connection.execute("SET lock_configuration=true")
     return connection
 
@@ -150,7 +151,9 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, row_limit: int | No
     return Result(columns, rows[:row_limit], truncated)
 
 
-def _dataset(workspace: Workspace, table: str) -> object:
+def _dataset(workspace: Workspace, principal: Principal, table: str) -> object:
+    if table == SERVED_ENTITIES:
+        return served_entities(workspace, principal)
     try:
         return DeltaTable(str(workspace.tables / table)).to_pyarrow_dataset()
     except TableNotFoundError as error:
@@ -233,6 +236,8 @@ def _resolve(tree: exp.Expr, namespace: tuple[str | None, str | None]) -> tuple[
 
 
 def _authorise(workspace: Workspace, principal: Principal, table: str) -> None:
+    if table == SERVED_ENTITIES:
+        return  # it shows everyone the endpoints that he may view
     try:
         access.require(workspace, principal, "tables", table, "SELECT")
     except ApiError as error:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,50 +35,22 @@ from databricks.sdk.service.serving import (
 from databricks.sdk.service.sql import StatementState
 
 from infra.local_workspace import instance
-from infra.local_workspace.children import free_port
 from infra.local_workspace.instance import Info
+
+from .conftest import MODEL, sdk
 
 pytestmark = pytest.mark.acceptance
 
-NAME, MODEL = "marked", "main.served.marked"
+NAME = "marked"
 TABLE = "main.served.marked_payload"
 CELLS = [{"cell": "x"}, {"cell": "y"}]
 WAREHOUSE = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Info]:
-    folder = tmp_path_factory.mktemp("serving") / "workspace"
-    info = instance.start(folder, free_port())
-    admin = _sdk(info, "local")
-    admin.schemas.create("served", "main")
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("DATABRICKS_", "MLFLOW_"))},
-        "DATABRICKS_CONFIG_FILE": str(info.config),
-        "DATABRICKS_CONFIG_PROFILE": "local-builder",
-        "MLFLOW_TRACKING_URI": "databricks",
-        "MLFLOW_REGISTRY_URI": "databricks-uc",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    script = Path(__file__).with_name("register.py")
-    done = subprocess.run(
-        [sys.executable, str(script), MODEL],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == [1, 2, 3]
-    yield info
-    instance.stop(folder)
-
-
-@pytest.fixture(scope="module")
 def builder(running: Info) -> WorkspaceClient:
     """The builder, whose endpoint serves version 1 and logs to a table."""
-    client = _sdk(running, "local-builder")
+    client = sdk(running, "local-builder")
     place = {"catalog_name": "main", "schema_name": "served", "table_name_prefix": NAME}
     endpoint = client.serving_endpoints.create_and_wait(
         NAME, config=_config((1, 100)), timeout=_LIMIT
@@ -97,10 +66,6 @@ def builder(running: Info) -> WorkspaceClient:
 
 
 _LIMIT = timedelta(minutes=5)
-
-
-def _sdk(info: Info, profile: str) -> WorkspaceClient:
-    return WorkspaceClient(config_file=str(info.config), profile=profile)
 
 
 def _config(*shares: tuple[int, int]) -> EndpointCoreConfigInput:
@@ -168,7 +133,7 @@ def test_two_versions_side_by_side_split_queries_exactly(builder: WorkspaceClien
 
 
 def test_who_may_not_query_is_refused(running: Info, builder: WorkspaceClient) -> None:
-    reader = _sdk(running, "local-reader")
+    reader = sdk(running, "local-reader")
     with pytest.raises(PermissionDenied, match="CAN_QUERY"):
         reader.serving_endpoints.query(NAME, dataframe_records=CELLS)
     endpoint_id = str(builder.serving_endpoints.get(NAME).id)

@@ -116,6 +116,25 @@ def test_the_table_is_one_of_unity_catalog(as_: As, workspace: Workspace) -> Non
     assert metadata.configuration["delta.enableChangeDataFeed"] == "true"
 
 
+def test_the_entity_of_a_row_can_be_looked_up(as_: As) -> None:
+    admin = as_("admin")
+    create(admin, ai_gateway=_gateway(), config=config((1, 50), (2, 50)))
+    query(admin)
+    query(admin)
+    statement = f"""
+        SELECT e.entity_name, e.entity_version, e.endpoint_delete_time IS NULL, count(*)
+        FROM {TABLE} t JOIN system.serving.served_entities e USING (served_entity_id)
+        GROUP BY ALL ORDER BY 2
+    """
+    assert rows(admin, statement) == [
+        ["main.scgpt.m", "1", "true", "1"],
+        ["main.scgpt.m", "2", "true", "1"],
+    ]
+    assert rows(as_("reader"), "SELECT * FROM system.serving.served_entities") == []
+    admin.delete(f"{BASE}/e")
+    assert rows(admin, statement)[0][2] == "false"
+
+
 @pytest.mark.parametrize(
     ("place", "status"),
     [({"catalog_name": "nowhere"}, 404), ({"schema_name": "nowhere"}, 404)],
