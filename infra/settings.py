@@ -7,13 +7,11 @@ document the keys for those who write them.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,11 +22,11 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import ErrorDetails
 
 from . import layout
 from .errors import SettingsError
 from .naming import Names
+from .problems import describe
 
 __all__ = ["Settings", "SettingsError", "known", "load"]
 
@@ -274,6 +272,9 @@ class Settings(_Closed):
         return layout.manifest_path(self.folder, self.environment)
 
 
+_INJECTED = frozenset({"environment", "folder"})
+
+
 def known(folder: Path | None = None) -> tuple[str, ...]:
     """Names of the environments in a folder, in order."""
     return tuple(sorted(path.stem for path in layout.environments_folder(folder).glob("*.toml")))
@@ -313,66 +314,8 @@ def load(name: str, folder: Path | None = None) -> Settings:
         # As JSON, because strict validation takes its arrays for tuples.
         settings = Settings.model_validate_json(json.dumps(given, default=str), context=name)
     except ValidationError as error:
-        problems += [_problem(entry) for entry in error.errors()]
+        problems += [describe(entry, Settings, _INJECTED) for entry in error.errors()]
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise SettingsError("\n  ".join([f"{path}: {count}", *problems]))
     return settings
-
-
-_INJECTED = {"environment", "folder"}
-
-
-def _problem(entry: ErrorDetails) -> str:
-    """One line on one problem: the key, the value, what is allowed."""
-    key = ".".join(str(part) for part in entry["loc"] if part != "[key]")
-    match entry["type"]:
-        case "missing":
-            return f"{key}: missing"
-        case "extra_forbidden":
-            # Without the value: an unknown key may well be a misplaced secret.
-            allowed = sorted(_keys_at(entry["loc"][:-1]) - _INJECTED)
-            close = difflib.get_close_matches(str(entry["loc"][-1]), allowed, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(allowed)}"
-            return f"{key}: unknown key; {hint}"
-        case "union_tag_invalid" | "union_tag_not_found":
-            backends = entry.get("ctx", {}).get("expected_tags", "'local', 's3', 'azurerm', 'gcs'")
-            return f"{key}.backend: {entry['input'].get('backend')!r} is not one of {backends}"
-    message = entry["msg"].removeprefix("Value error, ")
-    value = entry["input"]
-    return f"{key}: {message}" + ("" if value is None or _is_table(value) else f" (got {value!r})")
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict) or (
-        isinstance(value, list) and any(isinstance(item, dict) for item in value)
-    )
-
-
-def _keys_at(location: tuple[int | str, ...]) -> set[str]:
-    """Keys that the table at this place of the file may have."""
-    models: list[type[BaseModel]] = [Settings]
-    for part in location:
-        if isinstance(part, int):
-            continue
-        tagged = [m for m in models if part in _tags(m)]
-        models = tagged or [
-            inner
-            for model in models
-            for name, field in model.model_fields.items()
-            if part in (name, field.alias)
-            for inner in _models_in(field.annotation)
-        ]
-    return {field.alias or name for m in models for name, field in m.model_fields.items()}
-
-
-def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    backend = model.model_fields.get("backend")
-    return get_args(backend.annotation) if backend else ()
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)

@@ -6,7 +6,8 @@ one state.
 
 from __future__ import annotations
 
-from .flow import DeployResult, PlanResult, StackPlan, deploy, destroy, plan, second_plan
+from .flow import deploy, destroy, plan, second_plan
+from .results import DeployResult, PlanResult, StackPlan
 from .variables import child_environment, foreign_variables, terraform_variables
 
 __all__ = [

@@ -18,60 +18,19 @@ from urllib.parse import urlsplit
 
 from infra import layout, release, settings
 from infra.errors import DeployError, RefusedError
-from infra.guards import Facts, Finding, check
+from infra.guards import Facts, check
 from infra.naming import STACKS
 from infra.release import Manifest
 from infra.settings import Settings
 from scripts import connection
 
 from . import verify
+from .results import DeployResult, PlanResult, StackPlan
 from .terraform import ApplyError, Report, Terraform
 from .variables import child_environment, foreign_variables, provider
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-
-
-@dataclass(frozen=True)
-class StackPlan:
-    """What Terraform would do to one stack, and what the guards say to it."""
-
-    stack: str
-    changes: tuple[tuple[str, str], ...]
-    """(address, action) of each change; the actions are joined with ``+``."""
-    findings: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlanResult:
-    """The plans of all stacks of one environment."""
-
-    environment: str
-    provider: str
-    stacks: tuple[StackPlan, ...]
-
-    @property
-    def changes(self) -> int:
-        return sum(len(stack.changes) for stack in self.stacks)
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        return tuple(finding for stack in self.stacks for finding in stack.findings)
-
-    @property
-    def refused(self) -> bool:
-        """Whether a guard refuses one of the plans."""
-        return any(finding.severity == "refuse" for finding in self.findings)
-
-
-@dataclass(frozen=True)
-class DeployResult:
-    """What a deploy or a destroy did."""
-
-    plan: PlanResult
-    applied: bool
-    verified: bool
-    seconds: float
 
 
 @dataclass(frozen=True)

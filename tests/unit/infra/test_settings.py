@@ -123,6 +123,11 @@ def test_an_unknown_key_says_what_was_meant_and_never_shows_its_value(tmp_path: 
     assert "dapi0123" not in "\n".join(lines)
 
 
+def test_a_state_without_a_backend_is_one_missing_key(tmp_path: Path) -> None:
+    (_, line) = problems(tmp_path, GOOD.replace('backend = "local"', ""))
+    assert line == "state.backend: missing"
+
+
 def test_local_stays_on_loopback(tmp_path: Path) -> None:
     lines = problems(tmp_path, GOOD, "local")
     assert any(line.startswith("workspace.host: ") and "loopback" in line for line in lines)

@@ -1,0 +1,84 @@
+"""What pydantic found wrong with a file, in words for the person who wrote the file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Set
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+
+def describe(entry: ErrorDetails, root: type[BaseModel], hidden: Set[str] = frozenset()) -> str:
+    """One line on one problem: the key, the value, what is allowed.
+
+    Parameters
+    ----------
+    entry
+        From :meth:`pydantic.ValidationError.errors` of ``root``.
+    root
+        The model of the whole file.
+    hidden
+        Fields of ``root`` that are no keys of the file.
+    """
+    key = ".".join(str(part) for part in entry["loc"] if part != "[key]")
+    match entry["type"]:
+        case "missing":
+            return f"{key}: missing"
+        case "extra_forbidden":
+            # Without the value: an unknown key may well be a misplaced secret.
+            allowed = sorted(_keys_at(root, entry["loc"][:-1]) - hidden)
+            close = difflib.get_close_matches(str(entry["loc"][-1]), allowed, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(allowed)}"
+            return f"{key}: unknown key; {hint}"
+        case "union_tag_invalid" | "union_tag_not_found":
+            context = entry["ctx"]
+            tag = context["discriminator"].strip("'")
+            allowed_tags = context.get("expected_tags", "")
+            if entry["type"] == "union_tag_not_found":
+                return f"{key}.{tag}: missing"
+            return f"{key}.{tag}: {context['tag']!r} is not one of {allowed_tags}"
+    message = entry["msg"].removeprefix("Value error, ")
+    value = entry["input"]
+    return f"{key}: {message}" + ("" if value is None or _is_table(value) else f" (got {value!r})")
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    )
+
+
+def _keys_at(root: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
+    """Keys that the table at this place of the file may have."""
+    models = [root]
+    for part in location:
+        if isinstance(part, int):
+            continue
+        tagged = [m for m in models if part in _tags(m)]
+        models = tagged or [
+            inner
+            for model in models
+            for name, field in model.model_fields.items()
+            if part in (name, field.alias)
+            for inner in _models_in(field.annotation)
+        ]
+    return {field.alias or name for m in models for name, field in m.model_fields.items()}
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    """What tells this alternative of a union from the others."""
+    return tuple(
+        value
+        for field in model.model_fields.values()
+        if get_origin(field.annotation) is Literal
+        for value in get_args(field.annotation)
+    )
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -1,0 +1,131 @@
+"""The safe deploy of the registry, with real Terraform, against a local workspace of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.service.catalog import PermissionsChange, Privilege
+
+from infra import layout, release, settings
+from infra.errors import RefusedError
+from infra.local_workspace import instance
+from infra.local_workspace.children import free_port
+from scripts.deploy import child_environment, deploy, destroy, plan, second_plan
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform"),
+]
+
+GRANTS = [
+    "databricks_grant.model_grant_scientists",
+    "databricks_grant.schema_grant_scientists",
+    "databricks_grant.volume_grant_scientists",
+]
+REGISTRY = [
+    *GRANTS,
+    "databricks_registered_model.model",
+    "databricks_schema.schema",
+    "databricks_volume.volume",
+]
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("environments")
+    shutil.copy(layout.ENVIRONMENTS / "local.toml", folder)
+    instance.start(folder / "workspace", free_port())
+    yield folder
+    instance.stop(folder / "workspace")
+
+
+def test_the_registry_from_nothing_to_nothing(environments: Path) -> None:
+    lines: list[str] = []
+    planned = plan("local", folder=environments)
+    assert planned.stacks[0].changes == tuple((address, "create") for address in REGISTRY)
+    done = deploy("local", folder=environments, report=lines.append)
+    assert done.verified
+    assert any(done.plan.provider in line for line in lines), "says which provider ran"
+    assert second_plan("local", folder=environments) == 0
+
+    _cdktf_plans_no_change(environments)
+    _a_grant_taken_away_comes_back(environments)
+    _a_version_that_does_not_exist_is_refused(environments)
+
+    destroyed = destroy("local", folder=environments)
+    assert [address for address, _ in destroyed.plan.stacks[-1].changes] == REGISTRY
+    client = WorkspaceClient(config_file=str(environments / "databrickscfg"), profile="local")
+    assert list(client.schemas.list("main")) == []
+
+
+def _cdktf_plans_no_change(environments: Path) -> None:
+    """The bare command line shares the state, given the printed variables."""
+    variables = child_environment(settings.load("local", environments))
+    command = ["npx", "--no-install", "cdktf", "deploy", "local-registry", "--auto-approve"]
+    done = subprocess.run(
+        command, cwd=layout.ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    stack = environments / "cdktf.out" / "stacks" / "local-registry"
+    planned = subprocess.run(
+        ["terraform", "plan", "-detailed-exitcode", "-input=false"],
+        cwd=stack,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+
+
+def _a_grant_taken_away_comes_back(environments: Path) -> None:
+    client = WorkspaceClient(config_file=str(environments / "databrickscfg"), profile="local")
+    change = PermissionsChange(principal="scientists", remove=[Privilege.EXECUTE])
+    names = settings.load("local", environments).names
+    client.grants.update("function", names.full_model, changes=[change])
+    repaired = deploy("local", folder=environments)
+    assert repaired.plan.stacks[0].changes == ((GRANTS[0], "create"),)
+
+
+def _a_version_that_does_not_exist_is_refused(environments: Path) -> None:
+    loaded = settings.load("local", environments)
+    absent = release.Manifest(
+        model=loaded.names.full_model,
+        git_commit="0" * 40,
+        created_at=datetime.now(UTC),
+        served=(
+            release.Served(
+                version=7,
+                traffic=100,
+                role="champion",
+                run_id="0" * 32,
+                checkpoint_sha256="0" * 64,
+                signature_digest="0" * 64,
+                engine_digest="0" * 64,
+            ),
+        ),
+    )
+    release.write(loaded.manifest_path, absent)
+    with pytest.raises(RefusedError, match=r"version 7 .*version-missing"):
+        deploy("local", folder=environments)
+    command = [str(Path(sys.executable).with_name("scgpt")), "plan", "local", "--json"]
+    said = subprocess.run(
+        command,
+        cwd=layout.ROOT,
+        env={**os.environ, "SCGPT_ENVIRONMENTS": str(environments)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 3
+    assert json.loads(said.stdout)["refused"] is True
+    loaded.manifest_path.unlink()
