@@ -37,10 +37,13 @@ Progress = Callable[[int, int], None]
 class Recipe:
     """Everything that the weights depend on, beside the cells.
 
-    The defaults come from trying: short random subsets of a cell's genes buy many steps, and
-    predicting the whole panel from ``<cls>`` (zeros included) is what makes cell types separate.
+    ``version`` counts changes of the training code itself, so that a cached checkpoint of an older
+    one is not taken for today's. The other defaults come from trying: short random subsets of a
+    cell's genes buy many steps, and predicting the whole panel from ``<cls>`` (zeros included) is
+    what makes cell types separate.
     """
 
+    version: int = 1
     seed: int = 0
     steps: int = 1200
     batch_size: int = 64

@@ -21,6 +21,9 @@ _QUIET = {
 }
 
 
+_FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
+
+
 def variables(settings: Settings) -> dict[str, str]:
     """Variables with which any Databricks client finds the workspace; none holds a secret."""
     found: dict[str, str] = {}
@@ -34,12 +37,18 @@ def variables(settings: Settings) -> dict[str, str]:
     return found
 
 
+def foreign_variables(settings: Settings) -> list[str]:
+    """Variables of this process that would lead ``local`` to another workspace."""
+    if not settings.is_local:
+        return []
+    ours = variables(settings)
+    return sorted(name for name in os.environ if name.startswith(_FOREIGN) and name not in ours)
+
+
 def use(settings: Settings) -> None:
     """Point this process to the environment's workspace."""
-    if settings.is_local:
-        # A token or host of another workspace in the shell would win over the profile.
-        for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
-            os.environ.pop(name, None)
+    for name in foreign_variables(settings):
+        del os.environ[name]
     os.environ.update(variables(settings))
 
 

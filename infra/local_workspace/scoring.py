@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import versions
-from .children import Child, ChildError
+from .children import Child, ChildError, free_port
 from .store import Document
 from .workspace import Workspace
 
@@ -29,8 +27,6 @@ _PAUSE_S = 1.0
 # MLflow's own traceback comes last; the cause is above it.
 _TAIL_LINES = 60
 _STABLE_S = 60.0
-# Below the range from which systems give ports to outgoing connections.
-_PORTS = range(20000, 32000)
 
 # The environment may hold a development install of a repository: a served version must not see it.
 _SITECUSTOMIZE = """\
@@ -145,7 +141,7 @@ class Scorer:
         return f"Served entity {self.name} {what}. {self._child.tail(_TAIL_LINES)}"
 
     def _launch(self) -> Child:
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         site = self.folder / "site"
         site.mkdir(parents=True, exist_ok=True)
@@ -225,14 +221,3 @@ async def _end(scorer: Scorer) -> None:
 
 def _log_of(workspace: Workspace, entity: Document) -> Path:
     return workspace.logs / f"scoring-{entity['spec']['name']}-{entity['id'][:8]}.log"
-
-
-def _free_port() -> int:
-    while True:
-        port = random.choice(_PORTS)  # noqa: S311 - no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

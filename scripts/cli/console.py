@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 err = Console(stderr=True, highlight=False)
@@ -34,7 +35,7 @@ def show(result: dict[str, Any], as_json: bool, text: str) -> None:
     if as_json:
         click.echo(json.dumps(result, indent=2, sort_keys=True))
     else:
-        out.print(text, soft_wrap=True)
+        out.print(text, soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -101,7 +102,7 @@ class Commands(click.Group):
         except Exception as error:
             if not isinstance(error, _expected()):
                 raise
-            err.print(f"[red]error:[/red] {error}", markup=True, soft_wrap=True)
+            err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
             sys.exit(getattr(error, "exit_code", 1))
 
 

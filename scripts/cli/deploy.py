@@ -108,7 +108,8 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
     Example:  eval "$(scgpt env local)" && npx cdktf deploy 'local-*'
     """
     from infra.settings import load
-    from scripts.deploy import foreign_variables, terraform_variables
+    from scripts.connection import foreign_variables
+    from scripts.deploy import terraform_variables
 
     loaded = load(environment, folder)
     variables, foreign = terraform_variables(loaded), foreign_variables(loaded)

@@ -27,7 +27,7 @@ from scripts import connection
 from . import verify
 from .results import DeployResult, PlanResult, StackPlan
 from .terraform import ApplyError, Report, Terraform
-from .variables import child_environment, foreign_variables, provider
+from .variables import child_environment, provider
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -67,7 +67,7 @@ class _Deployment:
 
     @cached_property
     def client(self) -> WorkspaceClient:
-        for name in foreign_variables(self.settings):
+        for name in connection.foreign_variables(self.settings):
             del os.environ[name]
         return connection.workspace_client(self.settings)
 

@@ -11,8 +11,6 @@ from infra.local_workspace.terraform.choose import Provider, find_provider
 from infra.settings import Settings
 from scripts import connection
 
-_FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
-
 
 def provider() -> Provider:
     """The Terraform provider that serves on this machine."""
@@ -43,17 +41,9 @@ def terraform_variables(settings: Settings) -> dict[str, str]:
     return found
 
 
-def foreign_variables(settings: Settings) -> list[str]:
-    """Variables of this process that would lead ``local`` to another workspace."""
-    if not settings.is_local:
-        return []
-    ours = connection.variables(settings)
-    return sorted(name for name in os.environ if name.startswith(_FOREIGN) and name not in ours)
-
-
 def child_environment(settings: Settings) -> dict[str, str]:
     """The whole environment of a child process that deploys."""
-    foreign = set(foreign_variables(settings))
+    foreign = set(connection.foreign_variables(settings))
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     return {**kept, **terraform_variables(settings)}
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from infra import layout, settings
 from infra.errors import DeployError
 from scripts.cli.main import cli
+from scripts.connection import foreign_variables
 from scripts.deploy import plan
-from scripts.deploy.variables import foreign_variables
 
 
 @pytest.fixture
