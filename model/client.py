@@ -183,6 +183,12 @@ def _ask(
                     f"{endpoint.host} cannot be reached ({type(error).__name__}). "
                     "Is the workspace running? (scgpt workspace status)",
                 ) from None
+        except requests.Timeout:
+            raise EndpointError(
+                "timed_out",
+                f"{endpoint.name} gave no answer within {TIMEOUT_S} s. Send fewer cells per "
+                "request, or see the endpoint's logs.",
+            ) from None
         else:
             if answer.status_code == 200:
                 row = answer.json()["predictions"][0]
@@ -197,8 +203,8 @@ def _ask(
 def _refusal(endpoint: Endpoint, answer: requests.Response) -> Exception:
     """The endpoint's refusal in this package's words."""
     try:
-        message = str(answer.json().get("message", ""))
-    except ValueError:
+        message = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):  # a proxy's page rather than the platform's JSON
         message = answer.text[:300]
     if tagged := find_tag(message):
         return InvalidRequest(*tagged)
