@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from model.contract import Options
 from model.embedder import Embedder, GeneEmbeddings, check_cells
 from model.errors import InvalidRequest, LimitExceeded
 from model.inputs import Row, read_rows
+from model.known_genes import check_known_fraction
 from model.preprocess import preprocess
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -56,12 +57,27 @@ def answer(
     task = options.task or (
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS
     )
+    if _reads_cells(task, options):
+        _check_cells(embedder, rows, options.min_known_fraction)
     respond = _answer_cells if task == contract.CELL_EMBEDDINGS else _answer_genes
     lines = [line for i, row in enumerate(rows) for line in respond(embedder, row, options, i)]
     if any("applied_steps" in line for line in lines):
         for line in lines:  # pandas would fill a hole with NaN
             line.setdefault("applied_steps", [])
     return pd.DataFrame(lines)
+
+
+def _reads_cells(task: str, options: Options) -> bool:
+    """Whether the cells of a request have a part in its answer."""
+    return task == contract.CELL_EMBEDDINGS or (options.need_preprocess and not options.genes)
+
+
+def _check_cells(embedder: Embedder, rows: Sequence[Row], least_known: float) -> None:
+    sent = [row.cells for row in rows if row.cells is not None]
+    for cells in sent:
+        check_cells(cells.counts, cells.genes)
+    if sent:
+        check_known_fraction(embedder.vocab, sent, least_known)
 
 
 def _answer_cells(
@@ -72,7 +88,6 @@ def _answer_cells(
             "no_cells",
             f"{contract.CELL_EMBEDDINGS} needs cells, but {contract.MATRIX} is missing.",
         )
-    check_cells(row.cells.counts, row.cells.genes)
     cells, steps = preprocess(row.cells, options)
     found = embedder.embed_cells(
         cells.counts,
@@ -80,6 +95,7 @@ def _answer_cells(
         ties=options.ties,  # type: ignore[arg-type]
         max_length=options.max_length,
         seed=options.seed,
+        require_known=False,
     )
     ids = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
     common = {"input_row": position, "model_digest": found.digest, **_steps(steps)}
@@ -142,7 +158,6 @@ def _wanted_genes(row: Row, options: Options) -> tuple[list[str] | None, list[st
     if not options.need_preprocess:
         return None, []
     if row.cells is not None:
-        check_cells(row.cells.counts, row.cells.genes)
         cells, steps = preprocess(row.cells, options)
         return cells.genes, steps
     return row.genes, []

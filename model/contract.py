@@ -92,6 +92,7 @@ class Options:
     gene_offset: int = _param("long", 0)
     gene_limit: int = _param("long", 0)
     min_counts_per_cell: float = _param("double", 0.0)
+    min_known_fraction: float = _param("double", 0.5)
 
     need_preprocess: bool = _param("boolean", True)
     input_data_path: str = _param("string", "")
@@ -136,6 +137,7 @@ _NEVER_NEGATIVE = (
     "gene_offset",
     "gene_limit",
     "min_counts_per_cell",
+    "min_known_fraction",
     "filter_gene_by_counts",
     "normalize_total",
     "subset_hvg",
@@ -158,6 +160,11 @@ def read_params(params: Mapping[str, Any] | None) -> Options:
             raise InvalidRequest(
                 "invalid_param", f"{name} is {getattr(options, name)}; it must be 0 or more."
             )
+    if options.min_known_fraction > 1:
+        raise InvalidRequest(
+            "invalid_param",
+            f"min_known_fraction is {options.min_known_fraction:g}; it must be 0 .. 1.",
+        )
     if options.input_data_path:
         raise InvalidRequest(
             "path_not_allowed",

@@ -136,6 +136,7 @@ class Embedder:
         ties: Ties = "mid",
         max_length: int | None = None,
         seed: int = 0,
+        require_known: bool = True,
     ) -> CellEmbeddings:
         """Embed cells. A cell's answer depends on that cell alone.
 
@@ -151,6 +152,8 @@ class Embedder:
             Tokens per cell, ``<cls>`` included; by default the checkpoint's.
         seed
             Chooses the genes that stay where a cell has more than ``max_length - 1``.
+        require_known
+            Refuse cells when no column at all is known; otherwise their rows are flagged.
 
         Raises
         ------
@@ -159,7 +162,14 @@ class Embedder:
             negative values; no known gene; an impossible option. A cell without any non-zero
             known gene is no error: its row is flagged.
         """
-        tokens = self.tokenize(cells, genes, ties=ties, max_length=max_length, seed=seed)
+        tokens = self.tokenize(
+            cells,
+            genes,
+            ties=ties,
+            max_length=max_length,
+            seed=seed,
+            require_known=require_known,
+        )
         embeddings = self._run(tokens)
         embeddings[tokens.matched == 0] = 0
         if not np.isfinite(embeddings).all():
@@ -180,6 +190,7 @@ class Embedder:
         ties: Ties = "mid",
         max_length: int | None = None,
         seed: int = 0,
+        require_known: bool = True,
     ) -> Tokens:
         """Check the input and turn it into tokens; parameters and errors as ``embed_cells``."""
         length = self.config.max_length if max_length is None else max_length
@@ -192,7 +203,7 @@ class Embedder:
                 "that the checkpoint was trained with.",
             )
         check_cells(cells, genes)
-        ids = self._known_ids(genes)
+        ids = self._known_ids(genes) if require_known else self.vocab.lookup(genes)
         if not cells.has_canonical_format:
             cells = cells.copy()
             cells.sum_duplicates()

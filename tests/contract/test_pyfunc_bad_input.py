@@ -265,3 +265,46 @@ def test_no_value_in_any_column_or_param_breaks_the_server(
     json.loads(
         answer.text, parse_constant=lambda constant: pytest.fail(f"{constant} in the answer")
     )
+
+
+def named(genes: list[str], ids: list[str] | None = None) -> dict[str, Any]:
+    obs = pd.DataFrame(index=ids or list(map(str, range(4))))
+    return {
+        "adata_sparsematrix": COUNTS.toarray().tolist(),
+        "adata_obs": obs.to_json(orient="split"),
+        "adata_var": pd.DataFrame(index=genes).to_json(orient="split"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("genes", "ids", "words"),
+    [
+        ([f"Cd{i}a" for i in range(10)], None, "mouse"),
+        ([f"ENSG{i:011}" for i in range(10)], None, "Ensembl"),
+        ([f"c{i}" for i in range(10)], SOME[:4], "transposed"),
+        ([*SOME[:1], *(f"Cd{i}a" for i in range(9))], None, "mouse"),
+    ],
+)
+@pytest.mark.parametrize("params", [CELLS, {}])
+def test_other_genes_are_refused_with_the_likely_cause(
+    server: Server, genes: list[str], ids: list[str] | None, words: str, params: dict[str, Any]
+) -> None:
+    answer = send(server, named(genes, ids), params)
+    assert code_of(answer) in ("no_known_gene", "too_few_known_genes")
+    assert words in answer.json()["message"]
+
+
+def test_the_threshold_of_known_counts_is_a_param(server: Server) -> None:
+    few = named([*SOME[:1], *(f"X{i}" for i in range(9))])
+    assert code_of(send(server, few, CELLS)) == "too_few_known_genes"
+    assert send(server, few, {**CELLS, "min_known_fraction": 0.01}).status_code == 200
+    assert code_of(send(server, few, {"min_known_fraction": 1.5})) == "invalid_param"
+    none = named([f"X{i}" for i in range(10)])
+    answer = send(server, none, {**CELLS, "min_known_fraction": 0.0})
+    assert [row["matched_genes"] for row in answer.json()["predictions"]] == [0] * 4
+
+
+def test_a_request_of_empty_cells_is_answered_with_flagged_rows(server: Server) -> None:
+    empty = encode_cells(sparse.csr_matrix((2, 12), dtype=np.float32), [*SOME, "X1", "X2"])
+    answer = send(server, {"packed": empty}, CELLS)
+    assert [row["matched_genes"] for row in answer.json()["predictions"]] == [0, 0]

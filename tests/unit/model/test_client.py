@@ -259,3 +259,12 @@ def test_a_chunk_of_nothing_is_refused(server: Server) -> None:
     with pytest.raises(InvalidRequest, match="chunk is 0"):
         embed(cells(), server.endpoint, chunk=0)
     assert server.requests == []
+
+
+def test_whether_genes_are_known_is_asked_of_the_first_chunk_with_counts(server: Server) -> None:
+    """A last chunk of empty drops, or of cells with few known genes, must not undo the rest."""
+    adata = cells(8)
+    adata.X[:2] = 0
+    embed(adata, server.endpoint, chunk=2, params={"min_known_fraction": 0.7})
+    asked = [request["params"]["min_known_fraction"] for request in server.requests]
+    assert asked == [0.7, 0.7, 0.0, 0.0]
