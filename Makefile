@@ -5,7 +5,7 @@ SCGPT := $(BIN)/scgpt
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test unit accept lint fmt lock clean
+.PHONY: help setup quickstart test unit accept lint fmt lock reference bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -52,6 +52,13 @@ lock: .venv/.locked ## resolve the dependencies of pyproject.toml anew
 	    --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 	npm install --package-lock-only
 
+reference: .venv/.locked ## unmodified upstream scGPT in an environment of its own, for parity and benchmarks
+	$(PYTHON) -m venv .reference
+	$(BIN)/uv pip sync --quiet --python .reference/bin/python --require-hashes requirements.reference.lock
+
+bench: reference ## the figures: benchmarks/results.json
+	$(BIN)/python -m benchmarks.run
+
 clean: ## stop what was started, remove what was made
 	@if [ -x $(SCGPT) ]; then $(SCGPT) workspace stop --quiet || true; fi
-	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv node_modules
+	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference node_modules

@@ -1,4 +1,4 @@
-"""``scgpt embed`` and ``scgpt smoke``: cells through an endpoint."""
+"""``scgpt embed``, ``embed-file`` and ``smoke``: cells through an endpoint, or right here."""
 
 from __future__ import annotations
 
@@ -55,3 +55,37 @@ def smoke(environment: str, as_json: bool) -> None:
 
     report = ask(environment)
     show(asdict(report), as_json, f"{', '.join(report.served)} answers; model {report.digest[:12]}")
+
+
+@click.command("embed-file")
+@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path, file_okay=False))
+@click.argument("cells", type=click.Path(exists=True, path_type=Path, dir_okay=False))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="AnnData file to write (.h5ad)."
+)
+@click.option("--key", default="X_scGPT", show_default=True, help="Key of obsm.")
+@click.option("--chunk", default=2048, show_default=True, help="Cells in memory at a time.")
+@json_option
+def embed_file(
+    checkpoint: Path, cells: Path, out: Path, key: str, chunk: int, as_json: bool
+) -> None:
+    """Embed a file of any size on this machine, without an endpoint; resumable.
+
+    \b
+    The file is read in backed mode, so memory stays flat. A stopped run goes on
+    where it was.
+    Example:  scgpt embed-file .local/demo/checkpoint atlas.h5ad --out atlas_scgpt.h5ad
+    """
+    from model.batch.file import embed_file as embed_in_backed_mode
+    from model.embedder import Embedder
+
+    with progress("embedding") as update:
+        report = embed_in_backed_mode(
+            cells, out, Embedder.load(checkpoint), key=key, chunk=chunk, progress=update
+        )
+    show(
+        {**asdict(report), "file": str(out)},
+        as_json,
+        f'{report.cells} cells in obsm["{key}"] of {out}; model {report.digest[:12]}'
+        + (f"; went on after {report.resumed_at}" if report.resumed_at else ""),
+    )

@@ -12,6 +12,7 @@ _LAZY = {
     "deploy": "scripts.cli.deploy:deploy",
     "destroy": "scripts.cli.deploy:destroy",
     "embed": "scripts.cli.embed:embed",
+    "embed-file": "scripts.cli.embed:embed_file",
     "env": "scripts.cli.deploy:env",
     "plan": "scripts.cli.deploy:plan",
     "provider": "scripts.cli.provider:provider",

@@ -1,0 +1,248 @@
+"""One function per figure. Ours and the reference take turns in one run; the ratio is what counts."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody uses
+from scipy import sparse
+
+from benchmarks.gpu import useful_flops
+from model.codec import PackedEmbeddings, encode_cells, encode_embeddings
+from model.demo import pbmc_cells
+from model.embedder import Embedder
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKER = [str(ROOT / ".reference/bin/python"), str(ROOT / "benchmarks/upstream/worker.py")]
+CELLS, RUNS = 48, 3
+EMPTY = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table; ``ratio`` is how much better ours is, or a share."""
+
+    name: str
+    ours: float
+    reference: float
+    ratio: float
+    unit: str
+    checkpoint: str
+    goal: str
+    note: str = ""
+
+
+class Upstream:
+    """The reference environment's process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"do": operation, **arguments}) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+
+@contextmanager
+def upstream() -> Iterator[Upstream]:
+    process = subprocess.Popen(
+        WORKER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield Upstream(process)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def cells() -> tuple[sparse.csr_matrix, list[str]]:
+    """Real PBMC cells: ``[48, 765]`` and symbols."""
+    adata = pbmc_cells()
+    matrix: Any = adata.X
+    return matrix[:CELLS], [str(name) for name in adata.var_names]
+
+
+def against_upstream(human: Path) -> list[Figure]:
+    """Cells per second of the engine over those of upstream's ``get_batch_cell_embeddings``."""
+    counts, genes = cells()
+    full, half = Embedder.load(human), Embedder.load(human, precision="bfloat16")
+    with tempfile.TemporaryDirectory() as scratch, upstream() as reference:
+        sent, out = f"{scratch}/cells.npz", f"{scratch}/out.npy"
+        np.savez(sent, data=counts.data, indices=counts.indices, indptr=counts.indptr, names=genes)
+        reference.ask("load", checkpoint=str(human))
+        times: dict[str, list[float]] = {"upstream": [], "fp32": [], "bf16": []}
+        for run in range(RUNS + 1):
+            found = {
+                "upstream": reference.ask("embed", cells=sent, out=out)["seconds"],
+                "fp32": seconds(lambda: full.embed_cells(counts, genes)),
+                "bf16": seconds(lambda: half.embed_cells(counts, genes)),
+            }
+            if run:
+                for name, value in found.items():
+                    times[name].append(value)
+    exact = full.embed_cells(counts, genes).embeddings
+    rough = half.embed_cells(counts, genes).embeddings
+    cosine, overlap = float((exact * rough).sum(1).min()), neighbour_overlap(exact, rough)
+    note = f"min cosine to fp32 {cosine:.5f}, 15-neighbour overlap {overlap:.3f}"
+    return [
+        _speed("cpu_fp32_vs_upstream", times["fp32"], times["upstream"], ">= 6", ""),
+        _speed("cpu_bf16_vs_upstream", times["bf16"], times["upstream"], ">= 12", note),
+    ]
+
+
+def _speed(name: str, ours: list[float], theirs: list[float], goal: str, note: str) -> Figure:
+    ratio = statistics.median(t / o for o, t in zip(ours, theirs, strict=True))
+    return Figure(
+        name,
+        CELLS / statistics.median(ours),
+        CELLS / statistics.median(theirs),
+        ratio,
+        "cells/s",
+        "whole-human size",
+        goal,
+        note,
+    )
+
+
+def of_gemm_limit(human: Path) -> list[Figure]:
+    """Useful FLOP/s of the engine over a GEMM of default precision; and time outside the network."""
+    counts, genes = cells()
+    embedder = Embedder.load(human)
+    tokens = embedder.tokenize(counts, genes)
+    flops = useful_flops(tokens.lengths(), embedder.network)
+    x, weight = torch.randn(4096, 512), torch.randn(512, 512)
+    shares, outside, rates, limits = [], [], [], []
+    for run in range(RUNS + 1):
+        gemm = 2 * x.shape[0] * 512 * 512 / seconds(lambda: F.linear(x, weight), repeat=40)
+        spent = seconds(lambda: embedder.embed_cells(counts, genes))
+        tokenising = seconds(lambda: embedder.tokenize(counts, genes))
+        if run:
+            rates.append(flops / spent / 1e9)
+            limits.append(gemm / 1e9)
+            shares.append(flops / spent / gemm)
+            outside.append(tokenising / spent)
+    return [
+        Figure(
+            "cpu_fp32_of_gemm_limit",
+            statistics.median(rates),
+            statistics.median(limits),
+            statistics.median(shares),
+            "GFLOP/s",
+            "whole-human size",
+            ">= 0.95",
+        ),
+        Figure(
+            "time_outside_network",
+            statistics.median(outside),
+            1.0,
+            statistics.median(outside),
+            "share",
+            "whole-human size",
+            "<= 0.02",
+            "tokenising",
+        ),
+    ]
+
+
+def gene_embeddings(human: Path) -> list[Figure]:
+    """The guide rebuilds model and table in each request; ours is a lookup."""
+    _, genes = cells()
+    embedder = Embedder.load(human)
+    embedder.embed_genes(genes)
+    ours = statistics.median(seconds(lambda: embedder.embed_genes(genes)) for _ in range(20))
+    with upstream() as reference:
+        theirs = [
+            reference.ask("guide", checkpoint=str(human), genes=genes)["seconds"] for _ in range(2)
+        ]
+    theirs_median = statistics.median(theirs)
+    return [
+        Figure(
+            "gene_embeddings_vs_guide",
+            ours * 1e3,
+            theirs_median * 1e3,
+            theirs_median / ours,
+            "ms",
+            "whole-human size",
+            ">= 10000",
+        )
+    ]
+
+
+def bytes_on_the_wire() -> list[Figure]:
+    """Dense JSON against the packed forms: 100 x 3,000 cells at 10 %, 1,200 x 512 numbers."""
+    rng = np.random.default_rng(0)
+    shape = (100, 3000)
+    counts = np.where(rng.random(shape) < 0.1, 1 + rng.poisson(2, shape), 0).astype(np.float32)
+    genes = [f"GENE{i}" for i in range(3000)]
+    dense = len(json.dumps({"inputs": counts.tolist()}))
+    packed = len(encode_cells(sparse.csr_matrix(counts), genes))
+    vectors = rng.standard_normal((1200, 512)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = [f"cell-{i}" for i in range(1200)]
+    answer = PackedEmbeddings(names, vectors, EMPTY, EMPTY, EMPTY, [], "0" * 64)
+    answered = len(encode_embeddings(answer, "float16"))
+    listed = len(json.dumps(vectors.tolist()))
+    return [
+        Figure("request_bytes", packed, dense, dense / packed, "bytes", "none", ">= 20"),
+        Figure("response_bytes", answered, listed, listed / answered, "bytes", "none", ">= 7"),
+    ]
+
+
+def load_weights(human: Path) -> list[Figure]:
+    """A ready engine against ``torch.load`` and ``load_state_dict`` into upstream's model."""
+    ours = statistics.median(seconds(lambda: Embedder.load(human)) for _ in range(3))
+    with upstream() as reference:
+        reference.ask("load", checkpoint=str(human))
+        theirs = reference.ask("load_weights", checkpoint=str(human))["seconds"]
+    return [
+        Figure(
+            "load_weights",
+            ours * 1e3,
+            theirs * 1e3,
+            theirs / ours,
+            "ms",
+            "whole-human size",
+            ">= 10",
+            "ours includes the sha256 of the checkpoint and the folded tables",
+        )
+    ]
+
+
+def neighbour_overlap(a: np.ndarray, b: np.ndarray, k: int = 15) -> float:
+    """Mean share of common k nearest neighbours (cosine) of two embeddings [cells, dim]."""
+
+    def nearest(x: np.ndarray) -> np.ndarray:
+        similarity = x @ x.T
+        np.fill_diagonal(similarity, -np.inf)
+        return np.argsort(-similarity, axis=1)[:, :k]
+
+    pairs = zip(nearest(a), nearest(b), strict=True)
+    return float(np.mean([len(set(p) & set(q)) / k for p, q in pairs]))
+
+
+def seconds(work: Callable[[], Any], repeat: int = 1) -> float:
+    started = time.perf_counter()
+    for _ in range(repeat):
+        work()
+    return (time.perf_counter() - started) / repeat

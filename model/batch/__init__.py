@@ -1,0 +1,1 @@
+"""The engine over many cells at once: files here, tables and streams later."""

@@ -1,0 +1,189 @@
+"""Embed an ``.h5ad`` that may be larger than memory, chunk by chunk, resumable.
+
+The cells are read in backed mode; finished chunks lie in a folder beside the target until all are
+there. Then the source is copied, the embeddings are written into the copy, and it takes its name.
+A run that was stopped goes on after its last finished chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from model.embedder import Embedder
+from model.errors import InvalidRequest
+
+CHUNK = 2048
+_PROGRESS, _EMBEDDINGS, _COUNTS = "progress.json", "embeddings.npy", "counts.npy"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What a run did.
+
+    Parameters
+    ----------
+    cells
+        In the file.
+    resumed_at
+        Cells that an earlier run had finished.
+    digest
+        The model's digest.
+    """
+
+    cells: int
+    resumed_at: int
+    digest: str
+
+
+def embed_file(
+    source: Path,
+    target: Path,
+    embedder: Embedder,
+    *,
+    key: str = "X_scGPT",
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> FileReport:
+    """Write a copy of `source` with ``obsm[key]``; memory does not grow with the file.
+
+    Parameters
+    ----------
+    source
+        ``.h5ad`` with raw, normalised or log1p counts in ``X`` (CSR or dense) and gene symbols as
+        the index of ``var``.
+    target
+        ``.h5ad`` to write; appears when it is complete. Its neighbour ``<target>.unfinished`` holds
+        what is done until then.
+    embedder
+        The engine.
+    key
+        Of ``obsm``: float32 ``[cells, d_model]``. Also written: ``obs["scgpt_matched_genes"]`` and
+        ``obs["scgpt_truncated_genes"]``.
+    chunk
+        Cells that are in memory at a time.
+    progress
+        Called with (cells done, cells in all).
+
+    Raises
+    ------
+    InvalidRequest
+        What the engine refuses, or a matrix that cannot be read in rows.
+    """
+    work = target.with_name(target.name + ".unfinished")
+    cells = anndata.read_h5ad(source, backed="r")
+    try:
+        if not cells.n_obs:
+            raise InvalidRequest("no_cells", f"{source} holds no cell.")
+        genes = [str(name) for name in cells.var_names]
+        state = {
+            "source": [str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns],
+            "digest": embedder.digest,
+            "shape": [cells.n_obs, embedder.config.d_model],
+        }
+        embeddings, counts, done = _open(work, state)
+        resumed_at = done
+        while done < cells.n_obs:
+            stop = min(done + chunk, cells.n_obs)
+            found = embedder.embed_cells(_rows(cells, done, stop), genes)
+            embeddings[done:stop] = found.embeddings
+            counts[done:stop] = np.stack([found.matched, found.truncated], axis=1)
+            embeddings.flush()
+            counts.flush()
+            done = stop
+            _write_json(work / _PROGRESS, {**state, "done": done})
+            if progress:
+                progress(done, cells.n_obs)
+    finally:
+        cells.file.close()
+    _finish(source, target, work, key, embeddings, counts)
+    return FileReport(len(embeddings), resumed_at, embedder.digest)
+
+
+def _rows(cells: Any, start: int, stop: int) -> sparse.csr_matrix:
+    rows: Any = cells.X[start:stop]
+    if isinstance(rows, sparse.csc_matrix | sparse.csc_array):
+        raise InvalidRequest(
+            "not_by_rows",
+            "X is stored by columns (CSC), so every chunk would read the whole file; "
+            "write it again with adata.X = adata.X.tocsr().",
+        )
+    return sparse.csr_matrix(rows)
+
+
+def _open(
+    work: Path, state: dict[str, Any]
+) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any], int]:
+    """Arrays of an unfinished run of this very job, or new ones; and how many cells are done."""
+    found = _read_json(work / _PROGRESS)
+    done = int(found.pop("done", 0))
+    mode = "r+" if found == state else "w+"
+    if mode == "w+":
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        done = 0
+    shape = tuple(state["shape"])
+    open_array = np.lib.format.open_memmap
+    if mode == "r+":
+        return open_array(work / _EMBEDDINGS, "r+"), open_array(work / _COUNTS, "r+"), done
+    return (
+        open_array(work / _EMBEDDINGS, "w+", np.float32, shape),
+        open_array(work / _COUNTS, "w+", np.int32, (shape[0], 2)),
+        done,
+    )
+
+
+def _finish(
+    source: Path,
+    target: Path,
+    work: Path,
+    key: str,
+    embeddings: NDArray[np.float32],
+    counts: NDArray[np.int32],
+) -> None:
+    copy = work / "copy.h5ad"
+    shutil.copyfile(source, copy)
+    with h5py.File(copy, "r+") as file:
+        _put(file["obsm"], key, embeddings)
+        for column, name in enumerate(("scgpt_matched_genes", "scgpt_truncated_genes")):
+            _put(file["obs"], name, counts[:, column])
+            order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
+            file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
+    copy.replace(target)
+    shutil.rmtree(work)
+
+
+def _put(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
+    """An array as anndata's format has it, copied in pieces."""
+    if name in group:
+        del group[name]
+    stored = group.create_dataset(name, array.shape, array.dtype)
+    for start in range(0, len(array), CHUNK):
+        stored[start : start + CHUNK] = array[start : start + CHUNK]
+    stored.attrs["encoding-type"], stored.attrs["encoding-version"] = "array", "0.2.0"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
