@@ -1,4 +1,4 @@
-"""One function per figure. Ours and the reference take turns in one run; the ratio is what counts."""
+"""One function per figure. Ours and the reference take turns in one run; the ratio counts."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _speed(name: str, ours: list[float], theirs: list[float], goal: str, note: s
 
 
 def of_gemm_limit(human: Path) -> list[Figure]:
-    """Useful FLOP/s of the engine over a GEMM of default precision; and time outside the network."""
+    """Useful FLOP/s of the engine over a GEMM of default precision; time outside the network."""
     counts, genes = cells()
     embedder = Embedder.load(human)
     tokens = embedder.tokenize(counts, genes)

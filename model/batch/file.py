@@ -27,6 +27,7 @@ CHUNK = 2048
 _PROGRESS, _EMBEDDINGS, _COUNTS = "progress.json", "embeddings.npy", "counts.npy"
 
 Progress = Callable[[int, int], None]
+_Array = np.memmap[Any, Any]
 
 
 @dataclass(frozen=True)
