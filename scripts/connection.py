@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
 import os
+import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from infra.errors import DeployError
 from infra.layout import runtime_folder
 from infra.settings import Settings
 
@@ -45,8 +50,38 @@ def foreign_variables(settings: Settings) -> list[str]:
     return sorted(name for name in os.environ if name.startswith(_FOREIGN) and name not in ours)
 
 
+def require_running(settings: Settings) -> None:
+    """Fail at once where the local workspace does not run: clients would wait for minutes.
+
+    Raises
+    ------
+    DeployError
+        The local workspace was never started, or does not answer.
+    """
+    if not settings.is_local:
+        return
+    config = Path(variables(settings)["DATABRICKS_CONFIG_FILE"])
+    profiles = configparser.ConfigParser()
+    profiles.read(config)
+    profile = settings.workspace.profile or "DEFAULT"
+    host = profiles.get(profile, "host", fallback=None)
+    if host is None:
+        raise DeployError(
+            f"{config} has no profile {profile!r}: start the local workspace with "
+            "`scgpt workspace start`"
+        )
+    address = urlsplit(host)
+    try:
+        socket.create_connection((str(address.hostname), address.port or 80), timeout=5).close()
+    except OSError as error:
+        raise DeployError(
+            f"the local workspace does not answer at {host}: start it with `scgpt workspace start`"
+        ) from error
+
+
 def use(settings: Settings) -> None:
-    """Point this process to the environment's workspace."""
+    """Point this process to the environment's workspace; see :func:`require_running`."""
+    require_running(settings)
     for name in foreign_variables(settings):
         del os.environ[name]
     os.environ.update(variables(settings))

@@ -70,7 +70,8 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     try:
         yield update
     finally:
-        bar.stop()
+        if bar.live.is_started:  # stopping ends a line, even one that was never begun
+            bar.stop()
 
 
 class Commands(click.Group):
@@ -115,4 +116,13 @@ def _expected() -> tuple[type[Exception], ...]:
     from infra.local_workspace.terraform.rest import ProviderError
     from model.errors import ScgptError
 
-    return (InfraError, WorkspaceError, ProviderError, ScgptError)
+    # What a workspace refuses reaches us through its clients. Those that were never imported
+    # cannot have raised.
+    clients = (
+        ("mlflow.exceptions", "MlflowException"),
+        ("databricks.sdk.errors", "DatabricksError"),
+    )
+    loaded = [
+        getattr(sys.modules[module], name) for module, name in clients if module in sys.modules
+    ]
+    return (InfraError, WorkspaceError, ProviderError, ScgptError, *loaded)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.layout import RUNTIME
+from infra.layout import environments_folder, runtime_folder
 from scripts.cli.console import err, json_option, show, step
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ DEFAULT_PORT = 8765
 folder_option = click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    default=RUNTIME / "workspace",
-    help="The instance's folder.  [default: .local/workspace]",
+    default=lambda: runtime_folder(environments_folder()) / "workspace",
+    help="The instance's folder.  [default: .local/workspace, or workspace in SCGPT_ENVIRONMENTS]",
 )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from infra import layout, release, settings
 from infra.errors import DeployError, RefusedError
@@ -73,7 +70,7 @@ class _Deployment:
 
     def stacks(self) -> list[Terraform]:
         """Synthesise, and prepare the stacks in the order in which they are deployed."""
-        _require_running(self.settings)
+        connection.require_running(self.settings)
         self.report(f"{self.settings.environment}: provider {self.provider}")
         self._synthesise()
         kinds = [kind for kind in STACKS if kind != "serving" or self.manifest is not None]
@@ -271,29 +268,6 @@ def _changes(planned: Mapping[str, Any]) -> list[tuple[str, str]]:
         for entry in planned.get("resource_changes", [])
         if entry["change"]["actions"] not in (["no-op"], ["read"])
     ]
-
-
-def _require_running(loaded: Settings) -> None:
-    """Fail at once where the local workspace does not run: clients would wait for minutes."""
-    if not loaded.is_local:
-        return
-    config = Path(connection.variables(loaded)["DATABRICKS_CONFIG_FILE"])
-    profiles = configparser.ConfigParser()
-    profiles.read(config)
-    profile = loaded.workspace.profile or "DEFAULT"
-    host = profiles.get(profile, "host", fallback=None)
-    if host is None:
-        raise DeployError(
-            f"{config} has no profile {profile!r}: start the local workspace with "
-            "`scgpt workspace start`"
-        )
-    address = urlsplit(host)
-    try:
-        socket.create_connection((str(address.hostname), address.port or 80), timeout=5).close()
-    except OSError as error:
-        raise DeployError(
-            f"the local workspace does not answer at {host}: start it with `scgpt workspace start`"
-        ) from error
 
 
 def _require_no_endpoint(loaded: Settings) -> None:
