@@ -1,0 +1,113 @@
+"""What a logged model carries. Building itself is in the acceptance tests."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from model import build, pyfunc
+from model.build import clean_environment, engine_digest, engine_modules, requirements
+
+PACKAGE = Path(build.__file__).parent
+
+
+def test_the_engine_is_what_the_pyfunc_imports() -> None:
+    """Asked of Python itself, in a process that has the package alone."""
+    script = "import sys, model.pyfunc; print(*(m for m in sys.modules if m.startswith('model.')))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {f"{name.removeprefix('model.')}.py" for name in done.stdout.split()}
+    carried = {path.name for path in engine_modules()}
+    assert imported | {"__init__.py"} <= carried
+    # What is carried but not imported at once is imported inside a function.
+    for name in carried - imported - {"__init__.py"}:
+        users = [p for p in engine_modules() if f"model.{name[:-3]} import" in p.read_text()]
+        assert users, f"{name} is carried for nothing"
+
+
+def test_the_engine_is_nothing_else() -> None:
+    carried = {path.name for path in engine_modules()}
+    assert carried.isdisjoint({"build.py", "demo.py", "client.py", "validation.py"})
+    roots = set()
+    for path in engine_modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                roots |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path.name}: a relative import"
+                roots.add(str(node.module).split(".")[0])
+    foreign = roots - set(sys.stdlib_module_names) - {"model"}
+    assert foreign <= {"torch", "numpy", "scipy", "pandas", "anndata", "mlflow", "scanpy"}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package that may be changed."""
+    copy = tmp_path / "model"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(build, "PACKAGE", copy)
+    monkeypatch.setattr(build, "ENTRY", copy / "pyfunc.py")
+    return copy
+
+
+def test_every_carried_module_counts(package: Path) -> None:
+    digests = {engine_digest()}
+    for path in engine_modules():
+        path.write_text(path.read_text() + "\n# another line\n")
+        digests.add(engine_digest())
+    assert len(digests) == len(engine_modules()) + 1
+
+
+def test_other_code_does_not_count(package: Path) -> None:
+    before = engine_digest()
+    for name in ("build.py", "demo.py", "client.py", "validation.py"):
+        (package / name).write_text("")
+    assert engine_digest() == before
+
+
+def test_the_digest_does_not_depend_on_the_place(package: Path) -> None:
+    there = engine_digest()
+    build.PACKAGE, build.ENTRY = PACKAGE, PACKAGE / "pyfunc.py"
+    assert engine_digest() == there
+
+
+def test_a_module_that_is_imported_from_now_on_is_carried(package: Path) -> None:
+    (package / "extra.py").write_text("VALUE = 1\n")
+    entry = package / "pyfunc.py"
+    entry.write_text(entry.read_text() + "\nfrom model import extra\n")
+    assert package / "extra.py" in engine_modules()
+
+
+def test_requirements_are_pinned_to_what_runs_here() -> None:
+    for requirement in requirements():
+        assert re.fullmatch(r"[a-z]+==[0-9][0-9a-z.]*", requirement)
+        name, _, pinned = requirement.partition("==")
+        assert version(name).split("+")[0] == pinned
+    assert not any(line.startswith(("databricks", "cdktf", "click")) for line in requirements())
+
+
+def test_the_signature_digest_tells_signatures_apart() -> None:
+    signature = pyfunc.signature()
+    assert build.signature_digest(signature) == build.signature_digest(pyfunc.signature())
+    signature.params = None
+    assert build.signature_digest(signature) != build.signature_digest(pyfunc.signature())
+
+
+def test_validation_sees_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABRICKS_TOKEN", "DATABRICKS_CONFIG_FILE", "PYTHONPATH", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "secret")
+    found = clean_environment()
+    assert "secret" not in found.values()
+    assert found["PATH"].startswith(str(Path(sys.executable).parent))
