@@ -22,6 +22,7 @@ from model.errors import CheckpointError
 from model.vocab import GeneVocab, read_vocab
 
 WEIGHTS_FILE, CONFIG_FILE, VOCAB_FILE = "best_model.pt", "args.json", "vocab.json"
+IDS_FILE, ALIASES_FILE = "gene_ids.json", "gene_aliases.json"  # may lie beside them
 
 # Heads of training objectives: they read the encoder's output and never change it.
 _IGNORED = (
@@ -48,7 +49,7 @@ class Checkpoint:
     ignored
         Names of the tensors of heads that embeddings do not need.
     digest
-        sha256 over the three files (see ``files_digest``): the identity of the embedding space.
+        sha256 over the files (see ``files_digest``): the identity of the embedding space.
     """
 
     config: ModelConfig
@@ -60,17 +61,34 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """Where the three files lie, whatever they are called."""
+    """Where the files lie, whatever they are called.
+
+    Parameters
+    ----------
+    weights, config, vocab
+        The three files of every checkpoint.
+    ids, aliases
+        Ensembl ids to symbols, and former symbols to symbols, where there are any.
+    """
 
     weights: Path
     config: Path
     vocab: Path
+    ids: Path | None = None
+    aliases: Path | None = None
 
     @classmethod
     def of(cls, directory: str | Path) -> CheckpointFiles:
         """The files of an official checkpoint directory."""
         folder = Path(directory)
-        return cls(folder / WEIGHTS_FILE, folder / CONFIG_FILE, folder / VOCAB_FILE)
+        ids, aliases = folder / IDS_FILE, folder / ALIASES_FILE
+        return cls(
+            folder / WEIGHTS_FILE,
+            folder / CONFIG_FILE,
+            folder / VOCAB_FILE,
+            ids if ids.exists() else None,
+            aliases if aliases.exists() else None,
+        )
 
 
 def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
@@ -79,7 +97,8 @@ def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
     Parameters
     ----------
     source
-        A directory with ``best_model.pt``, ``args.json`` and ``vocab.json``, or the three paths.
+        A directory with ``best_model.pt``, ``args.json`` and ``vocab.json`` (and perhaps
+        ``gene_ids.json`` and ``gene_aliases.json``), or their paths.
 
     Raises
     ------
@@ -88,7 +107,10 @@ def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
         the wrong shape; the checkpoint holds parts that would change the embeddings.
     """
     files = source if isinstance(source, CheckpointFiles) else CheckpointFiles.of(source)
-    config, vocab = read_config(files.config), read_vocab(files.vocab)
+    config, vocab = (
+        read_config(files.config),
+        read_vocab(files.vocab, files.ids, files.aliases),
+    )
     state = {
         name.replace("self_attn.Wqkv.", "self_attn.in_proj_"): tensor
         for name, tensor in _load(files.weights).items()
@@ -107,7 +129,8 @@ def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
 
 
 def files_digest(files: CheckpointFiles) -> str:
-    """sha256 of the lines ``<role> <sha256 of the file>`` for weights, config and vocab.
+    """sha256 of the lines ``<role> <sha256 of the file>`` for weights, config and vocab, and for
+    gene_ids and gene_aliases where there are such files.
 
     The names of the files do not enter, so the guide's own file names give the same digest.
     """
@@ -117,7 +140,10 @@ def files_digest(files: CheckpointFiles) -> str:
             ("weights", files.weights),
             ("config", files.config),
             ("vocab", files.vocab),
+            ("gene_ids", files.ids),
+            ("gene_aliases", files.aliases),
         )
+        if path is not None
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

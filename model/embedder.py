@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from model.checkpoint import CheckpointFiles, read_checkpoint
 from model.config import ModelConfig
 from model.errors import EngineError, InvalidRequest
 from model.network import Network, build_network
-from model.tokenizer import TIES, Ties, Tokens, check_values, tokenize
+from model.tokenizer import TIES, Ties, Tokens, check_values, merge_columns, tokenize
 from model.vocab import UNKNOWN, GeneVocab
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -207,6 +207,7 @@ class Embedder:
         if not cells.has_canonical_format:
             cells = cells.copy()
             cells.sum_duplicates()
+        cells, ids = merge_columns(cells, ids)
         return tokenize(
             cells,
             ids,
@@ -250,17 +251,43 @@ class Embedder:
         return ids
 
     def _run(self, tokens: Tokens) -> NDArray[np.float32]:
-        """Through the network, batch by batch: float32 ``[cells, d_model]``."""
-        out = np.empty((len(tokens.matched), self.config.d_model), np.float32)
-        device = self.network.device
-        with torch.inference_mode():
-            for batch in _batches(tokens.lengths(), self.token_budget):
-                genes, values, lengths = (
-                    torch.from_numpy(x).to(device) for x in _padded(tokens, batch)
-                )
-                embedded = self.network.cell_embeddings(genes, values, lengths)
-                out[batch] = embedded.cpu().numpy()
+        """Through the network, batch by batch: float32 ``[cells, d_model]``.
+
+        Cells of like length go together, the longest first. Where a batch does not fit the memory,
+        the budget is halved, for good.
+        """
+        lengths = tokens.lengths()
+        out = np.empty((len(lengths), self.config.d_model), np.float32)
+        order = np.argsort(-lengths, kind="stable")
+        while len(order):
+            size = max(1, self.token_budget // int(lengths[order[0]]))
+            try:
+                out[order[:size]] = self._batch(tokens, order[:size])
+            except torch.OutOfMemoryError as error:
+                self._halve_budget(int(lengths[order[0]]), error)
+            else:
+                order = order[size:]
         return out
+
+    @torch.inference_mode()
+    def _batch(self, tokens: Tokens, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        genes, values, lengths = (
+            torch.from_numpy(x).to(self.network.device) for x in _padded(tokens, cells)
+        )
+        embedded: NDArray[np.float32] = (
+            self.network.cell_embeddings(genes, values, lengths).cpu().numpy()
+        )
+        return embedded
+
+    def _halve_budget(self, longest: int, error: torch.OutOfMemoryError) -> None:
+        if self.token_budget <= longest:
+            raise EngineError(
+                "out_of_memory",
+                f"one cell of {longest} tokens does not fit the memory of {self.network.device}; "
+                "use a larger device, or send a smaller max_length.",
+            ) from error
+        self.token_budget = max(self.token_budget // 2, longest)
+        torch.cuda.empty_cache()
 
 
 def check_cells(cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str]) -> None:
@@ -310,16 +337,6 @@ def _default_precision(device: torch.device) -> str:
     if device.type != "cuda":
         return "float32"
     return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
-
-
-def _batches(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of cells of like length, each batch within the budget of padded tokens."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, budget // int(lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
 
 
 def _padded(

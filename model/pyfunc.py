@@ -47,7 +47,8 @@ class ScgptModel(PythonModel):
     """scGPT behind MLflow's interface.
 
     Artifacts: ``checkpoint`` (an official checkpoint directory), or the guide's three files
-    ``model_file``, ``model_config_file``, ``vocab_file``. Model config (optional): ``device``,
+    ``model_file``, ``model_config_file``, ``vocab_file`` (and perhaps ``gene_ids_file`` and
+    ``gene_aliases_file``). Model config (optional): ``device``,
     ``precision``, ``token_budget`` as in ``Embedder.load``.
     """
 
@@ -95,7 +96,13 @@ def _checkpoint_of(artifacts: Mapping[str, str]) -> Path | CheckpointFiles:
         weights=Path(artifacts["model_file"]),
         config=Path(artifacts["model_config_file"]),
         vocab=Path(artifacts["vocab_file"]),
+        ids=_path(artifacts.get("gene_ids_file")),
+        aliases=_path(artifacts.get("gene_aliases_file")),
     )
+
+
+def _path(artifact: str | None) -> Path | None:
+    return None if artifact is None else Path(artifact)
 
 
 class _RefuseUnknownParams(logging.Filter):

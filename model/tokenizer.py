@@ -119,6 +119,36 @@ def tokenize(
     )
 
 
+def merge_columns(
+    cells: sparse.csr_matrix | sparse.csr_array, gene_ids: NDArray[np.int64]
+) -> tuple[sparse.csr_matrix | sparse.csr_array, NDArray[np.int64]]:
+    """Make one column of all columns that name the same known gene, with their largest value.
+
+    The largest, not the sum: it is the same gene in the same place whether the values are counts,
+    normalised or log1p. Unknown columns stay as they are.
+
+    Returns
+    -------
+    tuple
+        The cells and the gene ids; the very same ones when no gene is named twice.
+    """
+    key = np.where(gene_ids >= 0, gene_ids, -1 - np.arange(len(gene_ids)))
+    _, first, column = np.unique(key, return_index=True, return_inverse=True)
+    if len(first) == len(gene_ids):
+        return cells, gene_ids
+    place = np.argsort(np.argsort(first))  # merged columns stand where the first of them stood
+    row = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
+    cell = row * len(first) + place[column[cells.indices]]
+    order = np.argsort(cell, kind="stable")
+    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    largest = np.maximum.reduceat(cells.data[order], starts) if len(starts) else cells.data
+    at = cell[order][starts]
+    merged = sparse.csr_matrix(
+        (largest, (at // len(first), at % len(first))), shape=(cells.shape[0], len(first))
+    )
+    return merged, gene_ids[np.sort(first)]
+
+
 def check_values(values: NDArray[np.generic]) -> None:
     """Refuse expression values that cannot be binned (any shape, any real dtype).
 

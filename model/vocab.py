@@ -1,7 +1,8 @@
-"""The gene vocabulary: symbols to rows of the gene table."""
+"""The gene vocabulary: symbols, Ensembl ids and former symbols to rows of the gene table."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from model.config import CLS_TOKEN, SPECIAL_TOKENS, read_json_object
 from model.errors import CheckpointError
 
 UNKNOWN = -1
+_ENSEMBL = re.compile(r"(ENS[A-Z]*G\d+)(\.\d+)?(_PAR_Y)?")  # id, version, mark of the Y copy
 
 
 class GeneVocab:
@@ -22,6 +24,10 @@ class GeneVocab:
     tokens
         ``{token: index}``; the indices are ``0 .. n - 1``, each once. ``<pad>``, ``<cls>`` and
         ``<eoc>`` are appended in that order where they are absent, as scGPT does.
+    ids
+        ``{Ensembl id without version: symbol}``. Symbols that are no tokens are left unknown.
+    aliases
+        ``{former symbol: symbol}``; one step, never through another alias.
 
     Raises
     ------
@@ -29,7 +35,13 @@ class GeneVocab:
         Indices that are not ``0 .. n - 1``.
     """
 
-    def __init__(self, tokens: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        tokens: Mapping[str, int],
+        ids: Mapping[str, str] | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        self._ids, self._aliases = ids or {}, aliases or {}
         index = dict(tokens)
         if sorted(index.values()) != list(range(len(index))):
             raise CheckpointError(
@@ -51,16 +63,33 @@ class GeneVocab:
         return np.sort(np.fromiter(self._gene_ids.values(), np.int64, len(self._gene_ids)))
 
     def lookup(self, genes: Iterable[str]) -> NDArray[np.int64]:
-        """Index of each symbol, ``UNKNOWN`` (-1) where there is none: int64 ``[genes]``.
+        """Index of each gene, ``UNKNOWN`` (-1) where there is none: int64 ``[genes]``.
 
-        Special tokens are no genes: they come back as unknown.
+        A name is taken for a symbol of the vocabulary first, then for an Ensembl id (its version
+        is cut), then for a former symbol. Special tokens are no genes: they come back as unknown.
         """
         find = self._gene_ids.get
-        return np.array([find(gene, UNKNOWN) for gene in genes], dtype=np.int64)
+        if not self._ids and not self._aliases:
+            return np.array([find(gene, UNKNOWN) for gene in genes], dtype=np.int64)
+        return np.array([self._find(gene) for gene in genes], dtype=np.int64)
+
+    def _find(self, gene: str) -> int:
+        found = self._gene_ids.get(gene)
+        if found is not None:
+            return found
+        ensembl = _ENSEMBL.fullmatch(gene)
+        symbol = self._ids.get(ensembl[1]) if ensembl else self._aliases.get(gene)
+        return UNKNOWN if symbol is None else self._gene_ids.get(symbol, UNKNOWN)
 
 
-def read_vocab(path: Path) -> GeneVocab:
-    """Read ``vocab.json``; CheckpointError when it is missing or is not ``{token: index}``."""
+def read_vocab(path: Path, ids: Path | None = None, aliases: Path | None = None) -> GeneVocab:
+    """Read ``vocab.json`` and, where there are any, the tables of ids and former symbols.
+
+    Raises
+    ------
+    CheckpointError
+        A file is missing, or is not ``{token: index}`` or ``{name: symbol}``.
+    """
     tokens: dict[str, int] = {}
     for token, index in read_json_object(path).items():
         if isinstance(index, bool) or not isinstance(index, int):
@@ -69,4 +98,28 @@ def read_vocab(path: Path) -> GeneVocab:
                 f"{path.name}: the index of {token!r} is {index!r}, no integer.",
             )
         tokens[token] = index
-    return GeneVocab(tokens)
+    symbol_of = _read_names(ids) if ids else {}
+    versioned = next((name for name in symbol_of if not _is_plain_id(name)), None)
+    if ids and versioned is not None:
+        raise CheckpointError(
+            "invalid_gene_names",
+            f"{ids.name}: {versioned!r} is no Ensembl gene id without a version "
+            "(such as ENSG00000167286).",
+        )
+    return GeneVocab(tokens, symbol_of, _read_names(aliases) if aliases else {})
+
+
+def _is_plain_id(name: str) -> bool:
+    found = _ENSEMBL.fullmatch(name)
+    return found is not None and found[1] == name
+
+
+def _read_names(path: Path) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for name, symbol in read_json_object(path).items():
+        if not isinstance(symbol, str):
+            raise CheckpointError(
+                "invalid_gene_names", f"{path.name}: {name!r} stands for {symbol!r}, no symbol."
+            )
+        names[name] = symbol
+    return names
