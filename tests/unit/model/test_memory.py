@@ -1,0 +1,58 @@
+"""A device that is too small for a batch gets smaller batches, and the same answer."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.demo import Recipe, pbmc_cells, random_checkpoint
+from model.embedder import Embedder
+from model.errors import EngineError
+from model.network import Network
+
+
+class SmallDevice(Network):
+    """Runs out of memory beyond 600 padded tokens."""
+
+    room = 600
+
+    def cell_embeddings(
+        self, genes: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        if genes.numel() > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().cell_embeddings(genes, values, lengths)
+
+
+@pytest.fixture
+def embedder(tmp_path: Path) -> Embedder:
+    return Embedder.load(random_checkpoint(tmp_path / "checkpoint", Recipe(steps=0)))
+
+
+def small(embedder: Embedder) -> Embedder:
+    parts = {part.name: getattr(embedder.network, part.name) for part in fields(Network)}
+    return Embedder(embedder.config, embedder.vocab, SmallDevice(**parts), embedder.digest, 4096)
+
+
+def test_the_budget_is_halved_until_a_batch_fits(embedder: Embedder) -> None:
+    cells = pbmc_cells()[:12]
+    genes = [str(name) for name in cells.var_names]
+    squeezed = small(embedder)
+    found = squeezed.embed_cells(cells.X, genes)
+    assert squeezed.token_budget <= 600
+    np.testing.assert_allclose(
+        found.embeddings, embedder.embed_cells(cells.X, genes).embeddings, atol=1e-6
+    )
+
+
+def test_one_cell_that_does_not_fit_is_said(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SmallDevice, "room", 100)
+    cells = pbmc_cells()[:2]
+    with pytest.raises(EngineError, match=r"one cell of .* tokens does not fit"):
+        small(embedder).embed_cells(cells.X, [str(name) for name in cells.var_names])
