@@ -3,8 +3,10 @@
 Runs in the reference environment (``make reference``). Arrays travel as ``.npz`` files.
 
 - ``load checkpoint``: build upstream's model as its ``embed_data`` does; every weight must arrive.
-- ``embed cells out``: ``get_batch_cell_embeddings``, untouched: its own draws, subsets, batches.
+- ``embed cells out``: ``get_batch_cell_embeddings``, untouched: its own draws (repeatable by
+  `seed`), subsets, batches.
 - ``bins cells out``: upstream's ``binning`` of each cell with the uniform draws given.
+- ``load_weights checkpoint``, ``guide checkpoint genes``: seconds of what others do per request.
 - ``encode tokens out``: upstream's network on given tokens, one padded batch, normalised ``<cls>``.
 """
 
@@ -70,13 +72,14 @@ class Upstream:
             raise RuntimeError(f"upstream did not load {dropped[:5]}")
         return {"tensors": len(weights)}
 
-    def embed(self, cells: str, out: str, batch_size: int = 64) -> dict[str, Any]:
+    def embed(self, cells: str, out: str, seed: int = 0, batch_size: int = 64) -> dict[str, Any]:
         matrix, genes = _cells(cells)
         adata = AnnData(matrix)
         known = self.vocab.get_stoi()
         ids = np.array([known.get(gene, -1) for gene in genes])
         adata = adata[:, ids >= 0].copy()
         configs = {**self.args, "pad_token": "<pad>"}
+        torch.manual_seed(seed)  # the loader's workers, who draw, take their seeds from here
         started = time.perf_counter()
         embeddings = get_batch_cell_embeddings(
             adata, model=self.model, vocab=self.vocab, model_configs=configs,
@@ -85,6 +88,26 @@ class Upstream:
         seconds = time.perf_counter() - started
         np.save(out, embeddings)
         return {"seconds": seconds}
+
+    def load_weights(self, checkpoint: str) -> dict[str, Any]:
+        started = time.perf_counter()
+        weights = torch.load(Path(checkpoint) / "best_model.pt", weights_only=True)
+        renamed = {name.replace("Wqkv.", "in_proj_"): value for name, value in weights.items()}
+        self.model.load_state_dict(renamed, strict=False)
+        return {"seconds": time.perf_counter() - started}
+
+    def guide(self, checkpoint: str, genes: list[str]) -> dict[str, Any]:
+        """What the published guide's wrapper does in each request, written kindly.
+
+        It rebuilds the model, loads the weights, encodes the whole vocabulary and keeps some rows.
+        """
+        started = time.perf_counter()
+        self.load(checkpoint)
+        with torch.no_grad():
+            table = self.model.encoder(torch.arange(len(self.vocab))).numpy()
+        known = self.vocab.get_stoi()
+        {gene: table[known[gene]] for gene in genes if gene in known}
+        return {"seconds": time.perf_counter() - started}
 
     def bins(self, cells: str, out: str) -> dict[str, Any]:
         matrix, _ = _cells(cells)

@@ -1,0 +1,131 @@
+"""The JavaScript client: the shared vectors, what it writes, and a real scoring server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from model.codec import decode_cells
+from model.embedder import Embedder
+from tests.contract.conftest import Server
+from tests.contract.test_vectors import FOLDER, check_cells
+from tests.unit.model.reference import GENES, make_counts
+
+CLIENT = Path(__file__).parents[2] / "examples" / "javascript" / "scgpt.mjs"
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js 20 or later")
+
+
+def node(script: str, given: Any) -> Any:
+    """What a script prints, as JSON; it knows ``client`` and the input, ``given``."""
+    program = f"""
+        import * as client from {json.dumps(CLIENT.as_uri())};
+        import {{ readFileSync }} from "node:fs";
+        const given = JSON.parse(readFileSync(0, "utf8"));
+        console.log(JSON.stringify(await (async () => {{ {script} }})()));
+    """
+    done = subprocess.run(
+        ["node", "--input-type=module", "--eval", program],
+        input=json.dumps(given), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def vectors(name: str) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    return cases
+
+
+def test_cells_are_read_as_written() -> None:
+    read = node(
+        """return given.map((c) => client.decodeCells(c.packed)).map(
+               ({ genes, ids, cells }) => ({ genes, ids, stored: cells.map((c) => [...c]) }));""",
+        vectors("cells"),
+    )
+    assert read == [
+        {name: case[name] for name in ("genes", "ids", "stored")} for case in vectors("cells")
+    ]
+
+
+def test_python_reads_the_cells_that_javascript_writes() -> None:
+    written = node(
+        """return given.map(({ genes, ids, stored }) => client.encodeCells(
+               { genes, ids, cells: stored.map((pairs) => new Map(pairs.reverse())) }));""",
+        vectors("cells"),
+    )
+    assert len(written) == len(vectors("cells"))
+    for text, case in zip(written, vectors("cells"), strict=True):
+        check_cells(decode_cells(text), case)
+
+
+def test_answers_are_read_as_written() -> None:
+    read = node(
+        """return given.map((c) => client.decodeEmbeddings(c.packed)).map((a) => ({
+               ...a, embeddings: a.names.map((_, i) => a.row(i)) }));""",
+        vectors("answers"),
+    )
+    for answer, case in zip(read, vectors("answers"), strict=True):
+        for name in ("names", "embeddings", "matched", "unknown", "truncated", "digest"):
+            assert answer[name] == case[name]
+        assert answer["notFound"] == case["not_found"]
+
+
+def test_what_is_refused() -> None:
+    names = node(
+        """return given.map(({ packed }) => {
+               try { client.decodeCells(packed); return "accepted"; }
+               catch (error) { return error.constructor.name; } });""",
+        vectors("refused"),
+    )
+    assert dict(zip((c["name"] for c in vectors("refused")), names, strict=True)) == {
+        case["name"]: "PackingError" for case in vectors("refused")
+    }
+
+
+@pytest.mark.parametrize(
+    "cell", [[[0, -1]], [[0, "NaN"]], [[0, 1e39]], [[3, 1]], [[-1, 1]], [[0.5, 1]]]
+)
+def test_impossible_cells_are_not_written(cell: list[list[Any]]) -> None:
+    assert node(
+        """const cells = [new Map(given.map(([c, v]) => [c, Number(v)]))];
+           try { return client.encodeCells({ genes: ["A", "B", "C"], cells }); }
+           catch (error) { return error.constructor.name; }""",
+        cell,
+    ) == "PackingError"  # fmt: skip
+
+
+def test_a_server_answers_it_as_the_engine_does(server: Server, embedder: Embedder) -> None:
+    counts = make_counts(7, 40, seed=5)
+    genes = GENES[:40]
+    answers = node(
+        """const cells = given.counts.map((row) => new Map(row.entries()));
+           const packed = client.encodeCells({ genes: given.genes, cells });
+           return (await client.embed({ url: given.url }, [packed, packed], { ties: "spread" }))
+               .map((a) => ({ ...a, embeddings: a.names.map((_, i) => a.row(i)) }));""",
+        {"url": server.url + "/invocations", "counts": counts.tolist(), "genes": genes},
+    )
+    expected = embedder.embed_cells(sparse.csr_matrix(counts), genes, ties="spread")
+    assert len(answers) == 2
+    for answer in answers:
+        np.testing.assert_allclose(answer["embeddings"], expected.embeddings, atol=1e-6)
+        assert answer["matched"] == expected.matched.tolist()
+        assert answer["digest"] == embedder.digest
+
+
+def test_a_refusal_keeps_its_code(server: Server) -> None:
+    refusal = node(
+        """const packed = client.encodeCells({ genes: ["not a gene"], cells: [new Map([[0, 1]])] });
+           try { await client.embed({ url: given }, packed); }
+           catch ({ status, code, message }) { return { status, code, message }; }""",
+        server.url + "/invocations",
+    )
+    assert (refusal["status"], refusal["code"]) == (400, "no_known_gene")
+    assert "vocab.json" in refusal["message"]

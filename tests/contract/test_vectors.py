@@ -1,0 +1,65 @@
+"""The packed forms, against vectors that were written from docs/wire-format.md alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from model.codec import Cells, decode_cells, decode_embeddings, encode_cells, encode_embeddings
+from model.errors import InvalidRequest
+
+FOLDER = Path(__file__).parent / "vectors"
+
+
+def vectors(name: str) -> Any:
+    cases = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return pytest.mark.parametrize("case", cases, ids=[case["name"] for case in cases])
+
+
+def check_cells(cells: Cells, case: dict[str, Any]) -> None:
+    stored = [
+        [[int(column), float(value)] for column, value in zip(row.indices, row.data, strict=True)]
+        for row in (cells.counts[[i]] for i in range(cells.counts.shape[0]))
+    ]
+    assert stored == case["stored"]
+    assert cells.counts.shape[1] == len(case["genes"])
+    assert (cells.genes, cells.ids) == (case["genes"], case["ids"])
+
+
+@vectors("cells")
+def test_cells_are_read_as_written(case: dict[str, Any]) -> None:
+    check_cells(decode_cells(case["packed"]), case)
+
+
+@vectors("cells")
+def test_cells_that_we_write_are_read_the_same(case: dict[str, Any]) -> None:
+    dense = np.zeros((len(case["stored"]), len(case["genes"])))
+    for i, cell in enumerate(case["stored"]):
+        for column, value in cell:
+            dense[i, column] = value
+    packed = encode_cells(sparse.csr_matrix(dense), case["genes"], case["ids"])
+    check_cells(decode_cells(packed), case)
+
+
+@vectors("answers")
+def test_answers_are_read_as_written(case: dict[str, Any]) -> None:
+    answer = decode_embeddings(case["packed"])
+    for text in (case["packed"], encode_embeddings(answer, "float32")):
+        answer = decode_embeddings(text)
+        assert answer.embeddings.tolist() == case["embeddings"]
+        for name in ("matched", "unknown", "truncated"):
+            assert getattr(answer, name).tolist() == case[name]
+        assert (answer.names, answer.not_found) == (case["names"], case["not_found"])
+        assert answer.digest == case["digest"]
+
+
+@vectors("refused")
+def test_what_is_refused(case: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        decode_cells(case["packed"])
+    assert refusal.value.code == case["code"]
