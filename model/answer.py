@@ -17,7 +17,7 @@ from model.embedder import Embedder, GeneEmbeddings, check_cells
 from model.errors import InvalidRequest, LimitExceeded
 from model.inputs import Row, read_rows
 from model.known_genes import check_known_fraction
-from model.preprocess import preprocess
+from model.preprocess import BATCH, preprocess
 
 _NO_COUNTS = np.empty(0, np.int64)
 
@@ -52,7 +52,8 @@ def answer(
         [
             dict(zip(columns, values, strict=True))
             for values in zip(*(model_input[name] for name in columns), strict=True)
-        ]
+        ],
+        {BATCH, options.group_by},
     )
     task = options.task or (
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS

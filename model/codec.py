@@ -11,8 +11,8 @@ import binascii
 import json
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from model.contract import MAX_BODY_BYTES, MAX_CELLS, MAX_GENES, MAX_PACKED_CHAR
 from model.errors import InvalidPacking, InvalidRequest, LimitExceeded
 
 MAGIC, VERSION = b"SCGP", 1
-KIND_CELLS, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS = 1, 2, 3
+KIND_CELLS, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, KIND_GENES_IN_CONTEXT = 1, 2, 3, 4
 _ENVELOPE = struct.Struct("<4sBBHI")  # magic, version, kind, reserved (0), bytes of the body
 _UNSIGNED = ("u1", "u2", "u4")
 _FLOATS = ("f2", "f4")
@@ -41,14 +41,15 @@ class Cells:
         Symbol of each column.
     ids
         Name of each cell; None: their positions.
-    batches
-        Batch label of each cell (used only to find highly variable genes).
+    obs
+        Columns of labels, one label per cell (None: missing). Only some are ever read: ``batch``
+        to find highly variable genes, and the one that ``group_by`` names.
     """
 
     counts: sparse.csr_matrix
     genes: list[str]
     ids: list[str] | None = None
-    batches: list[str] | None = None
+    obs: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,10 @@ def encode_cells(
     counts: sparse.csr_matrix | sparse.csr_array,
     genes: Sequence[str],
     ids: Sequence[str] | None = None,
+    obs: Mapping[str, Sequence[str | None]] | None = None,
 ) -> str:
-    """Pack cells for the ``packed`` column: ``[cells, genes]``, one symbol per column.
+    """Pack cells for the ``packed`` column: ``[cells, genes]``, one symbol per column; ``obs``:
+    columns of labels (``group_by`` and ``batch`` are the ones that are ever read).
 
     Whole numbers are stored as such; all else as float32.
 
@@ -104,10 +107,11 @@ def encode_cells(
         "cells": matrix.shape[0],
         "genes": list(genes),
         "ids": None if ids is None else list(ids),
-        "gap_type": _type_name(gaps),
-        "value_type": _type_name(values),
+        **({"obs": {name: list(labels) for name, labels in obs.items()}} if obs else {}),
+        "gap_type": type_name_of(gaps),
+        "value_type": type_name_of(values),
     }
-    return _pack(KIND_CELLS, header, [lengths.astype("<u4"), gaps, values], level=6)
+    return pack(KIND_CELLS, header, [lengths.astype("<u4"), gaps, values], level=6)
 
 
 def decode_cells(text: str) -> Cells:
@@ -120,7 +124,7 @@ def decode_cells(text: str) -> Cells:
     LimitExceeded
         More cells, genes or bytes than the contract allows.
     """
-    body = _Body(text, KIND_CELLS)
+    body = Body(text, KIND_CELLS)
     n_cells = body.count("cells", MAX_CELLS)
     genes = body.strings("genes", MAX_GENES)
     ids = None if body.header.get("ids") is None else body.strings("ids", MAX_CELLS)
@@ -128,6 +132,7 @@ def decode_cells(text: str) -> Cells:
         raise InvalidPacking(
             "packed_inconsistent", f"{n_cells} cells are claimed but {len(ids)} ids are given."
         )
+    obs = _labels(body.header.get("obs", {}), n_cells)
     lengths = body.array("u4", n_cells).astype(np.int64)
     gaps = body.array(body.type_name("gap_type", _UNSIGNED), int(lengths.sum())).astype(np.int64)
     values = body.array(body.type_name("value_type", (*_UNSIGNED, "f4")), len(gaps))
@@ -148,7 +153,23 @@ def decode_cells(text: str) -> Cells:
     counts = sparse.csr_matrix(
         (values.astype(np.float32), indices, indptr), shape=(n_cells, len(genes))
     )
-    return Cells(counts, genes, ids)
+    return Cells(counts, genes, ids, obs)
+
+
+def _labels(sent: Any, n_cells: int) -> dict[str, list[str | None]]:
+    if not isinstance(sent, dict):
+        raise InvalidPacking("packed_header", "obs must be an object of columns.")
+    for name, labels in sent.items():
+        if not isinstance(labels, list) or not all(x is None or isinstance(x, str) for x in labels):
+            raise InvalidPacking(
+                "packed_header", f"obs column {name[:40]!r} must be a list of strings or null."
+            )
+        if len(labels) != n_cells:
+            raise InvalidPacking(
+                "packed_inconsistent",
+                f"{n_cells} cells are claimed but obs column {name[:40]!r} has {len(labels)}.",
+            )
+    return sent
 
 
 def encode_embeddings(answer: PackedEmbeddings, dtype: str) -> str:
@@ -168,18 +189,18 @@ def encode_embeddings(answer: PackedEmbeddings, dtype: str) -> str:
     header = {
         "names": answer.names,
         "dim": int(numbers.shape[1]),
-        "value_type": _type_name(numbers),
+        "value_type": type_name_of(numbers),
         "not_found": answer.not_found,
         "model_digest": answer.digest,
     }
     per_cell = [x.astype("<u4") for x in (answer.matched, answer.unknown, answer.truncated)]
     kind = KIND_CELL_EMBEDDINGS if len(answer.matched) else KIND_GENE_EMBEDDINGS
-    return _pack(kind, header, [numbers, *per_cell], level=1)
+    return pack(kind, header, [numbers, *per_cell], level=1)
 
 
 def decode_embeddings(text: str, *, max_chars: int | None = None) -> PackedEmbeddings:
     """Unpack an answer (errors as ``decode_cells``). ``max_chars``: own limit, or none."""
-    body = _Body(text, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, max_chars=max_chars)
+    body = Body(text, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, max_chars=max_chars)
     names = body.strings("names", MAX_GENES)
     dim = body.count("dim", 65_536)
     numbers = body.array(body.type_name("value_type", _FLOATS), len(names) * dim)
@@ -197,7 +218,8 @@ def decode_embeddings(text: str, *, max_chars: int | None = None) -> PackedEmbed
     )
 
 
-def _pack(kind: int, header: dict[str, Any], arrays: list[NDArray[Any]], level: int) -> str:
+def pack(kind: int, header: dict[str, Any], arrays: list[NDArray[Any]], level: int) -> str:
+    """A payload of any kind: header and arrays, compressed, in their envelope, as base64."""
     head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     body = b"".join([struct.pack("<I", len(head)), head, *(x.tobytes() for x in arrays)])
     if len(body) > MAX_BODY_BYTES:
@@ -210,7 +232,7 @@ def _pack(kind: int, header: dict[str, Any], arrays: list[NDArray[Any]], level: 
     return base64.b64encode(envelope + zlib.compress(body, level)).decode("ascii")
 
 
-class _Body:
+class Body:
     """A packed payload, opened: its header, and its arrays one after the other."""
 
     def __init__(self, text: str, *kinds: int, max_chars: int | None = MAX_PACKED_CHARS) -> None:
@@ -329,5 +351,6 @@ def _narrowest(numbers: NDArray[Any]) -> NDArray[Any]:
     return numbers.astype("<f4")
 
 
-def _type_name(numbers: NDArray[Any]) -> str:
+def type_name_of(numbers: NDArray[Any]) -> str:
+    """Name of a number type on the wire: ``u1``, ``u2``, ``u4``, ``f2`` or ``f4``."""
     return f"{numbers.dtype.kind}{numbers.dtype.itemsize}"

@@ -18,7 +18,8 @@ GUIDE_COLUMNS = (MATRIX, OBS, VAR)
 
 # --- tasks ---
 CELL_EMBEDDINGS, GENE_EMBEDDINGS = "cell_embeddings", "gene_embeddings"
-TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS)
+CONTEXTUAL_GENE_EMBEDDINGS = "contextual_gene_embeddings"
+TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS)
 
 # --- limits of one row of input, whatever its form ---
 MAX_PACKED_CHARS = 16 * 1024 * 1024  # the platform's limit of a request
@@ -89,6 +90,7 @@ class Options:
     max_length: int | None = _param("long")
     seed: int = _param("long", 0)
     genes: tuple[str, ...] = _param("string", (), is_list=True)
+    group_by: str = _param("string", "")
     gene_offset: int = _param("long", 0)
     gene_limit: int = _param("long", 0)
     min_counts_per_cell: float = _param("double", 0.0)

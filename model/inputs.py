@@ -8,7 +8,7 @@ The packed form: one string. Exactly one form per request.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,6 @@ from scipy import sparse
 from model.codec import Cells, decode_cells
 from model.contract import GUIDE_COLUMNS, MATRIX, MAX_CELLS, MAX_GENES, OBS, PACKED, VAR
 from model.errors import InvalidRequest, LimitExceeded
-
-BATCH = "batch"  # the obs column that holds batch labels
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Row:
     genes: list[str] | None
 
 
-def read_rows(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Decode the rows of a request.
+def read_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str] = ()) -> list[Row]:
+    """Decode the rows of a request; of obs, only the given columns are read (guide form).
 
     Raises
     ------
@@ -60,7 +58,7 @@ def read_rows(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         raise InvalidRequest("two_forms", f"the request mixes two forms. {_FORMS}")
     if not all(packed) and not all(guide):
         raise InvalidRequest("no_form", f"a row of the request holds no input. {_FORMS}")
-    return [_packed_row(row) if all(packed) else _guide_row(row) for row in rows]
+    return [_packed_row(row) if all(packed) else _guide_row(row, columns) for row in rows]
 
 
 _FORMS = (
@@ -83,7 +81,7 @@ def _packed_row(row: Mapping[str, Any]) -> Row:
     return Row(is_packed=True, cells=cells, genes=cells.genes)
 
 
-def _guide_row(row: Mapping[str, Any]) -> Row:
+def _guide_row(row: Mapping[str, Any], columns: Collection[str]) -> Row:
     var = row.get(VAR)
     genes = None if not _given(var) else _read_table(VAR, var).index
     if genes is not None and len(genes) > MAX_GENES:
@@ -100,7 +98,7 @@ def _guide_row(row: Mapping[str, Any]) -> Row:
             "no_gene_names",
             f"{MATRIX} came without {VAR}; send the table whose index names the genes.",
         )
-    obs = _read_table(OBS, row[OBS]) if _given(row.get(OBS)) else _Table([], {})
+    obs = _read_table(OBS, row[OBS], columns) if _given(row.get(OBS)) else _Table([], {})
     if obs.index and len(obs.index) != counts.shape[0]:
         raise InvalidRequest(
             "cell_count_mismatch",
@@ -109,24 +107,24 @@ def _guide_row(row: Mapping[str, Any]) -> Row:
     ids = [str(name) for name in obs.index] or None
     return Row(
         is_packed=False,
-        cells=Cells(counts, genes, ids, obs.columns.get(BATCH)),
+        cells=Cells(counts, genes, ids, obs.columns),
         genes=genes,
     )
 
 
 @dataclass(frozen=True)
 class _Table:
-    """What is needed of obs and var: the index, and the batch column where there is one."""
+    """What is needed of obs and var: the index, and some columns where they are there."""
 
     index: list[Any]
-    columns: dict[str, list[str]]
+    columns: dict[str, list[str | None]]
 
 
-def _read_table(name: str, value: Any) -> _Table:
+def _read_table(name: str, value: Any, wanted: Collection[str] = ()) -> _Table:
     value = _unwrapped(value)
     if isinstance(value, pd.DataFrame):
-        batches = {BATCH: [str(x) for x in value[BATCH]]} if BATCH in value else {}
-        return _Table(list(value.index), batches)
+        columns = {c: value.loc[:, value.columns == c] for c in wanted if c in value}
+        return _Table(list(value.index), {c: _labels(x.iloc[:, 0]) for c, x in columns.items()})
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -135,15 +133,21 @@ def _read_table(name: str, value: Any) -> _Table:
     if not isinstance(value, Mapping) or not isinstance(value.get("index"), list):
         raise _no_table(name, "it has no list called index")
     index = value["index"]
-    columns, data = value.get("columns", []), value.get("data", [])
-    if not isinstance(columns, list) or BATCH not in columns:
+    present, data = value.get("columns", []), value.get("data", [])
+    found = [c for c in wanted if isinstance(present, list) and c in present]
+    if not found:
         return _Table(index, {})
-    at = columns.index(BATCH)
     if not isinstance(data, list) or len(data) != len(index):
         raise _no_table(name, "data and index differ in length")
-    if not all(isinstance(line, list) and len(line) == len(columns) for line in data):
+    if not all(isinstance(line, list) and len(line) == len(present) for line in data):
         raise _no_table(name, "a line of data does not match the columns")
-    return _Table(index, {BATCH: [str(line[at]) for line in data]})
+    places = {c: present.index(c) for c in found}
+    return _Table(index, {c: _labels(line[at] for line in data) for c, at in places.items()})
+
+
+def _labels(values: Iterable[Any]) -> list[str | None]:
+    """As strings; None where there is no label, in pandas' several ways of saying so."""
+    return [None if x is None or x is pd.NA or x != x else str(x) for x in values]
 
 
 def _no_table(name: str, reason: str) -> InvalidRequest:

@@ -18,6 +18,8 @@ from model.codec import Cells
 from model.contract import Options
 from model.errors import InvalidRequest
 
+BATCH = "batch"  # the obs column that holds batch labels
+
 
 def preprocess(cells: Cells, options: Options) -> tuple[Cells, list[str]]:
     """Filter genes and cells as asked, in the guide's order.
@@ -73,9 +75,10 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
             "Choose the genes before sending, leave subset_hvg out (or 0), or build with HVG.",
         ) from None
     data = AnnData(cells.counts.copy())
-    if cells.batches is not None:
-        data.obs["batch"] = cells.batches
-        data.obs["batch"] = data.obs["batch"].astype("category")
+    batches = cells.obs.get(BATCH)
+    if batches is not None:
+        data.obs[BATCH] = [str(label) for label in batches]
+        data.obs[BATCH] = data.obs[BATCH].astype("category")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -83,7 +86,7 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
                 data,
                 n_top_genes=wanted,
                 flavor=cast("Any", flavor),
-                batch_key=None if cells.batches is None else "batch",
+                batch_key=None if batches is None else BATCH,
             )
     except (ValueError, ArithmeticError, LookupError, ImportError, TypeError) as error:
         raise InvalidRequest(
@@ -114,5 +117,5 @@ def _genes(cells: Cells, keep: NDArray[np.intp]) -> Cells:
 
 def _cells(cells: Cells, keep: NDArray[np.intp]) -> Cells:
     ids = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
-    batches = cells.batches and [cells.batches[i] for i in keep]
-    return replace(cells, counts=cells.counts[keep], ids=[ids[i] for i in keep], batches=batches)
+    obs = {name: [labels[i] for i in keep] for name, labels in cells.obs.items()}
+    return replace(cells, counts=cells.counts[keep], ids=[ids[i] for i in keep], obs=obs)

@@ -14,7 +14,9 @@ from model.errors import InvalidRequest
 from model.preprocess import preprocess
 
 COUNTS = np.array([[5, 0, 1, 0], [2, 0, 0, 0], [9, 1, 1, 0]], np.float32)
-CELLS = Cells(sparse.csr_matrix(COUNTS), ["A", "B", "C", "D"], ["x", "y", "z"], ["1", "2", "1"])
+CELLS = Cells(
+    sparse.csr_matrix(COUNTS), ["A", "B", "C", "D"], ["x", "y", "z"], {"batch": ["1", "2", "1"]}
+)
 
 
 def test_nothing_is_done_unless_asked_for() -> None:
@@ -35,7 +37,7 @@ def test_genes_by_counts() -> None:
 
 def test_cells_by_counts() -> None:
     cells, steps = preprocess(CELLS, Options(min_counts_per_cell=6.0))
-    assert (cells.ids, cells.batches) == (["x", "z"], ["1", "1"])
+    assert (cells.ids, cells.obs) == (["x", "z"], {"batch": ["1", "1"]})
     assert steps == ["min_counts_per_cell=6: 2 of 3 cells kept"]
 
 
