@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import Tensor
 
 from model.checkpoint import CheckpointFiles, read_checkpoint
 from model.config import ModelConfig
@@ -18,6 +20,7 @@ from model.network import Network, build_network
 from model.tokenizer import TIES, Ties, Tokens, check_values, merge_columns, tokenize
 from model.vocab import UNKNOWN, GeneVocab
 
+T = TypeVar("T")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536}
 
@@ -250,24 +253,56 @@ class Embedder:
             )
         return ids
 
+    def run_tokens(self, tokens: Tokens) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+        """Through the whole network, batch by batch.
+
+        Yields
+        ------
+        tuple
+            int64 ``[n]``: places in ``tokens``, each once in the end; float32 ``[n, d_model]`` on
+            the CPU: the last layer's output for them.
+        """
+        yield from (found for _, found in self._batched(tokens, self._token_batch))
+
     def _run(self, tokens: Tokens) -> NDArray[np.float32]:
-        """Through the network, batch by batch: float32 ``[cells, d_model]``.
+        """Through the network, batch by batch: float32 ``[cells, d_model]``."""
+        out = np.empty((len(tokens.matched), self.config.d_model), np.float32)
+        for cells, embedded in self._batched(tokens, self._batch):
+            out[cells] = embedded
+        return out
+
+    def _batched(
+        self, tokens: Tokens, compute: Callable[[Tokens, NDArray[np.int64]], T]
+    ) -> Iterator[tuple[NDArray[np.int64], T]]:
+        """Some cells and what `compute` makes of them, until all had their turn.
 
         Cells of like length go together, the longest first. Where a batch does not fit the memory,
         the budget is halved, for good.
         """
         lengths = tokens.lengths()
-        out = np.empty((len(lengths), self.config.d_model), np.float32)
         order = np.argsort(-lengths, kind="stable")
         while len(order):
             size = max(1, self.token_budget // int(lengths[order[0]]))
             try:
-                out[order[:size]] = self._batch(tokens, order[:size])
+                found = compute(tokens, order[:size])
             except torch.OutOfMemoryError as error:
                 self._halve_budget(int(lengths[order[0]]), error)
             else:
+                yield order[:size], found
                 order = order[size:]
-        return out
+
+    @torch.inference_mode()
+    def _token_batch(
+        self, tokens: Tokens, cells: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Tensor]:
+        genes, values, lengths = (
+            torch.from_numpy(x).to(self.network.device) for x in _padded(tokens, cells)
+        )
+        output = self.network.token_embeddings(genes, values, lengths)  # [B, L, D]
+        column = np.arange(genes.shape[1])
+        real = column < tokens.lengths()[cells][:, None]  # [B, L]
+        places = (tokens.indptr[cells][:, None] + column)[real]  # [n]
+        return places, output[torch.from_numpy(real).to(output.device)].cpu()  # [n, D]
 
     @torch.inference_mode()
     def _batch(self, tokens: Tokens, cells: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -123,6 +123,17 @@ class Network:
         cls = self.layers[-1](x, mask, rows=slice(1))  # [B, 1, D]
         return F.normalize(cls[:, 0].float(), dim=-1)  # [B, D]
 
+    def token_embeddings(self, genes: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+        """Output of the last layer for every token: float32 ``[B, L, D]``, not normalised.
+
+        Parameters as ``cell_embeddings``; rows at and beyond a cell's length mean nothing.
+        """
+        x = self._tokens(genes, values)  # [B, L, D]
+        mask = _attention_mask(lengths, genes.shape[1])  # [B, 1, 1, L] or None
+        for layer in self.layers:
+            x = layer(x, mask)  # [B, L, D]
+        return x.float()
+
     def _tokens(self, genes: Tensor, values: Tensor) -> Tensor:
         gene = F.embedding(genes, self.gene_table)  # [B, L, D]
         value = F.embedding(values - self.least_value, self.value_table)  # [B, L, D]
