@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +16,12 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from scipy import sparse
 
 from benchmarks.gpu import useful_flops
+from benchmarks.upstream.pipe import Upstream
 from model.codec import PackedEmbeddings, encode_cells, encode_embeddings
 from model.demo import pbmc_cells
 from model.embedder import Embedder
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKER = [str(ROOT / ".reference/bin/python"), str(ROOT / "benchmarks/upstream/worker.py")]
 CELLS, RUNS = 48, 3
 EMPTY = np.empty(0, np.int64)
 
@@ -43,39 +40,6 @@ class Figure:
     note: str = ""
 
 
-class Upstream:
-    """The reference environment's process."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": operation, **arguments}) + "\n")
-        self.process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer
-
-
-@contextmanager
-def upstream() -> Iterator[Upstream]:
-    process = subprocess.Popen(
-        WORKER,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        yield Upstream(process)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 def cells() -> tuple[sparse.csr_matrix, list[str]]:
     """Real PBMC cells: ``[48, 765]`` and symbols."""
     adata = pbmc_cells()
@@ -87,18 +51,16 @@ def against_upstream(human: Path) -> list[Figure]:
     """Cells per second of the engine over those of upstream's ``get_batch_cell_embeddings``."""
     counts, genes = cells()
     full, half = Embedder.load(human), Embedder.load(human, precision="bfloat16")
-    with tempfile.TemporaryDirectory() as scratch, upstream() as reference:
-        sent, out = f"{scratch}/cells.npz", f"{scratch}/out.npy"
-        np.savez(sent, data=counts.data, indices=counts.indices, indptr=counts.indptr, names=genes)
-        reference.ask("load", checkpoint=str(human))
-        times: dict[str, list[float]] = {"upstream": [], "fp32": [], "bf16": []}
+    times: dict[str, list[float]] = {"upstream": [], "fp32": [], "bf16": []}
+    with Upstream() as reference:
+        reference.load(human)
         for run in range(RUNS + 1):
             found = {
-                "upstream": reference.ask("embed", cells=sent, out=out)["seconds"],
+                "upstream": seconds(lambda: reference.embed(counts, genes, seed=0)),
                 "fp32": seconds(lambda: full.embed_cells(counts, genes)),
                 "bf16": seconds(lambda: half.embed_cells(counts, genes)),
             }
-            if run:
+            if run:  # the first is the warm-up
                 for name, value in found.items():
                     times[name].append(value)
     exact = full.embed_cells(counts, genes).embeddings
@@ -171,17 +133,14 @@ def gene_embeddings(human: Path) -> list[Figure]:
     embedder = Embedder.load(human)
     embedder.embed_genes(genes)
     ours = statistics.median(seconds(lambda: embedder.embed_genes(genes)) for _ in range(20))
-    with upstream() as reference:
-        theirs = [
-            reference.ask("guide", checkpoint=str(human), genes=genes)["seconds"] for _ in range(2)
-        ]
-    theirs_median = statistics.median(theirs)
+    with Upstream() as reference:
+        theirs = statistics.median(reference.seconds_of_guide(human, genes) for _ in range(3))
     return [
         Figure(
             "gene_embeddings_vs_guide",
             ours * 1e3,
-            theirs_median * 1e3,
-            theirs_median / ours,
+            theirs * 1e3,
+            theirs / ours,
             "ms",
             "whole-human size",
             ">= 10000",
@@ -212,9 +171,9 @@ def bytes_on_the_wire() -> list[Figure]:
 def load_weights(human: Path) -> list[Figure]:
     """A ready engine against ``torch.load`` and ``load_state_dict`` into upstream's model."""
     ours = statistics.median(seconds(lambda: Embedder.load(human)) for _ in range(3))
-    with upstream() as reference:
-        reference.ask("load", checkpoint=str(human))
-        theirs = reference.ask("load_weights", checkpoint=str(human))["seconds"]
+    with Upstream() as reference:
+        reference.load(human)
+        theirs = statistics.median(reference.seconds_to_load(human) for _ in range(3))
     return [
         Figure(
             "load_weights",
