@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from model import contract
 from model.codec import PackedEmbeddings, encode_embeddings
 from model.config import ModelConfig
+from model.context_answer import answer_in_context
 from model.contract import Options
 from model.embedder import Embedder, GeneEmbeddings, check_cells
 from model.errors import InvalidRequest, LimitExceeded
 from model.inputs import Row, read_rows
 from model.known_genes import check_known_fraction
+from model.lines import applied, cells_of, rounded
 from model.preprocess import BATCH, preprocess
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -60,7 +61,17 @@ def answer(
     )
     if _reads_cells(task, options):
         _check_cells(embedder, rows, options.min_known_fraction)
-    respond = _answer_cells if task == contract.CELL_EMBEDDINGS else _answer_genes
+    if options.group_by and task != contract.CONTEXTUAL_GENE_EMBEDDINGS:
+        raise InvalidRequest(
+            "invalid_param",
+            f"group_by is {options.group_by!r}, but task is {task}; only "
+            f"{contract.CONTEXTUAL_GENE_EMBEDDINGS} can be grouped.",
+        )
+    respond = {
+        contract.CELL_EMBEDDINGS: _answer_cells,
+        contract.GENE_EMBEDDINGS: _answer_genes,
+        contract.CONTEXTUAL_GENE_EMBEDDINGS: answer_in_context,
+    }[task]
     lines = [line for i, row in enumerate(rows) for line in respond(embedder, row, options, i)]
     if any("applied_steps" in line for line in lines):
         for line in lines:  # pandas would fill a hole with NaN
@@ -70,7 +81,7 @@ def answer(
 
 def _reads_cells(task: str, options: Options) -> bool:
     """Whether the cells of a request have a part in its answer."""
-    return task == contract.CELL_EMBEDDINGS or (options.need_preprocess and not options.genes)
+    return task != contract.GENE_EMBEDDINGS or (options.need_preprocess and not options.genes)
 
 
 def _check_cells(embedder: Embedder, rows: Sequence[Row], least_known: float) -> None:
@@ -84,12 +95,7 @@ def _check_cells(embedder: Embedder, rows: Sequence[Row], least_known: float) ->
 def _answer_cells(
     embedder: Embedder, row: Row, options: Options, position: int
 ) -> list[dict[str, Any]]:
-    if row.cells is None:
-        raise InvalidRequest(
-            "no_cells",
-            f"{contract.CELL_EMBEDDINGS} needs cells, but {contract.MATRIX} is missing.",
-        )
-    cells, steps = preprocess(row.cells, options)
+    cells, steps = preprocess(cells_of(row), options)
     found = embedder.embed_cells(
         cells.counts,
         cells.genes,
@@ -99,7 +105,7 @@ def _answer_cells(
         require_known=False,
     )
     ids = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
-    common = {"input_row": position, "model_digest": found.digest, **_steps(steps)}
+    common = {"input_row": position, "model_digest": found.digest, **applied(steps)}
     if options.response_format != "json":
         packed = PackedEmbeddings(
             ids,
@@ -120,7 +126,7 @@ def _answer_cells(
             "truncated_genes": int(found.truncated[i]),
             **common,
         }
-        for i, (name, vector) in enumerate(zip(ids, _numbers(found.embeddings), strict=True))
+        for i, (name, vector) in enumerate(zip(ids, rounded(found.embeddings), strict=True))
     ]
 
 
@@ -138,7 +144,7 @@ def _answer_genes(
             f"gene_offset {options.gene_offset} lies behind the last of {len(wanted)} genes.",
         )
     found = embedder.embed_genes(page)
-    common = {"input_row": position, "model_digest": found.digest, **_steps(steps)}
+    common = {"input_row": position, "model_digest": found.digest, **applied(steps)}
     if options.response_format != "json":
         return [{"packed": _packed_genes(found, options.response_format), **common}]
     if len(found.genes) > contract.MAX_JSON_GENES:
@@ -148,7 +154,7 @@ def _answer_genes(
             f"({contract.MAX_JSON_GENES:,} do). Ask for response_format float16, or for pages "
             "with gene_offset and gene_limit.",
         )
-    vectors = dict(zip(found.genes, _numbers(found.embeddings), strict=True))
+    vectors = dict(zip(found.genes, rounded(found.embeddings), strict=True))
     return [{"gene_embeddings": vectors, "genes_not_found": found.unknown, **common}]
 
 
@@ -177,15 +183,6 @@ def _packed_genes(found: GeneEmbeddings, response_format: str) -> str:
         ),
         response_format,
     )
-
-
-def _numbers(embeddings: NDArray[np.float32]) -> list[list[float]]:
-    """For JSON: eight decimals, half the size of a float32 written out and within 5e-9 of it."""
-    return np.round(embeddings.astype(np.float64), 8).tolist()  # type: ignore[no-any-return]
-
-
-def _steps(steps: list[str]) -> dict[str, list[str]]:
-    return {"applied_steps": steps} if steps else {}
 
 
 def check_architecture(options: Options, config: ModelConfig, vocab_size: int) -> None:
