@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,20 @@ from model.context_answer import answer_in_context
 from model.contract import Options
 from model.embedder import Embedder, GeneEmbeddings, check_cells
 from model.errors import InvalidRequest, LimitExceeded
-from model.inputs import Row, read_rows
+from model.inputs import Row, holds_input, read_rows
 from model.known_genes import check_known_fraction
 from model.lines import applied, cells_of, rounded
 from model.preprocess import BATCH, preprocess
+from model.volumes import allowed_file, read_cells
 
 _NO_COUNTS = np.empty(0, np.int64)
 
 
 def answer(
-    embedder: Embedder, model_input: pd.DataFrame, params: Mapping[str, Any] | None
+    embedder: Embedder,
+    model_input: pd.DataFrame,
+    params: Mapping[str, Any] | None,
+    folders: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """Answer a request of the wire contract.
 
@@ -34,6 +39,8 @@ def answer(
         The contract's columns; each row is one AnnData (guide form) or one chunk (packed form).
     params
         As in ``contract.Options``.
+    folders
+        Where ``input_data_path`` may lie (see ``volumes.check_prefixes``); none: nowhere.
 
     Returns
     -------
@@ -48,14 +55,7 @@ def answer(
     """
     options = contract.read_params(params)
     check_architecture(options, embedder.config, len(embedder.vocab))
-    columns = [name for name in (*contract.GUIDE_COLUMNS, contract.PACKED) if name in model_input]
-    rows = read_rows(
-        [
-            dict(zip(columns, values, strict=True))
-            for values in zip(*(model_input[name] for name in columns), strict=True)
-        ],
-        {BATCH, options.group_by},
-    )
+    rows = _rows(model_input, options, folders)
     task = options.task or (
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS
     )
@@ -79,9 +79,32 @@ def answer(
     return pd.DataFrame(lines)
 
 
+def _rows(model_input: pd.DataFrame, options: Options, folders: Sequence[Path]) -> list[Row]:
+    columns = [name for name in (*contract.GUIDE_COLUMNS, contract.PACKED) if name in model_input]
+    sent = [
+        dict(zip(columns, values, strict=True))
+        for values in zip(*(model_input[name] for name in columns), strict=True)
+    ]
+    labels = {BATCH, options.group_by}
+    if not options.input_data_path:
+        return read_rows(sent, labels)
+    file = allowed_file(options.input_data_path, folders)
+    if holds_input(sent):
+        raise InvalidRequest(
+            "two_forms", "input_data_path came with cells in the columns; send one of them."
+        )
+    cells = read_cells(file, labels)
+    return [Row(is_packed=False, cells=cells, genes=cells.genes)]
+
+
 def _reads_cells(task: str, options: Options) -> bool:
     """Whether the cells of a request have a part in its answer."""
-    return task != contract.GENE_EMBEDDINGS or (options.need_preprocess and not options.genes)
+    return task != contract.GENE_EMBEDDINGS or not (options.genes or _whole_table(options))
+
+
+def _whole_table(options: Options) -> bool:
+    """The guide's first version: no pipeline and no file of data means all genes."""
+    return not options.need_preprocess and not options.input_data_path
 
 
 def _check_cells(embedder: Embedder, rows: Sequence[Row], least_known: float) -> None:
@@ -162,7 +185,7 @@ def _wanted_genes(row: Row, options: Options) -> tuple[list[str] | None, list[st
     """Which genes are asked for (None: all), and the steps that chose them."""
     if options.genes:
         return list(options.genes), []
-    if not options.need_preprocess:
+    if _whole_table(options):
         return None, []
     if row.cells is not None:
         cells, steps = preprocess(row.cells, options)

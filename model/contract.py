@@ -167,12 +167,6 @@ def read_params(params: Mapping[str, Any] | None) -> Options:
             "invalid_param",
             f"min_known_fraction is {options.min_known_fraction:g}; it must be 0 .. 1.",
         )
-    if options.input_data_path:
-        raise InvalidRequest(
-            "path_not_allowed",
-            f"input_data_path is {options.input_data_path!r}; this model reads no files for its "
-            "callers. Send the cells in the request.",
-        )
     return options
 
 

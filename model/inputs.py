@@ -67,6 +67,11 @@ _FORMS = (
 )
 
 
+def holds_input(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any column of any row holds something."""
+    return any(_given(value) for row in rows for value in row.values())
+
+
 def _given(value: Any) -> bool:
     return not (value is None or (isinstance(value, float) and np.isnan(value)))
 

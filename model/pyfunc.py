@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
@@ -41,6 +41,10 @@ from model.codec import encode_cells
 from model.embedder import Embedder
 from model.errors import InvalidRequest, ScgptError
 from model.vocab import GeneVocab
+from model.volumes import check_prefixes
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 class ScgptModel(PythonModel):
@@ -49,7 +53,8 @@ class ScgptModel(PythonModel):
     Artifacts: ``checkpoint`` (an official checkpoint directory), or the guide's three files
     ``model_file``, ``model_config_file``, ``vocab_file`` (and perhaps ``gene_ids_file`` and
     ``gene_aliases_file``). Model config (optional): ``device``,
-    ``precision``, ``token_budget`` as in ``Embedder.load``.
+    ``precision``, ``token_budget`` as in ``Embedder.load``; ``allowed_path_prefixes``, the folders
+    below ``/Volumes`` from which ``input_data_path`` may be read (default: none).
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -61,6 +66,7 @@ class ScgptModel(PythonModel):
             precision=settings.get("precision"),
             token_budget=settings.get("token_budget"),
         )
+        self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
         refuse_unknown_params()
 
     def predict(
@@ -83,10 +89,54 @@ class ScgptModel(PythonModel):
             ``INVALID_PARAMETER_VALUE`` for what the caller can mend.
         """
         try:
-            return answer(self.embedder, model_input, params)
+            return answer(self.embedder, model_input, params, self.folders)
         except ScgptError as error:
             code = INVALID_PARAMETER_VALUE if error.status < 500 else INTERNAL_ERROR
             raise MlflowException(error.tagged(), error_code=code) from error
+
+    def preprocess(
+        self,
+        context: PythonModelContext | None,
+        input_data_path: str | None = None,
+        input_dataframe: pd.DataFrame | None = None,
+        data_is_raw: bool = False,
+        params: dict[str, Any] | None = None,
+    ) -> AnnData:
+        """The guide's pipeline in a notebook: the cells that are left after the filters asked for.
+
+        Parameters
+        ----------
+        context
+            Not used.
+        input_data_path
+            An ``.h5ad``, read with the rights of whoever runs the notebook.
+        input_dataframe
+            One row in the guide's form or packed, instead of the path.
+        data_is_raw, params
+            As in a request.
+
+        Returns
+        -------
+        AnnData
+            Counts as they were sent, ``uns["applied_steps"]``. No layers: the engine bins by rank.
+
+        Raises
+        ------
+        InvalidRequest
+            Both inputs or neither, more than one row, no cells, or what a request is refused for.
+        """
+        from model.notebook import preprocessed  # slow to import; endpoints never need it
+
+        return preprocessed(
+            input_data_path, input_dataframe, {**(params or {}), "data_is_raw": data_is_raw}
+        )
+
+    def filter(
+        self, gene_embeddings: Mapping[str, Any], preprocessed_data: AnnData
+    ) -> dict[str, Any]:
+        """The vectors of those genes that the data have, in the order of ``gene_embeddings``."""
+        genes = set(preprocessed_data.var_names)
+        return {gene: vector for gene, vector in gene_embeddings.items() if gene in genes}
 
 
 def _checkpoint_of(artifacts: Mapping[str, str]) -> Path | CheckpointFiles:
