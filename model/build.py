@@ -35,7 +35,7 @@ from model.errors import BuildError
 PACKAGE = Path(__file__).parent
 ENTRY = PACKAGE / "pyfunc.py"
 VALIDATION = PACKAGE / "validation.py"
-REQUIREMENTS = ("mlflow", "torch", "numpy", "scipy", "pandas", "anndata")
+REQUIREMENTS = ("mlflow", "torch", "numpy", "scipy", "pandas", "anndata", "h5py")
 READY = "READY"
 
 Notify = Callable[[str], None]

@@ -209,7 +209,7 @@ def test_a_refusal_says_what_to_do_and_is_not_repeated(
 def test_a_foreign_answer_is_quoted(server: Server, page: str | list[str]) -> None:
     """A proxy's page, for example."""
     server.answer = lambda body: (413, page)
-    with pytest.raises(EndpointError, match="413: .*too large"):
+    with pytest.raises(EndpointError, match=r"413: .*too large"):
         embed(cells(), server.endpoint)
 
 
