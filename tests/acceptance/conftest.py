@@ -12,12 +12,13 @@ from tests.acceptance.site import Site
 
 
 @pytest.fixture(scope="session")
-def demo_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`checkpoint` and `random`, trained here unless a quickstart has done it already."""
-    folder = tmp_path_factory.mktemp("demo")
-    if (RUNTIME / "demo").is_dir():
+def demo_checkpoints(request: pytest.FixtureRequest) -> Path:
+    """`checkpoint` and `random`, from a quickstart where there was one, else trained and kept."""
+    assert request.config.cache is not None
+    folder = request.config.cache.mkdir("demo")
+    if (RUNTIME / "demo").is_dir() and not any(folder.iterdir()):
         shutil.copytree(RUNTIME / "demo", folder, dirs_exist_ok=True)
-    train(folder / "checkpoint")
+    train(folder / "checkpoint")  # nothing to do when the recipe is still the same
     random_checkpoint(folder / "random")
     return folder
 
