@@ -30,7 +30,10 @@ def embed(environment: str, cells: Path, out: Path, key: str, chunk: int, as_jso
 
     from scripts.embed import embed_through_endpoint
 
-    adata = anndata.read_h5ad(cells)
+    try:
+        adata = anndata.read_h5ad(cells)
+    except (OSError, KeyError) as error:
+        raise click.BadParameter(f"{cells} is no AnnData file: {error}") from error
     with progress("embedding") as update:
         report = embed_through_endpoint(environment, adata, key=key, chunk=chunk, progress=update)
     out.parent.mkdir(parents=True, exist_ok=True)
