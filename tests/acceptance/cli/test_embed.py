@@ -35,7 +35,7 @@ def scaled() -> anndata.AnnData:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (foreign_genes, "of the 765 genes"),
+        (foreign_genes, "genes is in the vocabulary"),
         (lambda: with_value(np.nan), "NaN or infinity"),
         (lambda: with_value(np.inf), "NaN or infinity"),
         (scaled, "Scaled (z-scored) data cannot be used"),

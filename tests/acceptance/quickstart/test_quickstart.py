@@ -65,6 +65,15 @@ def test_credentials_are_the_owners_alone(quickstart: Site) -> None:
         assert quickstart.token().encode() not in path.read_bytes(), f"{path} holds the token"
 
 
+def test_everything_it_made_lies_together(quickstart: Site) -> None:
+    """So that two places, deployed side by side, never meet in one synthesis folder or state."""
+    made = {path.name for path in quickstart.folder.iterdir()}
+    assert {"cdktf.out", "state", "deploy", "demo", "workspace", "quickstart"} <= made
+    serving = quickstart.folder / "cdktf.out/stacks/local-serving/cdk.tf.json"
+    backend = json.loads(serving.read_text())["terraform"]["backend"]["local"]
+    assert (serving.parent / backend["path"]).resolve().parent == quickstart.folder / "state"
+
+
 def test_again_it_changes_nothing(quickstart: Site) -> None:
     manifest, before = quickstart.manifest.read_bytes(), quickstart.versions()
     tracked = git_status()
