@@ -87,10 +87,15 @@ def use(settings: Settings) -> None:
     os.environ.update(variables(settings))
 
 
-def use_mlflow(settings: Settings) -> None:
-    """Point this process's mlflow to the workspace's tracking and Unity Catalog's registry."""
+def quiet_mlflow() -> None:
+    """Leave stdout to the command's result; to be called before mlflow is imported."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+
+
+def use_mlflow(settings: Settings) -> None:
+    """Point this process's mlflow to the workspace's tracking and Unity Catalog's registry."""
+    quiet_mlflow()
     import mlflow
 
     use(settings)

@@ -31,3 +31,6 @@ def cli() -> None:
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate or guard.
     Start with:  scgpt quickstart
     """
+    from scripts.connection import quiet_mlflow
+
+    quiet_mlflow()
