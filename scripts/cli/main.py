@@ -25,7 +25,7 @@ _LAZY = {
 @click.group(cls=Commands, lazy=_LAZY, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="scgpt-databricks", prog_name="scgpt")
 def cli() -> None:
-    """ScGPT as governed infrastructure on Databricks, and all of it on a laptop.
+    """Run scGPT as governed infrastructure on Databricks, and all of it on a laptop.
 
     \b
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate or guard.
