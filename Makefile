@@ -5,7 +5,7 @@ SCGPT := $(BIN)/scgpt
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test unit accept lint fmt lock reference bench clean
+.PHONY: help setup quickstart test long unit accept lint fmt lock reference bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,10 +37,13 @@ lint: .venv/.locked ## ruff, mypy --strict, the import contracts
 unit: .venv/.locked ## unit and contract tests
 	$(BIN)/pytest tests/unit tests/contract
 
-test: setup lint ## everything checked: lint, unit, contract and acceptance tests
-	$(BIN)/pytest tests
+test: setup lint ## lint, unit, contract and acceptance tests
+	$(BIN)/pytest tests -m "not long"
 
-accept: setup ## the acceptance cases alone
+long: setup ## the acceptance cases that take minutes: kills between any two steps
+	$(BIN)/pytest tests -m long
+
+accept: setup ## all acceptance cases
 	$(BIN)/pytest tests/acceptance
 
 fmt: .venv/.locked ## format the code

@@ -13,7 +13,7 @@ import pytest
 from model.demo import Recipe, random_checkpoint
 from tests.acceptance.site import Site, wait_until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 FINALIZE = "*/model-versions/finalize"
 

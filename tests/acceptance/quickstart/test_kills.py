@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.site import Site
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 STEPS = ("workspace", "checkpoint", "registry", "build", "serving", "embed")
 """Those behind it only read."""
