@@ -7,8 +7,8 @@ from typing import Any
 import click
 from rich.table import Table
 
+from infra.local_workspace.instance import DEFAULT_PORT
 from scripts.cli.console import err, json_option, out, progress, show, step
-from scripts.cli.workspace import DEFAULT_PORT
 
 
 class _Screen:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.layout import environments_folder, runtime_folder
+from infra.local_workspace.instance import DEFAULT_PORT
 from scripts.cli.console import err, json_option, show, step
 
 if TYPE_CHECKING:
     from infra.local_workspace.instance import Info
-
-DEFAULT_PORT = 8765
 
 folder_option = click.option(
     "--folder",

@@ -94,4 +94,5 @@ def test_waiting_ends_when_the_child_answers(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
     child = Child.start("web", argv, _ENV, tmp_path / "c.log", tmp_path)
     asyncio.run(child.wait_healthy(f"http://127.0.0.1:{port}/", 30))
+    assert child.alive
     child.stop()
