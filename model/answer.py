@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from model import contract
-from model.codec import PackedEmbeddings, encode_embeddings
+from model.codec import Cells, PackedEmbeddings, encode_embeddings
 from model.config import ModelConfig
 from model.context_answer import answer_in_context
 from model.contract import Options
 from model.embedder import Embedder, GeneEmbeddings, check_cells
 from model.errors import InvalidRequest, LimitExceeded
+from model.imputed import check_not_imputed
 from model.inputs import Row, holds_input, read_rows
 from model.known_genes import check_known_fraction
 from model.lines import applied, cells_of, rounded
@@ -60,7 +61,9 @@ def answer(
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS
     )
     if _reads_cells(task, options):
-        _check_cells(embedder, rows, options.min_known_fraction)
+        sent = _checked_cells(embedder, rows, options.min_known_fraction)
+        if task != contract.GENE_EMBEDDINGS and not options.allow_imputed:
+            check_not_imputed(sent)
     if options.group_by and task != contract.CONTEXTUAL_GENE_EMBEDDINGS:
         raise InvalidRequest(
             "invalid_param",
@@ -107,12 +110,13 @@ def _whole_table(options: Options) -> bool:
     return not options.need_preprocess and not options.input_data_path
 
 
-def _check_cells(embedder: Embedder, rows: Sequence[Row], least_known: float) -> None:
+def _checked_cells(embedder: Embedder, rows: Sequence[Row], least_known: float) -> list[Cells]:
     sent = [row.cells for row in rows if row.cells is not None]
     for cells in sent:
         check_cells(cells.counts, cells.genes)
     if sent:
         check_known_fraction(embedder.vocab, sent, least_known)
+    return sent
 
 
 def _answer_cells(

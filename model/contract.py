@@ -95,6 +95,7 @@ class Options:
     gene_limit: int = _param("long", 0)
     min_counts_per_cell: float = _param("double", 0.0)
     min_known_fraction: float = _param("double", 0.5)
+    allow_imputed: bool = _param("boolean", False)
 
     need_preprocess: bool = _param("boolean", True)
     input_data_path: str = _param("string", "")

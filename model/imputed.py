@@ -1,0 +1,62 @@
+"""Do values look imputed or smoothed? Then the model never saw their like.
+
+scGPT takes the non-zero genes of a cell as its tokens. Imputation (MAGIC, scVI's denoised values,
+kNN smoothing) makes every gene non-zero, so that which genes a cell expresses is lost, and nothing
+in an embedding would tell. Counts are told from such values by their ties: whatever they were
+normalised by, genes with one count share one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from model.codec import Cells
+from model.errors import InvalidRequest
+
+LEAST_GENES = 200  # columns; fewer may well all be expressed
+_SHARE = 0.9  # of the columns that hold a fraction of their own
+
+
+def check_not_imputed(sent: Sequence[Cells]) -> None:
+    """Refuse rows of a request most of whose cells look imputed.
+
+    Judged are rows of at least two cells and ``LEAST_GENES`` columns: a single cell may have been
+    cut down to the genes that it expresses.
+
+    Parameters
+    ----------
+    sent
+        The rows of a request, checked (``check_cells``).
+
+    Raises
+    ------
+    InvalidRequest
+        ``imputed_values``.
+    """
+    for cells in sent:
+        n_cells, n_genes = cells.counts.shape
+        if n_cells < 2 or n_genes < LEAST_GENES:
+            continue
+        odd = looks_imputed(cells.counts)
+        if odd.sum() * 2 > n_cells:
+            raise InvalidRequest(
+                "imputed_values",
+                f"{int(odd.sum())} of {n_cells} cells look imputed or smoothed: nearly all of "
+                f"their {n_genes} genes are above 0, each with a value of its own. The model reads "
+                "which genes a cell expresses; send the measured counts, raw or normalised (often "
+                "in adata.raw or adata.layers), or set allow_imputed if these values are meant.",
+            )
+
+
+def looks_imputed(counts: sparse.csr_matrix) -> NDArray[np.bool_]:
+    """Cells in which 9 of 10 genes hold a fraction that no other gene does: bool ``[cells]``."""
+    least = _SHARE * counts.shape[1]
+    found = np.diff(counts.indptr) >= least
+    for i in np.flatnonzero(found):  # of measured cells, hardly any gets here
+        values = counts.data[counts.indptr[i] : counts.indptr[i + 1]]
+        found[i] = len(np.unique(values[values != np.floor(values)])) >= least
+    return found
