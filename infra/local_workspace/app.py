@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
 import logging
 import re
 import time
@@ -45,6 +44,7 @@ AREAS = (
     "serving",
     "permissions",
     "invocations",
+    "warehouses",
     "sql",
 )
 
@@ -67,9 +67,7 @@ def create_app(workspace: Workspace, leave_out: Collection[str] = ()) -> Starlet
     recorder = Recorder(workspace.logs / "requests.jsonl", lambda: principals.tokens(workspace))
     workspace.runtime["recorder"] = recorder
     modules = [
-        importlib.import_module(f".{area}", __package__)
-        for area in AREAS
-        if area not in leave_out and importlib.util.find_spec(f".{area}", __package__)
+        importlib.import_module(f".{area}", __package__) for area in AREAS if area not in leave_out
     ]
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
-"""SQL statements and warehouses: ``/api/2.0/sql``.
+"""SQL statements: ``/api/2.0/sql/statements``.
 
-One serverless warehouse, always running. Results come inline as JSON arrays of text; a statement
-that fails is an answer with state FAILED, not an HTTP error.
+Results come inline as JSON arrays of text; a statement that fails is an answer with
+state FAILED, not an HTTP error.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
-from starlette.responses import JSONResponse, Response
 
-from . import inference, sql_query
-from .errors import ApiError, invalid, not_found
+from . import inference, sql_query, warehouses
+from .errors import invalid, not_found
 from .routing import Call, Routes
 from .sql_query import Query, Result, SqlError
 from .workspace import Workspace
@@ -25,8 +24,6 @@ from .workspace import Workspace
 routes = Routes()
 
 _log = logging.getLogger(__name__)
-
-WAREHOUSE_ID = "0123456789abcdef"
 
 _STATEMENTS = "/api/2.0/sql/statements"
 _ONE = f"{_STATEMENTS}/{{id}}"
@@ -58,7 +55,7 @@ async def shutdown(workspace: Workspace) -> None:
 @routes.add("POST", _STATEMENTS)
 async def execute(call: Call) -> dict[str, Any]:
     body = call.body
-    _warehouse(call.need("warehouse_id"))
+    warehouses.use(call.workspace, call.principal, call.need("warehouse_id"))
     text, wait_s = str(call.need("statement")), _wait_s(body.get("wait_timeout", "10s"))
     asked = body.get("disposition", "INLINE"), body.get("format", "JSON_ARRAY")
     if asked != ("INLINE", "JSON_ARRAY"):
@@ -96,32 +93,6 @@ async def chunk(call: Call) -> dict[str, Any]:
 async def cancel(call: Call) -> dict[str, Any]:
     await _cancel(_find(call))
     return {}
-
-
-@routes.add("GET", "/api/2.0/sql/warehouses")
-async def list_warehouses(call: Call) -> dict[str, Any]:
-    return {"warehouses": [_description(call.workspace)]}
-
-
-@routes.add("GET", "/api/2.0/sql/warehouses/{id}")
-async def get_warehouse(call: Call) -> dict[str, Any]:
-    _warehouse(call.path["id"])
-    return _description(call.workspace)
-
-
-@routes.add("GET", "/api/2.0/preview/sql/data_sources")
-async def data_sources(call: Call) -> Response:
-    warehouse = _description(call.workspace)
-    return JSONResponse(
-        [
-            {
-                "id": "00000000-0000-4000-8000-0000000000d5",
-                "name": warehouse["name"],
-                "warehouse_id": WAREHOUSE_ID,
-                "type": "databricks_internal",
-            }
-        ]
-    )
 
 
 async def _run(call: Call, statement: _Statement, text: str, row_limit: int | None) -> None:
@@ -213,40 +184,3 @@ def _chunk(result: Result) -> dict[str, Any]:
         return {}
     rows = result.rows
     return {"chunk_index": 0, "row_offset": 0, "row_count": len(rows), "data_array": rows}
-
-
-def _warehouse(warehouse_id: object) -> None:
-    if warehouse_id != WAREHOUSE_ID:
-        raise ApiError(
-            404,
-            "RESOURCE_DOES_NOT_EXIST",
-            f"SQL warehouse {warehouse_id!r} does not exist. The local workspace has one: "
-            f"{WAREHOUSE_ID}.",
-        )
-
-
-def _description(workspace: Workspace) -> dict[str, Any]:
-    host, _, port = workspace.url.rpartition("/")[2].partition(":")
-    return {
-        "id": WAREHOUSE_ID,
-        "name": "Serverless Starter Warehouse",
-        "cluster_size": "2X-Small",
-        "auto_stop_mins": 10,
-        "min_num_clusters": 1,
-        "max_num_clusters": 1,
-        "num_clusters": 1,
-        "num_active_sessions": 0,
-        "enable_photon": True,
-        "enable_serverless_compute": True,
-        "warehouse_type": "PRO",
-        "spot_instance_policy": "COST_OPTIMIZED",
-        "state": "RUNNING",
-        "creator_name": "admin@local.test",
-        "jdbc_url": f"jdbc:databricks://{host}:{port};httpPath=/sql/1.0/warehouses/{WAREHOUSE_ID}",
-        "odbc_params": {
-            "hostname": host,
-            "path": f"/sql/1.0/warehouses/{WAREHOUSE_ID}",
-            "protocol": "http",
-            "port": int(port),
-        },
-    }

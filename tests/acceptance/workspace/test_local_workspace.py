@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,6 @@ from infra.local_workspace.instance import AlreadyRunning, Info, PortTaken, Work
 pytestmark = pytest.mark.acceptance
 
 SCHEMAS = "/api/2.1/unity-catalog/schemas"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Info]:
-    folder = tmp_path_factory.mktemp("instance") / "workspace"
-    yield instance.start(folder, free_port())
-    instance.stop(folder)
 
 
 def _profile(info: Info, name: str = "local") -> dict[str, str]:
