@@ -30,6 +30,7 @@ class Names:
     schema: str
     model: str
     volume: str
+    checkpoints_volume: str = "checkpoints"
     endpoint: str
     inference_table_prefix: str | None
 
@@ -46,8 +47,16 @@ class Names:
         return f"{self.full_schema}.{self.volume}"
 
     @property
+    def full_checkpoints_volume(self) -> str:
+        return f"{self.full_schema}.{self.checkpoints_volume}"
+
+    @property
     def volume_path(self) -> str:
         return f"/Volumes/{self.catalog}/{self.schema}/{self.volume}"
+
+    @property
+    def checkpoints_path(self) -> str:
+        return f"/Volumes/{self.catalog}/{self.schema}/{self.checkpoints_volume}"
 
     @property
     def inference_table(self) -> str | None:

@@ -10,7 +10,13 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 
-def describe(entry: ErrorDetails, root: type[BaseModel], hidden: Set[str] = frozenset()) -> str:
+def describe(
+    entry: ErrorDetails,
+    root: type[BaseModel],
+    *,
+    hidden: Set[str] = frozenset(),
+    unshown: Set[str] = frozenset(),
+) -> str:
     """One line on one problem: the key, the value, what is allowed.
 
     Parameters
@@ -21,6 +27,8 @@ def describe(entry: ErrorDetails, root: type[BaseModel], hidden: Set[str] = froz
         The model of the whole file.
     hidden
         Fields of ``root`` that are no keys of the file.
+    unshown
+        Tables whose values are never repeated.
     """
     key = ".".join(str(part) for part in entry["loc"] if part != "[key]")
     match entry["type"]:
@@ -41,7 +49,8 @@ def describe(entry: ErrorDetails, root: type[BaseModel], hidden: Set[str] = froz
             return f"{key}.{tag}: {context['tag']!r} is not one of {allowed_tags}"
     message = entry["msg"].removeprefix("Value error, ")
     value = entry["input"]
-    return f"{key}: {message}" + ("" if value is None or _is_table(value) else f" (got {value!r})")
+    shown = not (value is None or _is_table(value) or unshown & {*entry["loc"]})
+    return (f"{key}: " if key else "") + message + (f" (got {value!r})" if shown else "")
 
 
 def _is_table(value: object) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,6 @@ def test_a_name_that_is_a_path_is_an_unknown_environment(tmp_path: Path) -> None
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     wrong = (
         GOOD.replace('catalog = "dev"', 'catalog = "Dev-1"\nenvironment = "prod"')
-        .replace('volume = "artifacts"\n', "")
         .replace("https://dbc-1.cloud.databricks.com", "http://dbc-1.cloud.databricks.com")
         .replace("[endpoint]", 'retry_timeout_seconds = "30"\n[endpoint]')
         .replace('"GPU_SMALL"', '"GPU_TINY"')
@@ -95,7 +95,6 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         [
             "environment",
             "catalog",
-            "volume",
             "workspace.host",
             "workspace.retry_timeout_seconds",
             "endpoint.workload_type",
@@ -164,3 +163,226 @@ def test_what_runs_make_never_meets(tmp_path: Path) -> None:
     assert theirs.manifest_path == tmp_path / "local.release.json"
     assert layout.state_folder(theirs.folder) == tmp_path / "state"
     assert layout.state_folder(ours.folder) == layout.ROOT / ".local" / "state"
+
+
+FIVE_LINES = """
+catalog = "lab"
+[workspace]
+host = "https://dbc-9.cloud.databricks.com"
+[state]
+backend = "local"
+"""
+
+
+def changed(folder: Path, old: str, new: str, name: str = "dev") -> settings.Settings:
+    assert old in FIVE_LINES
+    return settings.load(name, write(folder, FIVE_LINES.replace(old, new), name))
+
+
+def test_five_lines_are_a_whole_environment(tmp_path: Path) -> None:
+    dev = settings.load("dev", write(tmp_path, FIVE_LINES))
+    assert dev.names.full_model == "lab.scgpt.scgpt_gene_embeddings"
+    assert dev.names.inference_table == "lab.scgpt.scgpt_inference_payload"
+    assert (dev.names.volume_path, dev.names.checkpoints_path) == (
+        "/Volumes/lab/scgpt/artifacts",
+        "/Volumes/lab/scgpt/checkpoints",
+    )
+    assert (dev.names.endpoint, dev.workload_type) == ("scgpt-serving", "GPU_SMALL")
+    assert (dev.endpoint.workload_size, dev.endpoint.timeout_minutes) == ("Small", 100)
+    assert dev.endpoint.scale_to_zero
+    assert dev.deletion_protection
+    assert not dev.production
+    assert dev.monitoring.enabled
+
+
+def test_production_is_what_is_called_so_and_keeps_its_capacity(tmp_path: Path) -> None:
+    prod = settings.load("prod", write(tmp_path, FIVE_LINES, "prod"))
+    assert prod.production
+    assert not prod.endpoint.scale_to_zero
+    (tmp_path / "prod.toml").unlink()
+    live = changed(tmp_path, "[workspace]", "production = true\n[workspace]", "eu")
+    assert live.production
+    assert not live.endpoint.scale_to_zero
+
+
+@pytest.mark.parametrize(
+    ("host", "cloud", "small", "xlarge"),
+    [
+        ("https://dbc-1.cloud.databricks.com", "aws", "GPU_SMALL", "GPU_MEDIUM_8"),
+        ("https://adb-1.2.azuredatabricks.net", "azure", "GPU_SMALL", "GPU_LARGE_2"),
+        ("https://1.2.gcp.databricks.com", "gcp", "GPU_MEDIUM", None),
+    ],
+)
+def test_sizes_are_the_clouds_own(
+    tmp_path: Path, host: str, cloud: str, small: str, xlarge: str | None
+) -> None:
+    dbc = "https://dbc-9.cloud.databricks.com"
+    loaded = changed(tmp_path, dbc, host)
+    assert (loaded.cloud, loaded.workload_type) == (cloud, small)
+    text = FIVE_LINES.replace(dbc, host) + '[endpoint]\nsize = "xlarge"\n'
+    if xlarge is None:
+        (_, line) = problems(tmp_path, text)
+        assert "gcp has no size 'xlarge'; it has cpu, small, medium, large" in line
+    else:
+        assert settings.load("dev", write(tmp_path, text)).workload_type == xlarge
+
+
+def test_an_address_that_does_not_tell_the_cloud_needs_it_told(tmp_path: Path) -> None:
+    text = FIVE_LINES.replace("dbc-9.cloud.databricks.com", "ai.example.com")
+    (_, line) = problems(tmp_path, text)
+    assert line == "cloud: missing: the host does not tell; one of aws, azure, gcp"
+    assert settings.load("dev", write(tmp_path, 'cloud = "azure"\n' + text)).cloud == "azure"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('size = "small"\nworkload_type = "CPU"', "endpoint: has both size and workload_type"),
+        (
+            'workload_size = "Small"\nprovisioned_concurrency = { min = 4, max = 8 }',
+            "endpoint: has both workload_size and provisioned_concurrency",
+        ),
+        ("provisioned_concurrency = { min = 8, max = 4 }", "min 8 is above max 4"),
+        ("provisioned_concurrency = { min = 6, max = 8 }", "multiple of 4 (got 6)"),
+        ("timeout_minutes = 90", "endpoint.timeout_minutes: must be 91 or more"),
+        ('size = "huge"', "'xlarge' (got 'huge')"),
+        ('email_notifications = { on_update_failure = ["nobody"] }', "must be an e-mail address"),
+        ("environment = { 1A = 'x' }", "letters, digits and _, not a digit first"),
+    ],
+)
+def test_an_endpoint_that_cannot_be(tmp_path: Path, table: str, said: str) -> None:
+    lines = problems(tmp_path, FIVE_LINES + "[endpoint]\n" + table)
+    assert any(said in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        'WANDB_API_KEY = "0123456789abcdef"',
+        'DB_PASSWORD = "hunter2hunter2"',
+        'ANYTHING = "dapi0123456789abcdef0123"',
+        'PROXY = "https://me:hunter2hunter2@proxy.example.com"',
+        'HUB_TOKEN = "{{secrets/scope}}"',
+        "HUB_TOKEN = 12345678",
+    ],
+)
+def test_secrets_are_referred_to_and_never_repeated(tmp_path: Path, variable: str) -> None:
+    lines = problems(tmp_path, FIVE_LINES + f"[endpoint.environment]\n{variable}\n")
+    name, value = variable.split(" = ")
+    assert len(lines) == 2
+    assert name in lines[1]
+    assert value.strip('"') not in lines[1]
+
+
+def test_plain_variables_and_references_to_secrets(tmp_path: Path) -> None:
+    table = '[endpoint.environment]\nBATCH = "64"\nHUB_TOKEN = "{{secrets/scgpt/hub}}"\n'
+    loaded = settings.load("dev", write(tmp_path, FIVE_LINES + table))
+    assert loaded.endpoint.environment == {"BATCH": "64", "HUB_TOKEN": "{{secrets/scgpt/hub}}"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ('{ calls = 5, key = "user_group" }', "key 'user_group' needs a principal"),
+        ('{ calls = 5, key = "service_principal" }', "needs a principal"),
+        ('{ calls = 5, key = "endpoint", principal = "a" }', "takes no principal"),
+        ('{ calls = 5 }, { calls = 6, key = "user" }', "each entry may appear once"),
+    ],
+)
+def test_rate_limits_say_whose(tmp_path: Path, limit: str, said: str) -> None:
+    (_, line) = problems(tmp_path, FIVE_LINES + f"[gateway]\nrate_limits = [{limit}]\n")
+    assert said in line
+
+
+def test_an_empty_prefix_logs_nothing(tmp_path: Path) -> None:
+    table = '[gateway]\ninference_table_prefix = ""\n'
+    loaded = settings.load("dev", write(tmp_path, FIVE_LINES + table))
+    assert loaded.names.inference_table is None
+
+
+def test_roles_and_grants_come_together(tmp_path: Path) -> None:
+    text = 'owner = "o"\nbuilder = "b"\nreaders = ["r", "b"]\n' + FIVE_LINES
+    text += '[[grants]]\nprincipal = "r"\nmodel = ["APPLY_TAG"]\n'
+    loaded = settings.load("dev", write(tmp_path, text))
+    assert loaded.privileges("schema") == {
+        "b": ("USE_SCHEMA",),
+        "o": ("ALL_PRIVILEGES", "MANAGE"),
+        "r": ("USE_SCHEMA",),
+    }
+    assert loaded.privileges("model") == {
+        "b": ("APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE"),
+        "r": ("APPLY_TAG", "EXECUTE"),
+    }
+    assert loaded.privileges("checkpoints_volume") == {"b": ("READ_VOLUME",)}
+
+
+WAIVER = """
+[[waivers]]
+check = "scale-to-zero"
+reason = "no users before the launch"
+until = 2026-12-31
+"""
+
+
+def test_a_waiver_holds_until_its_day(tmp_path: Path) -> None:
+    loaded = settings.load("dev", write(tmp_path, FIVE_LINES + WAIVER))
+    (waiver,) = loaded.waivers
+    assert loaded.waiver("scale-to-zero", date(2026, 12, 31)) == waiver
+    assert loaded.waiver("scale-to-zero", date(2027, 1, 1)) is None
+    assert loaded.waiver("other", date(2026, 1, 1)) is None
+
+
+def test_a_waiver_without_reason_or_day_is_none(tmp_path: Path) -> None:
+    text = WAIVER.replace("no users before the launch", "because").replace("2026-12-31", '"soon"')
+    lines = problems(tmp_path, FIVE_LINES + text)
+    assert [line.split(":")[0] for line in lines[1:]] == ["waivers.0.reason", "waivers.0.until"]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ('address = "https://me:pw@state.example.com"', "without credentials"),
+        ('address = "http://state.example.com/scgpt"', "http:// on loopback only"),
+        ('address = "https://s.example.com"\npassword = "x"', "password: unknown key"),
+        (
+            'address = "https://s.example.com"\noptions = { password = "hunter2" }',
+            "credentials come from the environment",
+        ),
+    ],
+)
+def test_a_state_backend_holds_no_credentials(tmp_path: Path, state: str, said: str) -> None:
+    text = FIVE_LINES.replace('backend = "local"', f'backend = "http"\n{state}')
+    (_, line) = problems(tmp_path, text)
+    assert said in line
+    assert "hunter2" not in line
+
+
+def test_environments_of_one_workspace_have_names_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path, FIVE_LINES, "dev")
+    write(tmp_path, FIVE_LINES, "prod")
+    for name, other in (("dev", "prod"), ("prod", "dev")):
+        with pytest.raises(SettingsError) as caught:
+            settings.load(name, tmp_path)
+        assert f"{name} and {other} are on one workspace" in str(caught.value)
+        assert "schema lab.scgpt and endpoint scgpt-serving" in str(caught.value)
+    apart = 'schema = "scgpt_dev"\n' + FIVE_LINES + '[endpoint]\nname = "scgpt-dev"\n'
+    write(tmp_path, apart, "dev")
+    assert settings.load("prod", tmp_path).production
+
+
+@pytest.mark.parametrize("broken", ["catalog = = 1", "catalog = 5", ""])
+def test_a_broken_neighbour_is_no_concern(tmp_path: Path, broken: str) -> None:
+    write(tmp_path, broken, "dev")
+    assert settings.load("prod", write(tmp_path, FIVE_LINES, "prod")).production
+
+
+@pytest.mark.parametrize(
+    "schedule", ["0 5 * * *", "0 5 * * * *", "0 5 ? * ?", "hourly", "0 5 * ? * ? 20 27"]
+)
+def test_a_schedule_is_quartz(tmp_path: Path, schedule: str) -> None:
+    text = FIVE_LINES + f'[monitoring]\nschedule = "{schedule}"\ntimezone = "Mars/Olympus"\n'
+    lines = problems(tmp_path, text)
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "monitoring.schedule",
+        "monitoring.timezone",
+    ]

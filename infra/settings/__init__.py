@@ -1,0 +1,42 @@
+"""One environment, as its TOML file declares it: frozen, closed, checked as a whole.
+
+``load("dev")`` gives the settings or one :class:`SettingsError` that lists *all* problems of the
+file, each with its key, the value and what is allowed. Five lines are a whole file: ``catalog``,
+the workspace's ``host`` and the state's backend; the files in ``infra/environments/`` document the
+other keys for those who write them.
+"""
+
+from __future__ import annotations
+
+from infra.errors import SettingsError
+
+from .access import Grant, Securable, Waiver
+from .claims import refuse_shared_names
+from .endpoint import Endpoint, Gateway, Permissions, RateLimit
+from .environment import Settings, Workspace
+from .files import known, load
+from .monitoring import Monitoring
+from .state import AzureState, GoogleState, HttpState, LocalState, S3State, State
+
+__all__ = [
+    "AzureState",
+    "Endpoint",
+    "Gateway",
+    "GoogleState",
+    "Grant",
+    "HttpState",
+    "LocalState",
+    "Monitoring",
+    "Permissions",
+    "RateLimit",
+    "S3State",
+    "Securable",
+    "Settings",
+    "SettingsError",
+    "State",
+    "Waiver",
+    "Workspace",
+    "known",
+    "load",
+    "refuse_shared_names",
+]

@@ -1,0 +1,81 @@
+"""Privileges in Unity Catalog, and the exceptions from the guards."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from .fields import Closed, Principal, matching, unique
+
+Securable = Literal["schema", "model", "volume", "checkpoints_volume"]
+
+SchemaPrivilege = Literal[
+    "ALL_PRIVILEGES", "APPLY_TAG", "CREATE_FUNCTION", "CREATE_MATERIALIZED_VIEW", "CREATE_MODEL",
+    "CREATE_MODEL_VERSION",
+    "CREATE_TABLE", "CREATE_VOLUME", "EXECUTE", "MANAGE", "MODIFY", "READ_VOLUME", "REFRESH",
+    "SELECT", "USE_SCHEMA", "WRITE_VOLUME",
+]  # fmt: skip
+ModelPrivilege = Literal["ALL_PRIVILEGES", "APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE", "MANAGE"]
+VolumePrivilege = Literal["ALL_PRIVILEGES", "APPLY_TAG", "MANAGE", "READ_VOLUME", "WRITE_VOLUME"]
+
+_Volume = Annotated[tuple[VolumePrivilege, ...], AfterValidator(unique)]
+
+
+class Grant(Closed):
+    """Privileges of one principal; those of others are left alone."""
+
+    principal: Principal
+    schema_: Annotated[
+        tuple[SchemaPrivilege, ...], AfterValidator(unique), Field(alias="schema")
+    ] = ()
+    model: Annotated[tuple[ModelPrivilege, ...], AfterValidator(unique)] = ()
+    volume: _Volume = ()
+    """On the volume of artifacts."""
+    checkpoints_volume: _Volume = ()
+
+    def on(self, securable: Securable) -> tuple[str, ...]:
+        """Privileges on one kind of securable."""
+        return self.schema_ if securable == "schema" else getattr(self, securable)
+
+
+def owner_grant(principal: str) -> Grant:
+    """Everything, for the group that answers for the environment."""
+    return Grant.model_validate({"principal": principal, "schema": ("ALL_PRIVILEGES", "MANAGE")})
+
+
+def builder_grant(principal: str) -> Grant:
+    """What registering a version takes, for the service principal that builds."""
+    return Grant.model_validate(
+        {
+            "principal": principal,
+            "schema": ("USE_SCHEMA",),
+            "model": ("APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE"),
+            "volume": ("READ_VOLUME", "WRITE_VOLUME"),
+            "checkpoints_volume": ("READ_VOLUME",),
+        }
+    )
+
+
+def reader_grant(principal: str) -> Grant:
+    """What using the model takes."""
+    return Grant.model_validate(
+        {
+            "principal": principal,
+            "schema": ("USE_SCHEMA",),
+            "model": ("EXECUTE",),
+            "volume": ("READ_VOLUME",),
+        }
+    )
+
+
+class Waiver(Closed):
+    """An exception from one guard, with its reason, until a day."""
+
+    check: Annotated[
+        str, matching(r"[a-z][a-z0-9-]*", "the name of a guard, as its finding has it")
+    ]
+    reason: Annotated[str, Field(min_length=10)]
+    until: date
+    """The last day on which it holds."""

@@ -1,0 +1,178 @@
+"""The serving endpoint, its AI Gateway, and who may use it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from infra import layout
+from infra.sizes import Size, WorkloadType
+
+from .fields import Closed, Emails, EndpointName, Identifier, NonEmpty, Principal, matching, unique
+
+Level = Literal["CAN_VIEW", "CAN_QUERY", "CAN_MANAGE"]
+
+VariableName = Annotated[
+    str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and _, not a digit first")
+]
+
+_REFERENCE = re.compile(r"\{\{secrets/[\w.@-]+/[\w.@-]+\}\}")
+_SECRET_NAME = re.compile(
+    r"token|secret|passw|credential|private|(?:api|access)_?key", re.IGNORECASE
+)
+_SECRET_VALUE = re.compile(
+    r"dapi[0-9a-f]{16}|dose[0-9a-f]{16}|eyJ[\w-]{10,}\.|AKIA[0-9A-Z]{16}|gh[pousr]_\w{20}"
+    r"|-----BEGIN|://[^/\s:]+:[^/\s@]+@"
+)
+
+SHORTEST_TIMEOUT_MINUTES = 91
+"""Outside ``local``: an image may take an hour and the first replica half of one, and at the first
+deployment the provider deletes an endpoint that is late."""
+
+
+class Concurrency(Closed):
+    """Requests at a time that are provided for."""
+
+    min: Annotated[int, Field(ge=4, multiple_of=4)]
+    max: Annotated[int, Field(ge=4, multiple_of=4)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+class EmailNotifications(Closed):
+    """Who is told of an update's end; taken at creation only."""
+
+    on_update_failure: Emails = ()
+    on_update_success: Emails = ()
+
+
+class Endpoint(Closed):
+    """The serving endpoint."""
+
+    name: EndpointName = "scgpt-serving"
+    size: Size | None = None
+    """T-shirt size, which :mod:`infra.sizes` turns into a workload type of the cloud."""
+    workload_type: WorkloadType | None = None
+    """Instead of ``size``: the platform's own name."""
+    workload_size: Literal["Small", "Medium", "Large"] | None = None
+    """Concurrency: Small 4, Medium 8-16, Large 16-64; on a GPU one replica for each 4."""
+    provisioned_concurrency: Concurrency | None = None
+    """Instead of ``workload_size``: the bounds themselves."""
+    scale_to_zero: bool
+    route_optimized: bool = False
+    """Cannot be changed later: Terraform would delete the endpoint and make it anew."""
+    timeout_minutes: Annotated[int, Field(ge=1, le=240)] = 100
+    """How long a deployment may take. At the first one, the provider *deletes* an endpoint that is
+    late."""
+    description: NonEmpty | None = None
+    """Taken at creation only."""
+    budget_policy_id: NonEmpty | None = None
+    """Account-level budget policy; taken at creation only."""
+    email_notifications: EmailNotifications = EmailNotifications()
+    environment: dict[VariableName, str] = Field(default_factory=dict)
+    """Variables of the serving process: plain values, or ``{{secrets/<scope>/<key>}}``."""
+
+    @model_validator(mode="after")
+    def _one_way_each(self) -> Self:
+        for one, other in (
+            ("size", "workload_type"),
+            ("workload_size", "provisioned_concurrency"),
+        ):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise ValueError(f"has both {one} and {other}: give one of them")
+        return self
+
+    @field_validator("timeout_minutes")
+    @classmethod
+    def _long_enough(cls, minutes: int, info: ValidationInfo) -> int:
+        if info.context != layout.LOCAL and minutes < SHORTEST_TIMEOUT_MINUTES:
+            raise ValueError(
+                f"must be {SHORTEST_TIMEOUT_MINUTES} or more: building the image alone may take an "
+                "hour, and an endpoint that is late is deleted"
+            )
+        return minutes
+
+    @field_validator("environment")
+    @classmethod
+    def _no_secrets(cls, variables: dict[str, str]) -> dict[str, str]:
+        # Variables stand in the plan and in the state as plain text. Values are never shown.
+        wrong = [
+            name
+            for name, value in variables.items()
+            if not _REFERENCE.fullmatch(value)
+            and ("{{" in value or _SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
+        ]
+        if wrong:
+            raise ValueError(
+                f"{', '.join(wrong)}: looks like a secret; write {{{{secrets/<scope>/<key>}}}}"
+            )
+        return variables
+
+
+class RateLimit(Closed):
+    """Requests per minute."""
+
+    calls: Annotated[int, Field(ge=1)]
+    key: Literal["endpoint", "user", "user_group", "service_principal"] = "user"
+    """``endpoint`` in all, ``user`` for each user (or one), or one group or service principal."""
+    principal: Principal | None = None
+    """E-mail address, group's name or application id."""
+
+    @model_validator(mode="after")
+    def _whose(self) -> Self:
+        if self.key == "endpoint" and self.principal is not None:
+            raise ValueError("key 'endpoint' takes no principal")
+        if self.key in ("user_group", "service_principal") and self.principal is None:
+            raise ValueError(f"key {self.key!r} needs a principal")
+        return self
+
+
+class Gateway(Closed):
+    """The AI Gateway in front of the endpoint."""
+
+    inference_table_prefix: Annotated[
+        Identifier | None, BeforeValidator(lambda value: None if value == "" else value)
+    ] = "scgpt_inference"
+    """The table is ``<catalog>.<schema>.<prefix>_payload``; None (in the file: empty), payloads are
+    not logged."""
+    usage_tracking: bool = True
+    rate_limits: tuple[RateLimit, ...] = ()
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _one_per_key(cls, limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
+        unique(tuple(f"{limit.key} {limit.principal}" for limit in limits))
+        return limits
+
+
+def _not_admins(group: str) -> str:
+    if group == "admins":
+        raise ValueError("'admins' manages every endpoint anyway and cannot be configured")
+    return group
+
+
+Group = Annotated[Principal, AfterValidator(_not_admins)]
+
+
+class Permissions(Closed):
+    """Who may use the endpoint: principal -> level."""
+
+    groups: dict[Annotated[Principal, AfterValidator(_not_admins)], Level] = Field(
+        default_factory=dict
+    )
+    users: dict[Principal, Level] = Field(default_factory=dict)
+    service_principals: dict[Principal, Level] = Field(default_factory=dict)
+    """By application id."""

@@ -1,0 +1,165 @@
+"""The whole file of one environment."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from infra import layout, sizes
+from infra.naming import Names
+from infra.sizes import Cloud, WorkloadType
+
+from .access import Grant, Securable, Waiver, builder_grant, owner_grant, reader_grant
+from .endpoint import Endpoint, Gateway, Permissions
+from .fields import Closed, EnvironmentName, Identifier, NonEmpty, Principal, TagKey, unique
+from .monitoring import Monitoring
+from .state import State
+
+_LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
+_HTTPS = re.compile(r"https://[a-z0-9.-]+")
+
+
+class Workspace(Closed):
+    """Which workspace, and how clients behave towards it.
+
+    Who deploys is no part of the file: a profile or the environment says it, in any of the ways
+    that Databricks' clients know (token, OAuth of a service principal, OIDC federation, Azure CLI).
+    """
+
+    host: Annotated[str | None, Field(validate_default=True)] = None
+    """Address of the workspace. It goes into the provider block, so that a shell that points to
+    another workspace cannot deploy there. Left out in ``local``, whose address is in the
+    profile."""
+    profile: NonEmpty | None = None
+    """Profile of the Databricks configuration file, for people at a laptop; pipelines have the
+    environment."""
+    retry_timeout_seconds: Annotated[int, Field(ge=5, le=3600)] = 300
+    """How long a throttled or unreachable workspace is tried again (the provider's own default: for
+    ever)."""
+
+    @field_validator("host")
+    @classmethod
+    def _address(cls, host: str | None, info: ValidationInfo) -> str | None:
+        local = info.context == layout.LOCAL
+        if host is None and not local:
+            raise ValueError("required, for example https://dbc-00000000-0000.cloud.databricks.com")
+        if host is not None and local and not _LOOPBACK.fullmatch(host):
+            raise ValueError("the environment 'local' stays on loopback: http://127.0.0.1:<port>")
+        if host is not None and not local and not _HTTPS.fullmatch(host):
+            raise ValueError("must be https://<workspace> in lower case, without a path")
+        return host
+
+
+class Settings(Closed):
+    """One environment = one workspace = one TOML file."""
+
+    environment: EnvironmentName
+    """The file's name; no key of the file."""
+    folder: Path
+    """Where the file lies; no key of the file."""
+    catalog: Identifier
+    """Exists already: catalogs are never created here."""
+    schema_: Annotated[Identifier, Field(alias="schema")] = "scgpt"
+    model: Identifier = "scgpt_gene_embeddings"
+    volume: Identifier = "artifacts"
+    """Volume for what runs make: wheels, reports."""
+    checkpoints_volume: Identifier = "checkpoints"
+    """Volume for what builds read."""
+    manage_experiment: bool = True
+    """Whether the MLflow experiment of the builds is a resource of the registry stack."""
+    cloud: Cloud
+    production: bool
+    deletion_protection: bool
+    """Schema, volumes, model and endpoint cannot be destroyed while it is on."""
+    workspace: Workspace
+    endpoint: Endpoint
+    gateway: Gateway = Gateway()
+    permissions: Permissions = Permissions()
+    owner: Principal | None = None
+    """The group that answers for everything here."""
+    builder: Principal | None = None
+    """Application id of the service principal that registers versions."""
+    readers: Annotated[tuple[Principal, ...], AfterValidator(unique)] = ()
+    """Who uses the model: by query, in batch, in Spark."""
+    grants: tuple[Grant, ...] = ()
+    """Privileges beyond those of owner, builder and readers."""
+    monitoring: Monitoring = Monitoring()
+    tags: dict[TagKey, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+    state: State
+
+    @field_validator("grants")
+    @classmethod
+    def _one_per_principal(cls, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+        unique(tuple(grant.principal for grant in grants))
+        return grants
+
+    @field_validator("waivers")
+    @classmethod
+    def _one_per_check(cls, waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
+        unique(tuple(waiver.check for waiver in waivers))
+        return waivers
+
+    @model_validator(mode="after")
+    def _two_volumes(self) -> Self:
+        if self.volume == self.checkpoints_volume:
+            raise ValueError(f"volume and checkpoints_volume are both {self.volume!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _size_of_this_cloud(self) -> Self:
+        if self.endpoint.size is not None:
+            sizes.workload_type(self.endpoint.size, self.cloud)
+        return self
+
+    @property
+    def names(self) -> Names:
+        """Every name of this environment."""
+        return Names(
+            environment=self.environment,
+            catalog=self.catalog,
+            schema=self.schema_,
+            model=self.model,
+            volume=self.volume,
+            checkpoints_volume=self.checkpoints_volume,
+            endpoint=self.endpoint.name,
+            inference_table_prefix=self.gateway.inference_table_prefix,
+        )
+
+    @property
+    def workload_type(self) -> WorkloadType:
+        """What the endpoint runs on, in the platform's words."""
+        if self.endpoint.workload_type is not None:
+            return self.endpoint.workload_type
+        return sizes.workload_type(self.endpoint.size or "small", self.cloud)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is the environment of the local workspace."""
+        return self.environment == layout.LOCAL
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the release manifest of this environment is, or will be."""
+        return layout.manifest_path(self.folder, self.environment)
+
+    def privileges(self, securable: Securable) -> dict[str, tuple[str, ...]]:
+        """Principal -> sorted privileges on one kind of securable, roles and grants together."""
+        roles = [
+            *([owner_grant(self.owner)] if self.owner else []),
+            *([builder_grant(self.builder)] if self.builder else []),
+            *(reader_grant(reader) for reader in self.readers),
+        ]
+        found = defaultdict[str, set[str]](set)
+        for grant in (*roles, *self.grants):
+            found[grant.principal].update(grant.on(securable))
+        return {who: tuple(sorted(what)) for who, what in sorted(found.items()) if what}
+
+    def waiver(self, check: str, today: date) -> Waiver | None:
+        """The exception from a guard that holds on this day, if there is one."""
+        return next((w for w in self.waivers if w.check == check and today <= w.until), None)

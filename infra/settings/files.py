@@ -1,0 +1,116 @@
+"""From TOML files to settings: defaults that depend on other keys, all problems at once."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from infra import layout, sizes
+from infra.errors import SettingsError
+from infra.problems import describe
+
+from .claims import refuse_shared_names
+from .environment import Settings
+
+_INJECTED = frozenset({"environment", "folder"})
+_UNSHOWN = frozenset({"environment", "options"})
+"""Tables in which a misplaced secret may stand."""
+
+
+def known(folder: Path | None = None) -> tuple[str, ...]:
+    """Names of the environments in a folder, in order."""
+    return tuple(sorted(path.stem for path in layout.environments_folder(folder).glob("*.toml")))
+
+
+def load(name: str, folder: Path | None = None) -> Settings:
+    """The settings of one environment.
+
+    Parameters
+    ----------
+    name
+        Name of the environment: that of its TOML file without the ending.
+    folder
+        Folder of the environments; by default ``SCGPT_ENVIRONMENTS``, else ``infra/environments``.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such environment, when its file is wrong (lists every problem), or when
+        another environment of the folder claims the same names on the same workspace. What is
+        wrong with other files is no concern of this one.
+    """
+    folder = layout.environments_folder(folder)
+    if name not in (names := known(folder)):
+        raise SettingsError(
+            f"unknown environment {name!r}: known in {folder} are {', '.join(names) or 'none'}"
+        )
+    settings = _read(name, folder)
+    refuse_shared_names(settings, _readable(set(names) - {name}, folder))
+    return settings
+
+
+def _readable(names: set[str], folder: Path) -> list[Settings]:
+    found = []
+    for name in sorted(names):
+        try:
+            found.append(_read(name, folder))
+        except SettingsError:
+            continue
+    return found
+
+
+def _read(name: str, folder: Path) -> Settings:
+    path = folder / f"{name}.toml"
+    try:
+        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: no TOML: {error}") from error
+    problems = [
+        f"{key}: unknown key (it follows from where the file lies)"
+        for key in sorted(_INJECTED & declared.keys())
+    ]
+    given = {**_with_defaults(declared, name), "environment": name, "folder": str(folder)}
+    if "cloud" not in given:
+        given["cloud"] = sizes.CLOUDS[0]
+        problems.append(f"cloud: missing: the host does not tell; one of {', '.join(sizes.CLOUDS)}")
+    try:
+        # As JSON, because strict validation takes its arrays for tuples.
+        settings = Settings.model_validate_json(json.dumps(given, default=str), context=name)
+    except ValidationError as error:
+        problems += [
+            describe(entry, Settings, hidden=_INJECTED, unshown=_UNSHOWN)
+            for entry in error.errors()
+        ]
+    if problems:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise SettingsError("\n  ".join([f"{path}: {count}", *problems]))
+    return settings
+
+
+def _with_defaults(declared: dict[str, Any], name: str) -> dict[str, Any]:
+    """Add the defaults that depend on the environment's name or on other keys."""
+    local = name == layout.LOCAL
+    found = {
+        "production": name == "prod",
+        "deletion_protection": not local,
+        "workspace": {},
+        "endpoint": {},
+        **declared,
+    }
+    if isinstance(endpoint := found["endpoint"], dict):
+        found["endpoint"] = endpoint = {"scale_to_zero": found["production"] is False, **endpoint}
+        if not {"size", "workload_type"} & endpoint.keys():
+            endpoint["size"] = "small"
+        if not {"workload_size", "provisioned_concurrency"} & endpoint.keys():
+            endpoint["workload_size"] = "Small"
+    workspace = found["workspace"]
+    host = workspace.get("host") if isinstance(workspace, dict) else None
+    if local or not isinstance(host, str):
+        found.setdefault("cloud", "aws")
+    elif cloud := sizes.cloud_of(host):
+        found.setdefault("cloud", cloud)
+    return found
