@@ -37,6 +37,7 @@ AREAS = (
     "grants",
     "catalog_versions",
     "registry",
+    "experiments",
     "tracking",
     "files",
     "uploads",

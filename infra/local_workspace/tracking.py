@@ -1,7 +1,8 @@
 """Experiments, runs and logged models: a real ``mlflow server`` behind ``/api/2.0/mlflow``.
 
-Requests go to it as they are, with two differences to what it does by itself: a logged model's
-artifact URI reads as on Databricks, and an experiment's name must be a workspace path.
+Requests go to it as they are; of the answers, a logged model's artifact URI is made to read as on
+Databricks. A server that has died is started again by the next request. What is different about
+experiments is in :mod:`.experiments`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 import httpx
 from starlette.responses import Response
 
-from .children import Child, free_port
-from .errors import ApiError, invalid
+from .children import Child, ChildError, free_port
+from .errors import ApiError
 from .routing import Call, Routes
 from .workspace import Workspace
 
@@ -38,6 +39,10 @@ class _Server:
 
 async def startup(workspace: Workspace) -> None:
     """Start the server; requests wait until it answers."""
+    workspace.runtime["tracking"] = _start(workspace)
+
+
+def _start(workspace: Workspace) -> _Server:
     port = free_port()
     database = workspace.folder / "mlflow.sqlite"
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
@@ -46,7 +51,7 @@ async def startup(workspace: Workspace) -> None:
     log = workspace.logs / "mlflow.log"
     child = Child.start("mlflow server", argv, _environment(), log, workspace.folder)
     url = f"http://127.0.0.1:{port}"
-    workspace.runtime["tracking"] = _Server(
+    return _Server(
         child,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=_REQUEST_LIMIT_S),
         asyncio.create_task(child.wait_healthy(f"{url}/health", _START_LIMIT_S)),
@@ -72,6 +77,15 @@ async def wait_ready(workspace: Workspace) -> None:
     await asyncio.shield(server.ready)
 
 
+async def _revive(workspace: Workspace) -> None:
+    """Start the server again when it has died since it was ready."""
+    server: _Server = workspace.runtime["tracking"]
+    if server.ready.done() and not server.child.alive:
+        _log.warning("mlflow server has died and is started again. %s", server.child.tail())
+        workspace.runtime["tracking"] = _start(workspace)
+        await server.client.aclose()
+
+
 def _environment() -> dict[str, str]:
     """Ours, without what would point the server to another store or to a workspace."""
     kept = {
@@ -83,40 +97,34 @@ def _environment() -> dict[str, str]:
     return kept | quiet | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
-@routes.add("POST", "/api/2.0/mlflow/experiments/create")
-async def create_experiment(call: Call) -> Response:
-    """Experiments are objects of the workspace: their names are paths."""
-    _check_experiment(call.need("name"))
-    return await forward(call)
-
-
-@routes.add("POST", "/api/2.0/mlflow/experiments/update")
-async def rename_experiment(call: Call) -> Response:
-    _check_experiment(call.need("new_name"))
-    return await forward(call)
-
-
-def _check_experiment(name: object) -> None:
-    if not isinstance(name, str) or not name.startswith(("/Shared/", "/Users/", "/Workspace/")):
-        raise invalid(
-            f"Experiment name {name!r} is not a workspace path: use /Shared/<name> "
-            "or /Users/<user>/<name>."
-        )
-
-
 async def forward(call: Call) -> Response:
     """The server's answer to the same request."""
-    await wait_ready(call.workspace)
-    server: _Server = call.workspace.runtime["tracking"]
+    url = call.request.url
+    return await ask(call.workspace, call.request.method, url.path, url.query, call.raw)
+
+
+async def ask(
+    workspace: Workspace, method: str, path: str, query: str, content: bytes = b""
+) -> Response:
+    """The server's answer to a request.
+
+    Raises
+    ------
+    ApiError
+        503 when it dies over the request or cannot be started.
+    """
     try:
+        await _revive(workspace)
+        await wait_ready(workspace)
+        server: _Server = workspace.runtime["tracking"]
         answer = await server.client.request(
-            call.request.method,
-            call.request.url.path,
-            params=call.request.url.query,
-            content=call.raw,
+            method,
+            path,
+            params=query,
+            content=content,
             headers={"Content-Type": "application/json"},
         )
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ChildError) as error:
         _log.exception("mlflow server")
         raise ApiError(
             503, "TEMPORARILY_UNAVAILABLE", f"mlflow server: {type(error).__name__}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from .schema import Block, Nested
+from .schema import Block
 from .values import Unknown, Values, conform, empty, known, same, zero
+
+_NOTHING: dict[str, Any] = {"map": {}, "strings": [], "string_set": [], "records": []}
 
 
 def body(block: Block, values: Values, only: Collection[str] | None = None) -> Values:
@@ -26,13 +28,13 @@ def body(block: Block, values: Values, only: Collection[str] | None = None) -> V
             continue
         if value is None or isinstance(value, Unknown):
             continue
-        if "required" in attribute.words or not empty(value):
+        if {"required", "explicit"} & attribute.words or not empty(value):
             sent[name] = value
     for name, nested in block.blocks.items():
         elements = values.get(name)
         if isinstance(elements, list) and elements and (only is None or name in only):
             objects = [body(nested.block, element) for element in elements]
-            sent[name] = objects[0] if nested.mode == "object" else objects
+            sent[nested.wire] = objects[0] if nested.mode == "object" else objects
     return sent
 
 
@@ -62,32 +64,32 @@ def refreshed(block: Block, answer: Values, state: Values, *, fresh: bool) -> Va
         nothing = value in (None, [], {}) or (value == "" and not given_by_server)
         takes = fresh or "computed" in attribute.words or not empty(state.get(name))
         if "local" not in attribute.words and takes and not nothing:
-            after[name] = value
+            after[name] = _records(attribute.fields, value) if attribute.fields else value
     for name, nested in block.blocks.items():
-        value = answer.get(name)
+        value = answer.get(nested.wire)
         takes = fresh or nested.computed or bool(state.get(name))
         if value not in (None, []) and not (value == {} and not fresh) and takes:
-            after[name] = _elements(nested, value)
+            after[name] = _records(nested.block, value)
     return conform(block, known(after))
 
 
-def _elements(nested: Nested, value: Any) -> list[Values]:
+def _records(block: Block, value: Any) -> list[Values]:
     objects = [value] if isinstance(value, dict) else value
-    return [_taken(nested.block, each) for each in objects]
+    return [_taken(block, each) for each in objects]
 
 
 def _taken(block: Block, answer: Values) -> Values:
     """A block's content: what the server does not name is zero."""
     taken: Values = {}
     for name, attribute in block.attributes.items():
-        nothing: Any = {"map": {}, "strings": [], "string_set": []}.get(
-            attribute.type, zero(attribute)
-        )
-        value = answer.get(name)
-        taken[name] = nothing if value is None else value
+        value, fields = answer.get(name), attribute.fields
+        if value is None:
+            taken[name] = _NOTHING.get(attribute.type, zero(attribute))
+        else:
+            taken[name] = _records(fields, value) if fields else value
     for name, nested in block.blocks.items():
-        value = answer.get(name)
-        taken[name] = [] if value is None else _elements(nested, value)
+        value = answer.get(nested.wire)
+        taken[name] = [] if value is None else _records(nested.block, value)
     return taken
 
 

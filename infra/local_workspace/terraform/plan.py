@@ -65,9 +65,8 @@ def _attribute(attribute: Attribute, config: Any, prior: Any, twin: Any, *, new:
         return UNKNOWN if new else prior
     if attribute.default is not None:
         return attribute.default
-    if empty(prior) or "keep" in attribute.words or (twin and twin == prior):
-        return prior
-    return None
+    stays = "keep" in attribute.words or (twin and twin == prior) or attribute.fills == prior
+    return prior if stays or empty(prior) else None
 
 
 def _equivalent(attribute: Attribute, config: Any, prior: Any) -> bool:
@@ -77,6 +76,8 @@ def _equivalent(attribute: Attribute, config: Any, prior: Any) -> bool:
     if attribute.type == "string_set":
         spell = canonical if "words" in attribute.words else str
         return sorted(map(spell, config)) == sorted(map(spell, prior))
+    if "path" in attribute.words:
+        return bool(config.removeprefix("/Workspace") == prior.removeprefix("/Workspace"))
     return "fold" in attribute.words and config.casefold() == prior.casefold()
 
 
@@ -90,6 +91,8 @@ def _nested(nested: Nested, config: Any, prior: Any, *, new: bool) -> Any:
         return config
     if not config and nested.computed:
         return UNKNOWN if new else prior
+    if not config and "keep" in nested.words:
+        return prior or []
     if nested.mode == "set":
         return _set(nested, config, prior or [])
     return [
@@ -124,7 +127,10 @@ def _replacements(block: Block, planned: Values, prior: Values, path: Path = ())
     ]
     for name, nested in block.blocks.items():
         if nested.mode in ("object", "objects") and isinstance(planned.get(name), list):
-            pairs: Any = zip_longest(planned[name], prior.get(name) or [], fillvalue={})
+            held = prior.get(name) or []
+            if "force_new" in nested.words and len(planned[name]) != len(held):
+                found.append((*path, name))
+            pairs: Any = zip_longest(planned[name], held, fillvalue={})
             for index, (after, before) in enumerate(pairs):
                 found += _replacements(nested.block, after, before, (*path, name, index))
     return found

@@ -6,8 +6,11 @@ A table is text, one line for attributes of one kind, nested blocks indented by 
     tags: set
         key: string required
 
-Types of attributes: ``string``, ``number``, ``bool``, ``map``, ``strings`` (list), ``string_set``.
+Types of attributes: ``string``, ``number``, ``bool``, ``map``, ``strings`` (list), ``string_set``,
+``records`` (a list of objects that only the server sets; its fields are indented below it).
 Types of blocks: ``object`` (a list of at most one), ``objects`` (a list), ``set``, ``timeouts``.
+Nested attributes, which only types of the newer framework have: ``struct`` and ``struct_set``; they
+take ``required``, ``optional`` and ``computed``.
 
 Words after the type: ``required``, ``optional``, ``computed``, ``sensitive`` are the schema's own.
 The others are behaviour that the schema does not tell and the planner needs:
@@ -18,42 +21,59 @@ The others are behaviour that the schema does not tell and the planner needs:
     letter case makes no difference;
 ``words``
     neither case nor the choice of space or underscore makes a difference;
+``path``
+    a leading ``/Workspace`` makes no difference;
 ``keep``
     not configured means: what is there stays;
 ``twin=NAME``
     not configured means: what is there stays, as long as it equals the attribute NAME beside it;
-``default=false``
+``fills=VALUE``
+    not configured means: what is there stays, as long as it is VALUE, which the server fills in;
+``default=VALUE``
     the value when not configured;
+``explicit``
+    sent even when it is zero;
 ``local``
     known to Terraform only, never sent and never read;
+``stable``
+    set once by the server: no update makes it unknown (newer framework);
 ``computed`` on a block
-    not configured means: the server chooses.
+    not configured means: the server chooses;
+``keep`` on a block
+    not configured means: what is there stays;
+``force_new`` on a block
+    adding or removing it replaces the resource;
+``wire=NAME`` on a block
+    what the REST API calls it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tf.gen import tfplugin_pb2 as pb
 
-Type = Literal["string", "number", "bool", "map", "strings", "string_set"]
-Mode = Literal["object", "objects", "set", "timeouts"]
+Type = Literal["string", "number", "bool", "map", "strings", "string_set", "records"]
+Mode = Literal["object", "objects", "set", "timeouts", "struct", "struct_set"]
 
-_CTY: dict[str, bytes] = {
-    "string": b'"string"',
-    "number": b'"number"',
-    "bool": b'"bool"',
-    "map": b'["map","string"]',
-    "strings": b'["list","string"]',
-    "string_set": b'["set","string"]',
+_CTY: dict[str, Any] = {
+    "string": "string",
+    "number": "number",
+    "bool": "bool",
+    "map": ["map", "string"],
+    "strings": ["list", "string"],
+    "string_set": ["set", "string"],
 }
-_MODES = ("object", "objects", "set", "timeouts")
+_MODES = ("object", "objects", "set", "timeouts", "struct", "struct_set")
+_STRUCTS = ("struct", "struct_set")
 _FLAGS = {
-    *("required", "optional", "computed", "sensitive"),
-    *("force_new", "fold", "words", "keep", "local"),
+    *("required", "optional", "computed", "sensitive", "explicit", "stable"),
+    *("force_new", "fold", "words", "path", "keep", "local"),
 }
+_BLOCK_FLAGS = {"required", "optional", "computed", "keep", "force_new"}
 
 
 @dataclass(frozen=True)
@@ -63,19 +83,27 @@ class Attribute:
     name: str
     type: Type
     words: frozenset[str]
-    default: bool | None = None
+    default: bool | int | str | None = None
     twin: str | None = None
+    fills: str | None = None
+    fields: Block | None = None
 
 
 @dataclass(frozen=True)
 class Nested:
-    """One nested block."""
+    """One nested block, or nested attribute, and its words."""
 
     name: str
     mode: Mode
     block: Block
-    computed: bool = False
+    words: frozenset[str] = frozenset()
     min_items: int = 0
+    wire: str = ""
+
+    @property
+    def computed(self) -> bool:
+        """Whether the server chooses where nothing is configured."""
+        return "computed" in self.words
 
 
 @dataclass(frozen=True)
@@ -111,6 +139,8 @@ def _block(lines: list[str], indent: int) -> Block:
         for name in names.split():
             if kind in _MODES:
                 block.blocks[name] = _nested(name, kind, words, _block(inner, indent + 4))
+            elif kind == "records":
+                block.attributes[name] = _records(name, words, _block(inner, indent + 4))
             elif kind in _CTY:
                 block.attributes[name] = _attribute(name, kind, words)
             else:
@@ -126,38 +156,77 @@ def _groups(lines: list[str], indent: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def _attribute(name: str, kind: Any, words: list[str]) -> Attribute:
-    valued = dict(word.split("=", 1) for word in words if "=" in word)
-    flags = frozenset(word for word in words if "=" not in word)
-    if unknown := (flags - _FLAGS) | (valued.keys() - {"default", "twin"}):
-        raise ValueError(f"{name}: unknown words {sorted(unknown)}")
-    default = valued["default"] == "true" if "default" in valued else None
-    return Attribute(name, kind, flags, default, valued.get("twin"))
+    flags, valued = _words(name, words, _FLAGS, {"default", "twin", "fills"})
+    parse: Any = {"bool": lambda text: text == "true", "number": int}.get(kind, str)
+    default = parse(valued["default"]) if "default" in valued else None
+    return Attribute(name, kind, flags, default, valued.get("twin"), valued.get("fills"))
+
+
+def _records(name: str, words: list[str], fields: Block) -> Attribute:
+    return Attribute(name, "records", _words(name, words, _FLAGS, set())[0], fields=fields)
 
 
 def _nested(name: str, mode: Any, words: list[str], block: Block) -> Nested:
-    least = next((int(word[4:]) for word in words if word.startswith("min=")), 0)
-    return Nested(name, mode, block, "computed" in words, least)
+    flags, valued = _words(name, words, _BLOCK_FLAGS, {"min", "wire"})
+    wire = valued.get("wire", name)
+    return Nested(name, mode, block, flags, int(valued.get("min", 0)), wire)
 
 
-def to_protobuf(block: Block) -> pb.Schema:
-    """The schema as Terraform wants it, version 0."""
-    return pb.Schema(version=0, block=_block_to_protobuf(block))
+def _words(
+    name: str, words: list[str], known: set[str], keys: set[str]
+) -> tuple[frozenset[str], dict[str, str]]:
+    """Flags, and words with a value."""
+    valued = dict(word.split("=", 1) for word in words if "=" in word)
+    flags = frozenset(word for word in words if "=" not in word)
+    if unknown := (flags - known) | (valued.keys() - keys):
+        raise ValueError(f"{name}: unknown words {sorted(unknown)}")
+    return flags, valued
+
+
+def to_protobuf(block: Block, version: int = 0) -> pb.Schema:
+    """The schema as Terraform wants it."""
+    return pb.Schema(version=version, block=_block_to_protobuf(block))
 
 
 def _block_to_protobuf(block: Block) -> pb.Schema.Block:
-    attributes = [
+    nested = [each for each in block.blocks.values() if each.mode not in _STRUCTS]
+    return pb.Schema.Block(
+        version=0,
+        attributes=_attributes_to_protobuf(block),
+        block_types=[_nested_to_protobuf(each) for each in nested],
+    )
+
+
+def _attributes_to_protobuf(block: Block) -> list[pb.Schema.Attribute]:
+    structs = [each for each in block.blocks.values() if each.mode in _STRUCTS]
+    flags = ("required", "optional", "computed", "sensitive")
+    return [
         pb.Schema.Attribute(
             name=attribute.name,
-            type=_CTY[attribute.type],
-            required="required" in attribute.words,
-            optional="optional" in attribute.words,
-            computed="computed" in attribute.words,
-            sensitive="sensitive" in attribute.words,
+            type=json.dumps(_cty(attribute)).encode(),
+            **{flag: flag in attribute.words for flag in flags},
         )
         for attribute in block.attributes.values()
+    ] + [
+        pb.Schema.Attribute(
+            name=struct.name,
+            nested_type=_struct_to_protobuf(struct),
+            **{flag: flag in struct.words for flag in flags},
+        )
+        for struct in structs
     ]
-    nested = [_nested_to_protobuf(each) for each in block.blocks.values()]
-    return pb.Schema.Block(version=0, attributes=attributes, block_types=nested)
+
+
+def _cty(attribute: Attribute) -> Any:
+    if attribute.fields is None:
+        return _CTY[attribute.type]
+    return ["list", ["object", {n: _cty(each) for n, each in attribute.fields.attributes.items()}]]
+
+
+def _struct_to_protobuf(struct: Nested) -> pb.Schema.Object:
+    modes = pb.Schema.Object
+    nesting = modes.SET if struct.mode == "struct_set" else modes.SINGLE
+    return modes(attributes=_attributes_to_protobuf(struct.block), nesting=nesting)
 
 
 def _nested_to_protobuf(nested: Nested) -> pb.Schema.NestedBlock:

@@ -1,4 +1,4 @@
-"""The resource types that the stacks use, as tables (:mod:`.schema` explains them).
+"""Types of the registry and of serving, as tables (:mod:`.schema` explains them).
 
 What is not in a table does not exist: Terraform itself refuses it. ``external_model`` is here
 because the plan of every endpoint names it; its provider blocks are not, no stack serves a vendor's
@@ -60,6 +60,18 @@ GRANT = table(f"""
     {SECURABLES}: string optional force_new
     principal: string required force_new
     privileges: string_set required words
+""")
+
+MLFLOW_EXPERIMENT = table("""
+    id: string optional computed local
+    artifact_location: string optional force_new keep
+    creation_time last_update_time: number optional computed
+    description: string optional local
+    experiment_id lifecycle_stage: string optional computed
+    name: string required path
+    tags: objects computed
+        key value: string optional
+    timeouts: timeouts
 """)
 
 PERMISSIONS = table("""

@@ -46,10 +46,12 @@ def conform(block: Block, raw: Values | None) -> Values:
     values: Values = {name: raw.get(name) for name in block.attributes}
     for nested in block.blocks.values():
         given = raw.get(nested.name)
-        if nested.mode == "timeouts":
-            values[nested.name] = conform(nested.block, given) if given else None
-        elif isinstance(given, Unknown):
+        if isinstance(given, Unknown) or (given is None and nested.mode == "struct_set"):
             values[nested.name] = given
+        elif nested.mode == "timeouts":
+            values[nested.name] = conform(nested.block, given) if given else None
+        elif nested.mode == "struct":
+            values[nested.name] = None if given is None else conform(nested.block, given)
         else:
             values[nested.name] = [conform(nested.block, element) for element in given or []]
     return values

@@ -1,0 +1,72 @@
+"""MLflow experiments as Terraform and the unmodified SDK use them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import requests
+from databricks.sdk.errors import NotFound, ResourceDoesNotExist
+from databricks.sdk.service.ml import ExperimentTag
+
+from infra.local_workspace.instance import Info
+
+from .clients import call, sdk
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_an_experiment_from_creation_to_deletion(running: Info) -> None:
+    experiments = sdk(running).experiments
+    tags = [ExperimentTag("team", "ml"), ExperimentTag("stage", "dev")]
+    made = experiments.create_experiment("/Workspace/Shared/e", tags=tags).experiment_id
+    assert made is not None
+    found = experiments.get_experiment(made).experiment
+    assert found is not None
+    assert (found.name, found.lifecycle_stage) == ("/Shared/e", "active")
+    assert sorted(found.tags or [], key=lambda tag: str(tag.key), reverse=True) == tags
+    by_name = experiments.get_by_name("/Workspace/Shared/e").experiment
+    assert by_name is not None
+    assert by_name.experiment_id == made
+
+    experiments.update_experiment(made, new_name="/Shared/f")
+    experiments.delete_experiment(made)
+    with pytest.raises(ResourceDoesNotExist):
+        experiments.get_experiment(made)
+    with pytest.raises(NotFound):
+        experiments.get_by_name("/Shared/f")
+    with pytest.raises(NotFound):
+        experiments.delete_experiment(made)
+
+    again = experiments.create_experiment("/Shared/f").experiment_id
+    assert again not in (None, made)
+    experiments.delete_experiment(str(again))
+    experiments.restore_experiment(made)
+    restored = experiments.get_by_name("/Shared/f").experiment
+    assert restored is not None
+    assert restored.experiment_id == made
+
+
+def test_a_server_that_died_is_started_again(running: Info) -> None:
+    """Its SQLite file is the state: nothing is lost but the request under way."""
+    made = sdk(running).experiments.create_experiment("/Shared/kept").experiment_id
+    os.kill(_mlflow(running), signal.SIGKILL)
+    answer = requests.Response()
+    for _ in range(3):
+        answer = call(
+            running, "GET", "/api/2.0/mlflow/experiments/get", params={"experiment_id": made}
+        )
+        if answer.status_code != 503:
+            break
+    assert answer.json()["experiment"]["name"] == "/Shared/kept"
+
+
+def _mlflow(info: Info) -> int:
+    """Process id of the supervisor of the instance's MLflow server."""
+    children = Path(f"/proc/{info.pid}/task/{info.pid}/children").read_text()
+    for pid in map(int, children.split()):
+        if "\0mlflow\0server\0" in Path(f"/proc/{pid}/cmdline").read_text():
+            return pid
+    raise AssertionError("no MLflow server")
