@@ -47,6 +47,8 @@ AREAS = (
     "invocations",
     "warehouses",
     "sql",
+    "destinations",
+    "outbox",
 )
 
 _NOBODY = Principal("", "")

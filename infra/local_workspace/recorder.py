@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ FILE_LIMIT = 256 << 20
 """Bytes after which a new file is begun; one old one is kept."""
 
 _SECRET_PARAMETERS = frozenset({"signature", "session_token"})
+_DESTINATIONS = "/api/2.0/notification-destinations"
+_SECRET_FIELDS = re.compile(
+    r'("(?:url|username|password|oauth_token|channel_id|app_id|auth_secret|channel_url|tenant_id'
+    r'|integration_key)"\s*:\s*)"(?:[^"\\]|\\.)*"'
+)
 
 
 class Recorder:
@@ -41,13 +47,16 @@ class Recorder:
         query
             Raw query string; signatures are left out.
         body
-            Raw body; cut at :data:`BODY_LIMIT`.
+            Raw body; cut at :data:`BODY_LIMIT`, without what notification destinations keep
+            secret.
         """
         kept = [
             (key, "***" if key in _SECRET_PARAMETERS else value)
             for key, value in parse_qsl(query, keep_blank_values=True)
         ]
         text = body[:BODY_LIMIT].decode(errors="replace")
+        if str(entry["path"]).startswith(_DESTINATIONS):
+            text = _SECRET_FIELDS.sub(r'\1"***"', text)
         line = json.dumps({**entry, "query": urlencode(kept, safe="*/"), "body": text})
         for secret in self._secrets():
             line = line.replace(secret, "***")
