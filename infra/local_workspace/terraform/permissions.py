@@ -12,7 +12,10 @@ from .tables import PERMISSIONS
 from .values import Values, conform
 
 # Attribute -> collection of the permissions API and the level that the caller keeps.
-_PERMITTED = {"serving_endpoint_id": ("serving-endpoints", "CAN_MANAGE")}
+_PERMITTED = {
+    "serving_endpoint_id": ("serving-endpoints", "CAN_MANAGE"),
+    "job_id": ("jobs", "IS_OWNER"),
+}
 _WHO = ("user_name", "group_name", "service_principal_name")
 _ADMINS = ("group_name", "admins")
 

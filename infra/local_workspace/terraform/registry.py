@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from .alerts import AlertV2
 from .catalog import CatalogObject, Grant
+from .dashboards import Dashboard
+from .experiments import MlflowExperiment
+from .jobs import Job
+from .notifications import NotificationDestination
 from .permissions import Permissions
 from .resource import Resource
 from .serving import ModelServing
 from .tables import REGISTERED_MODEL, SCHEMA, VOLUME
+from .warehouse import SqlEndpoint
 
 _MODEL_FIELDS = frozenset({"catalog_name", "schema_name", "name", "comment", "storage_location"})
 _STAMPS = frozenset({"created_at", "created_by", "metastore_id", "updated_at", "updated_by"})
@@ -43,6 +49,12 @@ _TYPES: tuple[Resource, ...] = (
     Grant(),
     Permissions(),
     ModelServing(),
+    MlflowExperiment(),
+    SqlEndpoint(),
+    NotificationDestination(),
+    AlertV2(),
+    Dashboard(),
+    Job(),
 )
 
 RESOURCES: dict[str, Resource] = {f"databricks_{each.name}": each for each in _TYPES}

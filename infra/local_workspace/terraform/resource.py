@@ -11,8 +11,6 @@ from .rest import ApiError, ProviderError, Session
 from .schema import Block
 from .values import Values, conform
 
-_DEFAULT_LIMIT_S = 20 * 60.0
-
 
 class UndoneError(ProviderError):
     """A create that failed and was taken back: nothing is left to remember."""
@@ -36,6 +34,9 @@ class Resource:
     # Built with the older SDK: Terraform is told to be lenient about plans. A type of the newer
     # framework says False and brings its own `plan`.
     legacy: ClassVar[bool] = True
+    # Version of the schema, which a state names; the real provider reads ours and we read its.
+    version: ClassVar[int] = 0
+    default_limit_s: ClassVar[float] = 20 * 60.0
 
     def plan(self, config: Values, prior: Values | None) -> Plan:
         return plan(self.table, config, prior)
@@ -74,7 +75,7 @@ class Resource:
     def limit_s(self, operation: str, values: Values) -> float:
         """Time limit of an operation, in seconds."""
         configured = (values.get("timeouts") or {}).get(operation)
-        return seconds(configured) if isinstance(configured, str) else _DEFAULT_LIMIT_S
+        return seconds(configured) if isinstance(configured, str) else self.default_limit_s
 
 
 def seconds(duration: str) -> float:

@@ -123,6 +123,11 @@ class Client:
         self._login, self._stop, self._terraform = login, stop, terraform_version
         self._me: str | None = None
 
+    @property
+    def host(self) -> str:
+        """Scheme, name and port of the workspace."""
+        return self._login.host
+
     def call(
         self, method: str, path: str, body: Any = None, *, resource: str, deadline: float
     ) -> Any:

@@ -87,7 +87,8 @@ class Provider(pb_grpc.ProviderServicer):
         return pb.GetProviderSchema.Response(
             provider=schema.to_protobuf(PROVIDER),
             resource_schemas={
-                name: schema.to_protobuf(resource.table) for name, resource in RESOURCES.items()
+                name: schema.to_protobuf(resource.table, resource.version)
+                for name, resource in RESOURCES.items()
             },
         )
 

@@ -52,6 +52,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from tf.gen import tfplugin_pb2 as pb
@@ -151,7 +152,7 @@ def _block(lines: list[str], indent: int) -> Block:
 def _groups(lines: list[str], indent: int) -> Iterator[tuple[str, list[str]]]:
     """Each line of this depth with the deeper lines below it."""
     starts = [number for number, line in enumerate(lines) if _indent(line) == indent]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         yield lines[start], lines[start + 1 : end]
 
 
@@ -199,22 +200,25 @@ def _block_to_protobuf(block: Block) -> pb.Schema.Block:
 
 def _attributes_to_protobuf(block: Block) -> list[pb.Schema.Attribute]:
     structs = [each for each in block.blocks.values() if each.mode in _STRUCTS]
-    flags = ("required", "optional", "computed", "sensitive")
     return [
         pb.Schema.Attribute(
             name=attribute.name,
             type=json.dumps(_cty(attribute)).encode(),
-            **{flag: flag in attribute.words for flag in flags},
+            **_flags(attribute.words),
         )
         for attribute in block.attributes.values()
     ] + [
         pb.Schema.Attribute(
             name=struct.name,
             nested_type=_struct_to_protobuf(struct),
-            **{flag: flag in struct.words for flag in flags},
+            **_flags(struct.words),
         )
         for struct in structs
     ]
+
+
+def _flags(words: frozenset[str]) -> Any:
+    return {flag: flag in words for flag in ("required", "optional", "computed", "sensitive")}
 
 
 def _cty(attribute: Attribute) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .mapping import body, changes, emptied, refreshed
 from .resource import Resource, UndoneError, found, remove
@@ -11,7 +11,6 @@ from .tables import MODEL_SERVING
 from .values import Values
 
 _ENDPOINTS = "/api/2.0/serving-endpoints"
-_LIMIT_S = 45 * 60.0
 # The real provider keeps this much of the create's limit for itself.
 _RESERVE_S = 10.0
 
@@ -19,12 +18,10 @@ _RESERVE_S = 10.0
 class ModelServing(Resource):
     """A serving endpoint; its id is its name."""
 
+    default_limit_s: ClassVar[float] = 45 * 60.0
+
     def __init__(self) -> None:
         super().__init__("model_serving", MODEL_SERVING)
-
-    def limit_s(self, operation: str, values: Values) -> float:
-        configured = (values.get("timeouts") or {}).get(operation)
-        return super().limit_s(operation, values) if configured else _LIMIT_S
 
     def create(self, session: Session, planned: Values) -> str:
         return str(session.call("POST", _ENDPOINTS, body(self.table, planned))["name"])

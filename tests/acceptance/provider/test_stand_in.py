@@ -227,9 +227,11 @@ def test_prevent_destroy(terraform: Terraform) -> None:
 
 def test_what_is_not_supported(terraform: Terraform) -> None:
     entry = {"group_name": "users", "permission_level": "CAN_RUN"}
-    terraform.write({"databricks_permissions": {"p": {"job_id": "1", "access_control": [entry]}}})
+    permissions = {"cluster_id": "1", "access_control": [entry]}
+    terraform.write({"databricks_permissions": {"p": permissions}})
     terraform.run("init")
-    assert "supports serving_endpoint_id, not job_id" in terraform.run("validate", code=1)
+    text = terraform.run("validate", code=1)
+    assert "supports serving_endpoint_id, job_id, not cluster_id" in text
 
 
 def test_the_caller_stays_in_the_list(terraform: Terraform, workspace: Workspace) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infra.local_workspace.terraform.registry import RESOURCES
-from infra.local_workspace.terraform.rest import ApiError
 from infra.local_workspace.terraform.schema import Block, Nested
 from infra.local_workspace.terraform.values import UNKNOWN, Unknown, Values, conform
 
@@ -20,7 +18,11 @@ _REPOSITORY = Path(__file__).parents[4]
 FOLDER = Path(
     os.environ.get("SCGPT_PLAN_RECORDINGS", _REPOSITORY / "../shared/reference/plans")
 ).resolve()
-FAMILIES = ("volume", "grant", "permissions", "model_serving", "model_serving_min", "scenario")
+FAMILIES = (
+    *("volume", "grant", "permissions", "model_serving", "model_serving_min", "scenario"),
+    *("mlflow_experiment", "sql_endpoint", "notification_destination", "alert_v2", "dashboard"),
+    "job",
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,16 @@ class Step:
 def steps(family: str) -> list[Step]:
     """All steps of one family, in order."""
     paths = sorted(FOLDER.glob(f"{family}-[0-9][0-9]-*.json"))
-    return [Step(path.stem, json.loads(path.read_text())) for path in paths]
+    return [Step(path.stem, _as_sent(json.loads(path.read_text()))) for path in paths]
+
+
+def _as_sent(content: dict[str, Any]) -> dict[str, Any]:
+    """Without the defaults that the recorded server put into a new job before it was noted."""
+    for _, path, body in content.get("requests", []):
+        for task in body["tasks"] if path.endswith("/jobs/create") else ():
+            for filled_in in ("run_if", "timeout_seconds", "email_notifications"):
+                del task[filled_in]
+    return content
 
 
 def _resources(state: dict[str, Any]) -> dict[str, Values]:
@@ -110,7 +121,9 @@ def as_terraform(block: Block, config: dict[str, Any]) -> Values:
     """The configuration as core passes it: blocks as lists, all fields present."""
     shaped = dict(config)
     for name, nested in block.blocks.items():
-        if nested.mode != "timeouts" and name in config:
+        if nested.mode == "struct" and name in config:
+            shaped[name] = as_terraform(nested.block, config[name])
+        elif nested.mode != "timeouts" and name in config:
             given = config[name] if isinstance(config[name], list) else [config[name]]
             shaped[name] = [as_terraform(nested.block, element) for element in given]
     return conform(block, shaped)
@@ -133,11 +146,14 @@ def differences(block: Block, ours: Any, theirs: Any, path: str = "") -> Iterato
 
 
 def _block_differences(nested: Nested, one: Any, two: Any, path: str) -> Iterator[str]:
+    if nested.mode == "struct":
+        yield from differences(nested.block, one, two, f"{path}.")
+        return
     if not (isinstance(one, list) and isinstance(two, list)):
         if one is not two:
             yield f"{path}: {one!r}, recorded {two!r}"
         return
-    if nested.mode == "set":
+    if nested.mode in ("set", "struct_set"):
         one, two = (sorted(each, key=_sortable) for each in (one, two))
     if len(one) != len(two):
         yield f"{path}: {len(one)} blocks, recorded {len(two)}"
@@ -147,102 +163,6 @@ def _block_differences(nested: Nested, one: Any, two: Any, path: str) -> Iterato
 
 def _sortable(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=repr)
-
-
-@dataclass
-class RecordedServer:
-    """Answers GETs from what was recorded, keeps what writes answered, and notes the writes."""
-
-    objects: dict[str, Any] = field(default_factory=dict)
-    answers: list[tuple[list[Any], list[Any]]] = field(default_factory=list)
-    sent: list[list[Any]] = field(default_factory=list)
-    metastore: str | None = None
-
-    def load(self, step: Step) -> None:
-        """Take over the answers of a step; what it read is what the server holds now."""
-        for path, status, answer in step.content.get("reads", []):
-            self.objects[path] = answer if status == 200 else None
-        requests = step.content.get("requests", [])
-        answers = step.content.get("answers") or [[200, echo(*each)] for each in requests]
-        self.answers = list(zip(requests, answers, strict=True))
-        self.sent = []
-        self.metastore = next(
-            (s["metastore_id"] for s in step.prior.values() if s.get("metastore_id")), None
-        )
-
-    def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
-        if method == "GET":
-            found = self._get(path)
-            if found is None:
-                raise ApiError(404, f"{path} does not exist")
-            return copy.deepcopy(found)
-        self.sent.append([method, path, copy.deepcopy(body)])
-        return self._write(method, path, body)
-
-    def me(self, **_: Any) -> str:
-        return "dev@example.com"
-
-    def wait(self, seconds: float) -> None:
-        raise AssertionError(f"the recorded server never makes anyone wait, here {seconds} s")
-
-    def _get(self, path: str) -> Any:
-        if path.startswith("/api/2.1/unity-catalog/permissions/"):
-            return self.objects.get(path, {})
-        if path.endswith("/current-metastore-assignment"):
-            return {"metastore_id": self.metastore}
-        return self.objects.get(path)
-
-    def _write(self, method: str, path: str, body: Any) -> Any:
-        for number, (request, (_, answer)) in enumerate(self.answers):
-            if request[:2] == [method, path] and comparable(request[2]) == comparable(body):
-                del self.answers[number]
-                self._keep(method, path, body, copy.deepcopy(answer))
-                return copy.deepcopy(answer)
-        raise AssertionError(f"not recorded: {method} {path} {json.dumps(body)}")
-
-    def _keep(self, method: str, path: str, body: Any, answer: Any) -> None:
-        endpoint, _, part = path.removeprefix("/api/2.0/serving-endpoints/").partition("/")
-        if method == "DELETE":
-            self.objects.pop(path, None)
-        elif path == "/api/2.0/serving-endpoints" or part == "config":
-            answer["state"]["config_update"] = "NOT_UPDATING"
-            answer["config"] = answer.pop("pending_config", answer.get("config"))
-            self.objects[f"/api/2.0/serving-endpoints/{answer['name']}"] = answer
-        elif part in ("tags", "ai-gateway"):
-            held = self.objects[f"/api/2.0/serving-endpoints/{endpoint}"]
-            content = answer.get("tags", []) if part == "tags" else answer
-            held[part.replace("-", "_")] = content
-        elif method == "POST":
-            self.objects[f"{path}/{answer['full_name']}"] = answer
-        elif path.startswith("/api/2.1/unity-catalog/permissions/"):
-            self.objects[path] = _granted(self.objects.get(path, {}), body["changes"])
-        elif "/permissions/" not in path:
-            self.objects.pop(path, None)
-            self.objects[f"{path.rpartition('/')[0]}/{answer['full_name']}"] = answer
-        else:
-            self.objects[path] = answer
-
-
-def echo(method: str, path: str, body: Any) -> Any:
-    """An answer for a family whose answers were not recorded."""
-    answer = {**(body or {})}
-    if path.startswith("/api/2.1/unity-catalog/"):
-        parts = [answer[part] for part in ("catalog_name", "schema_name", "name") if part in answer]
-        answer["full_name"] = ".".join(parts) or path.rpartition("/")[2]
-        answer |= {"catalog_name": "main", "name": answer["full_name"].rpartition(".")[2]}
-        answer |= {"enable_predictive_optimization": "INHERIT"}
-    return {**answer, "state": {}} if "served_entities" in str(answer) else answer
-
-
-def _granted(held: Any, changes: list[Any]) -> Any:
-    """Privileges after a change: two grants on one object arrive in any order."""
-    sets = {e["principal"]: {*e["privileges"]} for e in held.get("privilege_assignments", [])}
-    for change in changes:
-        now = sets.setdefault(change["principal"], set())
-        now |= {*change.get("add", [])}
-        now -= {*change.get("remove", [])}
-    listed = [{"principal": who, "privileges": sorted(now)} for who, now in sets.items() if now]
-    return {"privilege_assignments": listed}
 
 
 def comparable(body: Any) -> Any:

@@ -19,10 +19,10 @@ from infra.local_workspace.terraform.rest import Client, Session
 from infra.local_workspace.terraform.rpc import Provider
 from infra.local_workspace.terraform.values import Values, conform
 
+from .recorded_server import RecordedServer
 from .recordings import (
     FAMILIES,
     FOLDER,
-    RecordedServer,
     Step,
     as_terraform,
     comparable,
@@ -36,6 +36,14 @@ pytestmark = pytest.mark.skipif(
     not FOLDER.is_dir(), reason=f"no recorded plans in {FOLDER} (SCGPT_PLAN_RECORDINGS)"
 )
 ALL = [step for family in (*FAMILIES, "all") for step in steps(family)]
+# Their reads were written down after the apply that followed.
+OVERTAKEN = {
+    "alert_v2-10-drift_threshold",
+    "dashboard-08-drift_name_etag",
+    "job-10-drift_name",
+    "mlflow_experiment-06-drift_name",
+    "notification_destination-07-drift",
+}
 
 
 def each(chosen: list[Step]) -> pytest.MarkDecorator:
@@ -81,7 +89,7 @@ def test_plan(step: Step) -> None:
     assert found == []
 
 
-@each([step for step in ALL if "reads" in step.content])
+@each([step for step in ALL if "reads" in step.content and step.name not in OVERTAKEN])
 def test_refresh(step: Step) -> None:
     server = RecordedServer()
     server.load(step)
@@ -111,7 +119,13 @@ def test_import(step: Step) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_apply(family: str) -> None:
     """Requests of every applied step, and the state that they leave for the next one."""
-    server, found = RecordedServer(), list[str]()
+    later = {
+        path: answer
+        for step in reversed(steps(family))
+        for path, status, answer in step.content.get("reads", [])
+        if status == 200
+    }
+    server, found = RecordedServer(later), list[str]()
     for step, following in pairwise([*steps(family), None]):
         assert step is not None
         server.load(step)
@@ -174,5 +188,6 @@ def apply(step: Step, server: RecordedServer) -> dict[str, Values]:
 
 
 def _depth(address: str) -> int:
-    order = ["schema", "registered_model", "volume", "model_serving", "grant", "permissions"]
-    return order.index(address.split(".")[0].removeprefix("databricks_"))
+    order = ["schema", "registered_model", "volume", "model_serving", "job", "grant", "permissions"]
+    name = address.split(".")[0].removeprefix("databricks_")
+    return order.index(name) if name in order else 0

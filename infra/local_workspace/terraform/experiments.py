@@ -1,0 +1,36 @@
+"""The type ``databricks_mlflow_experiment``: where runs are kept."""
+
+from __future__ import annotations
+
+from .mapping import body, emptied, refreshed
+from .resource import Resource, found, remove
+from .rest import Session
+from .tables import MLFLOW_EXPERIMENT
+from .values import Values
+
+_EXPERIMENTS = "/api/2.0/mlflow/experiments"
+
+
+class MlflowExperiment(Resource):
+    """An experiment. Only its name can be changed: no call exists for description and tags."""
+
+    def __init__(self) -> None:
+        super().__init__("mlflow_experiment", MLFLOW_EXPERIMENT)
+
+    def create(self, session: Session, planned: Values) -> str:
+        answer = session.call("POST", f"{_EXPERIMENTS}/create", body(self.table, planned))
+        return str(answer["experiment_id"])
+
+    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
+        answer = found(session, f"{_EXPERIMENTS}/get?experiment_id={state['id']}")
+        if answer is None:
+            return None
+        return refreshed(self.table, answer["experiment"], state, fresh=fresh)
+
+    def update(self, session: Session, prior: Values, planned: Values) -> Values:
+        content = {"experiment_id": prior["id"], "new_name": planned["name"]}
+        session.call("POST", f"{_EXPERIMENTS}/update", content)
+        return emptied(self.table, planned, prior)
+
+    def delete(self, session: Session, prior: Values) -> None:
+        remove(session, "POST", f"{_EXPERIMENTS}/delete", {"experiment_id": prior["id"]})
