@@ -49,6 +49,8 @@ AREAS = (
     "sql",
     "destinations",
     "outbox",
+    "folders",
+    "alerts",
 )
 
 _NOBODY = Principal("", "")
