@@ -51,6 +51,7 @@ AREAS = (
     "outbox",
     "folders",
     "alerts",
+    "dashboards",
 )
 
 _NOBODY = Principal("", "")
