@@ -48,7 +48,7 @@ def main() -> None:
 def measure(checkpoint: Path, cells: int) -> dict[str, Any]:
     """Everything, as one JSON object."""
     embedder = Embedder.load(checkpoint, device="cuda")
-    dtype = next(iter(embedder.network.layers)).query.weight.dtype
+    dtype = embedder.network.dtype
     peak = gemm_flops(dtype)
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name(),

@@ -22,7 +22,7 @@ from model.vocab import UNKNOWN, GeneVocab
 
 T = TypeVar("T")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536}
+_TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Embedder:
             ``float32``, ``bfloat16`` or ``float16``; by default float32 on the CPU, and on CUDA
             bfloat16 from compute capability 8.0, float16 below.
         token_budget
-            Padded tokens per batch; by default 4,096 on the CPU and 65,536 on CUDA.
+            Padded tokens per batch; by default 2,048 on the CPU and 65,536 on CUDA.
 
         Raises
         ------
@@ -237,9 +237,9 @@ class Embedder:
         known = [gene for gene, i in zip(genes, ids, strict=True) if i != UNKNOWN]
         unknown = [gene for gene, i in zip(genes, ids, strict=True) if i == UNKNOWN]
         ids = ids[ids != UNKNOWN]
-        table = self.network.gene_table
-        rows = table[torch.from_numpy(ids).to(table.device)].float().cpu().numpy()
-        return GeneEmbeddings(known, rows, unknown, self.digest)
+        with torch.inference_mode():
+            rows = self.network.gene_embeddings(torch.from_numpy(ids).to(self.network.device))
+        return GeneEmbeddings(known, rows.cpu().numpy(), unknown, self.digest)
 
     def _known_ids(self, genes: Sequence[str]) -> NDArray[np.int64]:
         """Rows of the gene table, -1 for unknown genes; refused when all are unknown."""
@@ -295,24 +295,24 @@ class Embedder:
     def _token_batch(
         self, tokens: Tokens, cells: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], Tensor]:
-        genes, values, lengths = (
-            torch.from_numpy(x).to(self.network.device) for x in _padded(tokens, cells)
-        )
-        output = self.network.token_embeddings(genes, values, lengths)  # [B, L, D]
-        column = np.arange(genes.shape[1])
-        real = column < tokens.lengths()[cells][:, None]  # [B, L]
-        places = (tokens.indptr[cells][:, None] + column)[real]  # [n]
-        return places, output[torch.from_numpy(real).to(output.device)].cpu()  # [n, D]
+        places, lengths = _places(tokens, cells)
+        return places, self.network.token_embeddings(*self._at(tokens, places), lengths).cpu()
 
     @torch.inference_mode()
     def _batch(self, tokens: Tokens, cells: NDArray[np.int64]) -> NDArray[np.float32]:
-        genes, values, lengths = (
-            torch.from_numpy(x).to(self.network.device) for x in _padded(tokens, cells)
-        )
+        places, lengths = _places(tokens, cells)
         embedded: NDArray[np.float32] = (
-            self.network.cell_embeddings(genes, values, lengths).cpu().numpy()
+            self.network.cell_embeddings(*self._at(tokens, places), lengths).cpu().numpy()
         )
         return embedded
+
+    def _at(self, tokens: Tokens, places: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Genes and values at these places, on the device: int64 ``[T]``."""
+        device = self.network.device
+        genes, values = (
+            torch.from_numpy(x[places]).to(device) for x in (tokens.genes, tokens.values)
+        )
+        return genes, values
 
     def _halve_budget(self, longest: int, error: torch.OutOfMemoryError) -> None:
         if self.token_budget <= longest:
@@ -374,14 +374,9 @@ def _default_precision(device: torch.device) -> str:
     return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
 
 
-def _padded(
-    tokens: Tokens, batch: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Genes and values of some cells ``[B, L]`` and their lengths ``[B]``.
-
-    A short cell is padded with its own last token: a valid index, which the mask hides.
-    """
-    start, stop = tokens.indptr[batch], tokens.indptr[batch + 1]
-    lengths = stop - start
-    source = np.minimum(start[:, None] + np.arange(lengths.max()), stop[:, None] - 1)
-    return tokens.genes[source], tokens.values[source], lengths
+def _places(tokens: Tokens, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+    """Where the tokens of some cells lie ``[T]``, cell after cell; and how many each has."""
+    lengths = np.diff(tokens.indptr)[cells]
+    ends = lengths.cumsum()
+    places = np.arange(ends[-1]) + np.repeat(tokens.indptr[cells] - (ends - lengths), lengths)
+    return places, [int(length) for length in lengths]

@@ -1,23 +1,28 @@
-"""The transformer, for inference only: plain tensors and torch's scaled dot-product attention.
+"""The transformer, for inference only.
 
-Read it from top to bottom; the comment behind a line is the shape of what it makes, with
-B cells, L tokens, D width (``d_model``), H heads, V vocabulary, F feed-forward width.
+Read it from top to bottom; the comment behind a line is the shape of what it makes. The cells of a
+batch lie end to end, without padding: B cells, T tokens in all, D width (``d_model``), V
+vocabulary, W values, F feed-forward width, Q rows that a layer updates.
 
-It computes what ``scgpt.model.TransformerModel._encode`` computes in evaluation mode, with three
-exact savings: the gene encoder's LayerNorm and the value encoder are folded into tables when the
-network is made, and the last layer updates only the rows that are asked for.
+It computes what ``scgpt.model.TransformerModel._encode`` computes in evaluation mode, with exact
+savings: the value encoder is folded into a table, and the scale of the attention into the query
+projection, when the network is made; the last layer updates only the rows that are asked for. The
+gene table stays as it lies in the file, memory-mapped, and its LayerNorm is applied to the rows
+that are used: folding 60,697 rows would take longer than all the rest of loading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Tensor
 
+from model.attention import Cells, attend
 from model.config import ModelConfig
+from model.linear import Linear, Matmul, make_linear, matmul_for
 
 _CLAMP = 512.0  # the value encoder's upper limit; bins stay below it in every known checkpoint
 
@@ -34,21 +39,10 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class Linear:
-    """Affine map ``[..., I] -> [..., O]``: weight ``[O, I]``, bias ``[O]``."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
-
-
-@dataclass(frozen=True)
 class Layer:
     """One post-norm transformer layer with ReLU, as ``nn.TransformerEncoderLayer`` has it."""
 
-    query: Linear  # D -> D
+    query: Linear  # D -> D, scaled
     key_value: Linear  # D -> 2 D
     out: Linear  # D -> D
     norm1: Norm
@@ -57,21 +51,14 @@ class Layer:
     norm2: Norm
     n_heads: int
 
-    def __call__(self, x: Tensor, mask: Tensor | None, rows: slice = slice(None)) -> Tensor:
-        """Update the given rows of ``x`` ``[B, L, D]``, attending to all of them."""
-        target = x[:, rows]  # [B, Q, D], Q = L or fewer
-        query = self._heads(self.query(target))  # [B, H, Q, D/H]
-        key, value = self.key_value(x).chunk(2, dim=-1)  # 2 x [B, L, D]
-        mixed = F.scaled_dot_product_attention(
-            query, self._heads(key), self._heads(value), attn_mask=mask
-        )  # [B, H, Q, D/H]
-        mixed = mixed.transpose(1, 2).flatten(2)  # [B, Q, D]
-        target = self.norm1(target + self.out(mixed))  # [B, Q, D]
-        hidden = F.relu(self.linear1(target))  # [B, Q, F]
-        return self.norm2(target + self.linear2(hidden))  # [B, Q, D]
-
-    def _heads(self, x: Tensor) -> Tensor:  # [B, L, D] -> [B, H, L, D/H]
-        return x.view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)
+    def __call__(self, x: Tensor, cells: Cells, rows: Tensor | None = None) -> Tensor:
+        """Update the given rows of ``x`` ``[T, D]`` (all by default), attending to all tokens."""
+        target = x if rows is None else x[rows]  # [Q, D]
+        key, value = self.key_value(x).chunk(2, dim=-1)  # 2 x [T, D]
+        mixed = attend(self.query(target), key, value, cells, self.n_heads)  # [Q, D]
+        target = self.norm1(self.out(mixed).add_(target))  # [Q, D]
+        hidden = self.linear1(target, relu=True)  # [Q, F]
+        return self.norm2(self.linear2(hidden).add_(target))  # [Q, D]
 
 
 @dataclass(frozen=True)
@@ -80,72 +67,74 @@ class Network:
 
     Parameters
     ----------
-    gene_table
-        ``[V, D]``: gene encoder with its LayerNorm folded in.
+    gene_table, gene_norm
+        Gene encoder: float32 ``[V, D]``, and the norm of its rows.
     value_table
-        ``[W, D]``: value encoder at the integers from ``least_value`` upwards.
+        Value encoder: float32 ``[W, D]``, at the integers from ``least_value`` upwards.
     least_value
         The value that row 0 of the value table stands for.
     layers
-        First to last.
+        First to last, in ``dtype``.
+    dtype
+        What the layers compute in.
+    matmul
+        Which matrix product they use.
     """
 
     gene_table: Tensor
+    gene_norm: Norm
     value_table: Tensor
     least_value: int
     layers: tuple[Layer, ...]
+    dtype: torch.dtype
+    matmul: Matmul
 
     @property
     def device(self) -> torch.device:
         """Where the tensors lie."""
         return self.gene_table.device
 
-    def cell_embeddings(self, genes: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+    def gene_embeddings(self, genes: Tensor) -> Tensor:
+        """Static vectors of rows of the gene table, int64 ``[G]``: float32 ``[G, D]``."""
+        return self.gene_norm(F.embedding(genes, self.gene_table))
+
+    def cell_embeddings(self, genes: Tensor, values: Tensor, lengths: Sequence[int]) -> Tensor:
         """L2-normalised ``<cls>`` output of each cell.
 
         Parameters
         ----------
         genes, values
-            int64 ``[B, L]``: rows of the gene table and binned values, ``<cls>`` first. What lies
-            at and beyond a cell's length is ignored, but must be valid indices.
+            int64 ``[T]``: rows of the gene table and binned values, cell after cell, ``<cls>``
+            first in each.
         lengths
-            int64 ``[B]``: tokens per cell, at least 1.
+            Tokens per cell, at least 1; T in all.
 
         Returns
         -------
         Tensor
             float32 ``[B, D]``.
         """
-        x = self._tokens(genes, values)  # [B, L, D]
-        mask = _attention_mask(lengths, genes.shape[1])  # [B, 1, 1, L] or None
+        cells = Cells.of(lengths, self.device, pad=self.device.type != "cpu")
+        x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers[:-1]:
-            x = layer(x, mask)  # [B, L, D]
-        cls = self.layers[-1](x, mask, rows=slice(1))  # [B, 1, D]
-        return F.normalize(cls[:, 0].float(), dim=-1)  # [B, D]
+            x = layer(x, cells)  # [T, D]
+        cls = self.layers[-1](x, cells, rows=cells.first)  # [B, D]
+        return F.normalize(cls.float(), dim=-1)  # [B, D]
 
-    def token_embeddings(self, genes: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
-        """Output of the last layer for every token: float32 ``[B, L, D]``, not normalised.
+    def token_embeddings(self, genes: Tensor, values: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Output of the last layer for every token: float32 ``[T, D]``, not normalised.
 
-        Parameters as ``cell_embeddings``; rows at and beyond a cell's length mean nothing.
+        Parameters as ``cell_embeddings``.
         """
-        x = self._tokens(genes, values)  # [B, L, D]
-        mask = _attention_mask(lengths, genes.shape[1])  # [B, 1, 1, L] or None
+        cells = Cells.of(lengths, self.device, pad=self.device.type != "cpu")
+        x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers:
-            x = layer(x, mask)  # [B, L, D]
+            x = layer(x, cells)  # [T, D]
         return x.float()
 
     def _tokens(self, genes: Tensor, values: Tensor) -> Tensor:
-        gene = F.embedding(genes, self.gene_table)  # [B, L, D]
-        value = F.embedding(values - self.least_value, self.value_table)  # [B, L, D]
-        return gene + value  # [B, L, D]
-
-
-def _attention_mask(lengths: Tensor, width: int) -> Tensor | None:
-    """True where a token may be attended to; None where no cell is padded."""
-    if bool((lengths == width).all()):
-        return None
-    position = torch.arange(width, device=lengths.device)  # [L]
-    return (position < lengths[:, None])[:, None, None]  # [B, 1, 1, L]
+        value = F.embedding(values - self.least_value, self.value_table)  # [T, D]
+        return self.gene_embeddings(genes).add_(value).to(self.dtype)  # [T, D]
 
 
 def build_network(
@@ -156,15 +145,19 @@ def build_network(
 ) -> Network:
     """Make the network out of a checkpoint's tensors (names with ``in_proj_``, checked before).
 
-    Tables are folded in float32; then everything is moved to the device and dtype.
+    The layers are put into `dtype`; the tables stay float32.
     """
+    matmul = matmul_for(torch.device(device))
+    head_width = config.d_model // config.n_heads
 
     def placed(x: Tensor) -> Tensor:
         return x.to(device, dtype)
 
-    def linear(name: str, rows: slice = slice(None), dot: str = ".") -> Linear:
-        weight, bias = weights[f"{name}{dot}weight"], weights[f"{name}{dot}bias"]
-        return Linear(placed(weight[rows]), placed(bias[rows]))
+    def linear(name: str, rows: slice = slice(None), dot: str = ".", scale: float = 1) -> Linear:
+        weight, bias = (weights[f"{name}{dot}{x}"][rows] for x in ("weight", "bias"))
+        if scale != 1:
+            weight, bias = weight * scale, bias * scale
+        return make_linear(placed(weight), placed(bias), matmul)
 
     def norm(name: str) -> Norm:
         return Norm(placed(weights[f"{name}.weight"]), placed(weights[f"{name}.bias"]))
@@ -172,8 +165,8 @@ def build_network(
     def layer(name: str) -> Layer:
         d = config.d_model
         return Layer(
-            query=linear(f"{name}.self_attn.in_proj", slice(d), dot="_"),
-            key_value=linear(f"{name}.self_attn.in_proj", slice(d, 3 * d), dot="_"),
+            query=linear(f"{name}.self_attn.in_proj", slice(d), "_", scale=head_width**-0.5),
+            key_value=linear(f"{name}.self_attn.in_proj", slice(d, 3 * d), "_"),
             out=linear(f"{name}.self_attn.out_proj"),
             norm1=norm(f"{name}.norm1"),
             linear1=linear(f"{name}.linear1"),
@@ -183,18 +176,16 @@ def build_network(
         )
 
     least_value = min(config.pad_value, 0)
+    values = torch.arange(least_value, config.n_bins)
     return Network(
-        gene_table=placed(_gene_table(weights)),
-        value_table=placed(_value_table(weights, torch.arange(least_value, config.n_bins))),
+        gene_table=weights["encoder.embedding.weight"].to(device),
+        gene_norm=Norm(*(weights[f"encoder.enc_norm.{x}"].to(device) for x in ("weight", "bias"))),
+        value_table=_value_table(weights, values).to(device),
         least_value=least_value,
         layers=tuple(layer(f"transformer_encoder.layers.{i}") for i in range(config.n_layers)),
+        dtype=dtype,
+        matmul=matmul,
     )
-
-
-def _gene_table(weights: Mapping[str, Tensor]) -> Tensor:
-    table = weights["encoder.embedding.weight"]  # [V, D]
-    scale, shift = weights["encoder.enc_norm.weight"], weights["encoder.enc_norm.bias"]  # [D]
-    return F.layer_norm(table, scale.shape, scale, shift)  # [V, D]
 
 
 def _value_table(weights: Mapping[str, Tensor], values: Tensor) -> Tensor:

@@ -1,0 +1,126 @@
+"""Attention within each cell, for cells that are laid end to end without padding.
+
+Two ways with one result. On the CPU torch's fused kernel is slow for the few hundred tokens of a
+usual cell, so scores, softmax and product are computed one cell at a time in memory that stays in
+the cache. On a GPU the cells are padded to one length and go through the fused kernels; a batch of
+cells of one length, which is what truncated cells are, is not padded and needs no mask.
+
+Queries come scaled: the network folds ``1 / sqrt(D / H)`` into their projection.
+T tokens in all, B cells, Q queries (T, or B where only ``<cls>`` asks), D width, H heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody uses
+from torch import Tensor
+
+_SCORES = 1 << 20  # numbers; more leave the cache of a core
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Which rows of ``[T, D]`` belong to which cell.
+
+    Parameters
+    ----------
+    first
+        int64 ``[B]``, on the device: the row of each cell's ``<cls>``.
+    lengths
+        Tokens per cell.
+    place
+        int64 ``[B, L]``, on the device: the row in each slot of a padded batch, and ``mask``
+        ``[B, L]``, which slots are real. None where nothing is padded.
+    """
+
+    first: Tensor
+    lengths: tuple[int, ...]
+    place: Tensor | None = None
+    mask: Tensor | None = None
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], device: torch.device, *, pad: bool) -> Cells:
+        """Cells of the given lengths, one after the other; `pad`: those of a padded batch too."""
+        tokens = torch.tensor(lengths)  # [B]
+        first = tokens.cumsum(0) - tokens  # [B]
+        if not pad or len(set(lengths)) == 1:
+            return cls(first.to(device), tuple(lengths))
+        slot = torch.arange(max(lengths))  # [L]
+        mask = slot < tokens[:, None]  # [B, L]
+        place = first[:, None] + torch.minimum(slot, tokens[:, None] - 1)  # [B, L]
+        return cls(first.to(device), tuple(lengths), place.to(device), mask.to(device))
+
+    def spans(self) -> Iterator[slice]:
+        """The rows of each cell."""
+        start = 0
+        for length in self.lengths:
+            yield slice(start, start + length)
+            start += length
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int) -> Tensor:
+    """Mix the values of each cell as its queries ask.
+
+    Parameters
+    ----------
+    query
+        ``[Q, D]``, scaled: one per token, or one per cell.
+    key, value
+        ``[T, D]``.
+    cells
+        Which rows belong together.
+    n_heads
+        H.
+
+    Returns
+    -------
+    Tensor
+        ``[Q, D]``.
+    """
+    way = attend_cell_by_cell if query.device.type == "cpu" else attend_padded
+    return way(query, key, value, cells, n_heads)
+
+
+def attend_cell_by_cell(
+    query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int
+) -> Tensor:
+    """As ``attend``, one cell at a time; of a long cell, some queries at a time."""
+    mixed = torch.empty_like(query)  # [Q, D]
+    scratch = query.new_empty(2, max(_SCORES, n_heads * max(cells.lengths)))
+    whole = len(query) == len(key)
+    for cell, rows in enumerate(cells.spans()):
+        asking = rows if whole else slice(cell, cell + 1)
+        q, k, v = (_heads(x, n_heads) for x in (query[asking], key[rows], value[rows]))
+        target = mixed[asking].view(-1, n_heads, q.shape[2])  # [Q, H, D/H]
+        step = max(1, _SCORES // (n_heads * k.shape[1]))
+        for start in range(0, q.shape[1], step):
+            part = q[:, start : start + step]  # [H, P, D/H]
+            shape = (n_heads, part.shape[1], k.shape[1])
+            scores, shares = (x[: shape[0] * shape[1] * shape[2]].view(shape) for x in scratch)
+            torch.bmm(part, k.transpose(1, 2), out=scores)  # [H, P, L]
+            torch.softmax(scores, dim=-1, out=shares)  # [H, P, L]
+            target[start : start + step] = torch.bmm(shares, v).transpose(0, 1)  # [P, H, D/H]
+    return mixed
+
+
+def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int) -> Tensor:
+    """As ``attend``, all cells at once, padded to the longest."""
+    batch, whole = len(cells.lengths), len(query) == len(key)
+
+    def heads(x: Tensor, pad: bool = True) -> Tensor:  # [T, D] -> [B, H, L, D/H]
+        x = x[cells.place] if pad and cells.place is not None else x.view(batch, -1, x.shape[1])
+        return x.view(*x.shape[:2], n_heads, -1).transpose(1, 2)
+
+    mask = None if cells.mask is None else cells.mask[:, None, None]  # [B, 1, 1, L]
+    mixed = F.scaled_dot_product_attention(
+        heads(query, pad=whole), heads(key), heads(value), attn_mask=mask, scale=1.0
+    )  # [B, H, L or 1, D/H]
+    mixed = mixed.transpose(1, 2).flatten(2)  # [B, L or 1, D]
+    return mixed[cells.mask] if whole and cells.mask is not None else mixed.flatten(0, 1)  # [Q, D]
+
+
+def _heads(x: Tensor, n_heads: int) -> Tensor:  # [L, D] -> [H, L, D/H]
+    return x.view(len(x), n_heads, -1).transpose(0, 1).contiguous()

@@ -1,0 +1,51 @@
+"""The matrix products against each other, and how one is chosen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from model import linear
+from model.embedder import Embedder
+from model.errors import EngineError
+from model.linear import make_linear, matmul_for, processor_family
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("rows", [1, 3, 250])
+@pytest.mark.parametrize("relu", [False, True])
+def test_every_product_gives_the_same(rows: int, relu: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(*shape, generator=generator) for shape in ((rows, 64), (96, 64), (96,))
+    )
+    wanted = x.double() @ weight.double().T + bias.double()
+    wanted = wanted.relu() if relu else wanted
+    for matmul in ("torch", "onednn"):
+        got = make_linear(weight, bias, matmul)(x, relu=relu)
+        torch.testing.assert_close(got.double(), wanted, atol=2e-5, rtol=0)
+
+
+def test_the_family_of_the_processor_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCGPT_MATMUL", raising=False)
+    for family, product in (
+        ("AuthenticAMD", "onednn"),
+        ("GenuineIntel", "torch"),
+        ("arm64", "torch"),
+    ):
+        monkeypatch.setattr(linear, "processor_family", lambda family=family: family)
+        assert matmul_for(CPU) == product
+    assert matmul_for(torch.device("cuda")) == "torch"
+    assert processor_family()
+
+
+def test_the_choice_can_be_overridden_and_is_recorded(
+    checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for product in ("torch", "onednn"):
+        monkeypatch.setenv("SCGPT_MATMUL", product)
+        assert Embedder.load(checkpoint, device="cpu").network.matmul == product
+    monkeypatch.setenv("SCGPT_MATMUL", "mkl")
+    with pytest.raises(EngineError, match="must be torch or onednn"):
+        matmul_for(CPU)
