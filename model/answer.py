@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from model.codec import Cells, PackedEmbeddings, encode_embeddings
 from model.config import ModelConfig
 from model.context_answer import answer_in_context
 from model.contract import Options
-from model.embedder import Embedder, GeneEmbeddings, check_cells
+from model.embedder import Embedder, GeneEmbeddings, check_cells, check_genes
 from model.errors import InvalidRequest, LimitExceeded
 from model.imputed import check_not_imputed
 from model.inputs import Row, holds_input, read_rows
-from model.known_genes import check_known_fraction
+from model.known_genes import check_known_fraction, likely_cause
 from model.lines import applied, cells_of, rounded
 from model.preprocess import BATCH, preprocess
+from model.vocab import UNKNOWN
 from model.volumes import allowed_file, read_cells
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -161,17 +163,21 @@ def _answer_genes(
     embedder: Embedder, row: Row, options: Options, position: int
 ) -> list[dict[str, Any]]:
     wanted, steps = _wanted_genes(row, options)
-    if wanted is None:
-        wanted = embedder.embed_genes().genes
+    known, not_found = _known_genes(embedder, wanted)
     end = options.gene_offset + options.gene_limit if options.gene_limit else None
-    page = wanted[options.gene_offset : end]
+    page = known[options.gene_offset : end]
     if not page:
         raise InvalidRequest(
             "no_genes",
-            f"gene_offset {options.gene_offset} lies behind the last of {len(wanted)} genes.",
+            f"gene_offset {options.gene_offset} lies behind the last of {len(known)} genes.",
         )
-    found = embedder.embed_genes(page)
-    common = {"input_row": position, "model_digest": found.digest, **applied(steps)}
+    found = replace(embedder.embed_genes(page), unknown=not_found)
+    common = {
+        "genes_total": len(known),
+        "input_row": position,
+        "model_digest": found.digest,
+        **applied(steps),
+    }
     if options.response_format != "json":
         return [{"packed": _packed_genes(found, options.response_format), **common}]
     if len(found.genes) > contract.MAX_JSON_GENES:
@@ -195,6 +201,24 @@ def _wanted_genes(row: Row, options: Options) -> tuple[list[str] | None, list[st
         cells, steps = preprocess(row.cells, options)
         return cells.genes, steps
     return row.genes, []
+
+
+def _known_genes(embedder: Embedder, wanted: list[str] | None) -> tuple[list[str], list[str]]:
+    """The genes that have a vector, and those that have none; None: the whole vocabulary."""
+    if wanted is None:
+        return [embedder.vocab.tokens[i] for i in embedder.vocab.gene_ids], []
+    check_genes(wanted, len(wanted))
+    is_known = embedder.vocab.lookup(wanted) != UNKNOWN
+    known = [gene for gene, known in zip(wanted, is_known, strict=True) if known]
+    unknown = [gene for gene, known in zip(wanted, is_known, strict=True) if not known]
+    if not known:
+        raise InvalidRequest(
+            "no_known_gene",
+            f"none of the {len(wanted)} genes asked for is in the vocabulary of "
+            f"{len(embedder.vocab)} tokens (first: {', '.join(wanted[:3])}). "
+            f"{likely_cause(embedder.vocab, unknown)}",
+        )
+    return known, unknown
 
 
 def _packed_genes(found: GeneEmbeddings, response_format: str) -> str:

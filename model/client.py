@@ -1,77 +1,34 @@
-"""Send an AnnData to an endpoint, get ``obsm["X_scGPT"]``. Needs numpy, scipy and HTTP; no torch.
+"""Cells and genes through an endpoint, into AnnData. Needs numpy, scipy and HTTP; no torch.
 
-Cells travel in chunks of the packed form, one request each, and are put together again in order.
+``embed`` gives ``obsm["X_scGPT"]``: cells travel in chunks of the packed form, one request each,
+and are put together again in order. ``gene_table`` gives genes x width, page by page.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import requests
 from numpy.typing import NDArray
 from scipy import sparse
 
 from model.codec import PackedEmbeddings, decode_embeddings, encode_cells
-from model.contract import PACKED
-from model.errors import EndpointError, InvalidRequest, find_tag
+from model.contract import GENE_EMBEDDINGS, PACKED, VAR
+from model.endpoint import Conversation, Endpoint, Report
+from model.errors import InvalidRequest
 from model.tokenizer import check_values
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+__all__ = ["DEFAULT_CHUNK", "Endpoint", "Report", "embed", "gene_table"]
+
 DEFAULT_CHUNK = 100  # with float32 answers of 512 numbers, below the 1 MiB that gets logged
-TIMEOUT_S = 300  # the platform's own limit is 297 s
-ATTEMPTS = 8
-RETRIED = (429, 502, 503, 504)
+DEFAULT_PAGE = 2000  # gene vectors: 5.5 MB of answer at 512 numbers
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where requests go.
-
-    Parameters
-    ----------
-    name
-        Name of the serving endpoint.
-    host
-        ``https://<workspace>``.
-    headers
-        Called before each request; gives the headers that authenticate it.
-    """
-
-    name: str
-    host: str
-    headers: Callable[[], Mapping[str, str]]
-
-    @property
-    def url(self) -> str:
-        return f"{self.host.rstrip('/')}/serving-endpoints/{self.name}/invocations"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What happened on the way.
-
-    Parameters
-    ----------
-    requests
-        Requests that were answered.
-    digest
-        Digest of the model that spoke; one for all cells.
-    served
-        Served entities that answered, sorted.
-    """
-
-    requests: int
-    digest: str
-    served: tuple[str, ...]
 
 
 def embed(
@@ -117,28 +74,95 @@ def embed(
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
     prefix = request_prefix or uuid.uuid4().hex[:12]
     answers: list[PackedEmbeddings] = []
-    served: set[str] = set()
     judged: dict[str, float] = {}
-    with requests.Session() as session:
+    with Conversation(endpoint) as conversation:
         for start, counts in _chunks(adata, chunk):
             body = _request(counts, adata, start, f"{prefix}-{start}", {**(params or {}), **judged})
-            answer, entity = _ask(session, endpoint, body)
-            answers.append(answer)
-            served.add(entity)
+            (line,) = conversation.ask(body)
+            answers.append(decode_embeddings(line[PACKED]))
             if counts.nnz:  # the genes are the right ones; no later chunk may fail for its few
                 judged = {"min_known_fraction": 0.0}
-            if answer.digest != answers[0].digest:
-                raise EndpointError(
-                    "two_models",
-                    f"the endpoint answered with models {answers[0].digest[:12]} and "
-                    f"{answer.digest[:12]} in turn; their embeddings cannot be mixed. Ask one "
-                    "served entity, or wait until the rollout is over.",
-                )
             if progress:
                 progress(start + counts.shape[0], adata.n_obs)
-    report = Report(len(answers), answers[0].digest, tuple(sorted(served)))
+    report = conversation.report()
     _write(adata, key, answers, endpoint, report)
     return report
+
+
+def gene_table(
+    endpoint: Endpoint,
+    *,
+    genes: Sequence[str] = (),
+    page: int = DEFAULT_PAGE,
+    response_format: str = "float32",
+    progress: Progress | None = None,
+) -> AnnData:
+    """The model's static gene vectors as an AnnData of genes x width.
+
+    Parameters
+    ----------
+    endpoint
+        Where to ask.
+    genes
+        Only these, by any name that the model knows; by default all genes of the vocabulary, in
+        its order.
+    page
+        Genes per request: their vectors travel packed.
+    response_format
+        ``float32``, or ``float16`` at half the size.
+    progress
+        Called with (genes done, genes in all).
+
+    Returns
+    -------
+    AnnData
+        ``X``: float32 ``[genes, width]``, ``obs_names`` the genes; ``uns["scgpt"]``: the endpoint,
+        ``model_digest``, the served entities, and ``genes_not_found``.
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_page``; what the model refuses: duplicate genes, none that it knows.
+    EndpointError
+        As ``embed``.
+    """
+    from anndata import AnnData
+
+    if page < 1:
+        raise InvalidRequest("invalid_page", f"page is {page}; it must be at least 1.")
+    pages: list[PackedEmbeddings] = []
+    done, total = 0, 1
+    with Conversation(endpoint) as conversation:
+        while done < total:
+            (line,) = conversation.ask(_page_request(genes, done, page, response_format))
+            pages.append(decode_embeddings(line[PACKED]))
+            done, total = done + len(pages[-1].names), line["genes_total"]
+            if progress:
+                progress(done, total)
+    table = AnnData(np.concatenate([found.embeddings for found in pages]))
+    table.obs_names = [name for found in pages for name in found.names]
+    table.uns["scgpt"] = {
+        **_origin(endpoint, conversation.report()),
+        "genes_not_found": pages[0].not_found,
+    }
+    return table
+
+
+def _page_request(
+    genes: Sequence[str], offset: int, limit: int, response_format: str
+) -> dict[str, Any]:
+    which = {"genes": list(genes)} if genes else {"need_preprocess": False}
+    no_cells = '{"columns": [], "index": [], "data": []}'
+    return {
+        "dataframe_split": {"columns": [VAR], "data": [[no_cells]]},
+        "params": {
+            "task": GENE_EMBEDDINGS,
+            "response_format": response_format,
+            "gene_offset": offset,
+            "gene_limit": limit,
+            **which,
+        },
+    }
 
 
 def _chunks(adata: AnnData, size: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
@@ -170,57 +194,6 @@ def _request(
     }
 
 
-def _ask(
-    session: requests.Session, endpoint: Endpoint, body: Mapping[str, Any]
-) -> tuple[PackedEmbeddings, str]:
-    """One request, tried again while the endpoint is busy."""
-    for attempt in range(1, ATTEMPTS + 1):
-        last = attempt == ATTEMPTS
-        try:
-            answer = session.post(
-                endpoint.url, json=body, headers=dict(endpoint.headers()), timeout=TIMEOUT_S
-            )
-        except requests.ConnectionError as error:
-            if last:
-                raise EndpointError(
-                    "unreachable",
-                    f"{endpoint.host} cannot be reached ({type(error).__name__}). "
-                    "Is the workspace running? (scgpt workspace status)",
-                ) from None
-        except requests.Timeout:
-            raise EndpointError(
-                "timed_out",
-                f"{endpoint.name} gave no answer within {TIMEOUT_S} s. Send fewer cells per "
-                "request, or see the endpoint's logs.",
-            ) from None
-        else:
-            if answer.status_code == 200:
-                row = answer.json()["predictions"][0]
-                entity = answer.headers.get("served-model-name", "unknown")
-                return decode_embeddings(row[PACKED], max_chars=None), entity
-            if last or answer.status_code not in RETRIED:
-                raise _refusal(endpoint, answer)
-        time.sleep(min(0.25 * 2**attempt, 10))
-    raise AssertionError("the loop returns or raises")
-
-
-def _refusal(endpoint: Endpoint, answer: requests.Response) -> Exception:
-    """The endpoint's refusal in this package's words."""
-    try:
-        message = str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):  # a proxy's page rather than the platform's JSON
-        message = answer.text[:300]
-    if tagged := find_tag(message):
-        return InvalidRequest(*tagged)
-    said = f"{endpoint.name} answered {answer.status_code}: {message}"
-    advice = {
-        401: " Check the profile or DATABRICKS_TOKEN.",
-        403: " The caller needs CAN_QUERY on the endpoint.",
-        404: " Is the name right, and is the endpoint deployed and ready?",
-    }.get(answer.status_code, "")
-    return EndpointError("refused", said + advice, answer.status_code)
-
-
 def _write(
     adata: AnnData,
     key: str,
@@ -231,7 +204,11 @@ def _write(
     adata.obsm[key] = np.concatenate([answer.embeddings for answer in answers])
     adata.obs["scgpt_matched_genes"] = _all(answers, "matched")
     adata.obs["scgpt_truncated_genes"] = _all(answers, "truncated")
-    adata.uns["scgpt"] = {
+    adata.uns["scgpt"] = _origin(endpoint, report)
+
+
+def _origin(endpoint: Endpoint, report: Report) -> dict[str, Any]:
+    return {
         "endpoint": endpoint.name,
         "model_digest": report.digest,
         "served_entities": list(report.served),

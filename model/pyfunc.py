@@ -202,6 +202,7 @@ def signature() -> ModelSignature:
         ColSpec(DataType.long, "truncated_genes", required=False),
         ColSpec(Map(Array(DataType.double)), "gene_embeddings", required=False),
         ColSpec(Array(DataType.string), "genes_not_found", required=False),
+        ColSpec(DataType.long, "genes_total", required=False),
         ColSpec(DataType.string, "group", required=False),
         ColSpec(DataType.long, "cells", required=False),
         ColSpec(Map(Array(DataType.double)), "gene_sums", required=False),

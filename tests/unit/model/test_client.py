@@ -12,7 +12,7 @@ import anndata
 import numpy as np
 import pytest
 
-from model import client
+from model import endpoint
 from model.client import Endpoint, embed
 from model.codec import PackedEmbeddings, decode_cells, encode_embeddings
 from model.contract import PACKED
@@ -40,7 +40,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     pauses: list[float] = []
-    monkeypatch.setattr(client.time, "sleep", pauses.append)
+    monkeypatch.setattr(endpoint.time, "sleep", pauses.append)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -84,7 +84,7 @@ def embeddings(body: dict[str, Any], digest: str = DIGEST) -> Answer:
         ),
         "float32",
     )
-    return 200, {"predictions": [{PACKED: packed}]}
+    return 200, {"predictions": [{PACKED: packed, "model_digest": digest}]}
 
 
 def one_by_one(*answers: Answer | None) -> Callable[[dict[str, Any]], Answer]:
@@ -156,7 +156,7 @@ def test_an_endpoint_that_stays_busy_is_given_up(server: Server) -> None:
     with pytest.raises(EndpointError, match="e answered 503: no capacity") as caught:
         embed(adata, server.endpoint)
     assert caught.value.http_status == 503
-    assert len(server.requests) == client.ATTEMPTS
+    assert len(server.requests) == endpoint.ATTEMPTS
     assert untouched(adata)
 
 
@@ -223,7 +223,7 @@ def test_nobody_listens(server: Server) -> None:
 
 def test_an_answer_that_does_not_come(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = threading.Event()
-    monkeypatch.setattr(client, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(endpoint, "TIMEOUT_S", 0.2)
     server.answer = lambda body: (gone.wait(10), embeddings(body))[1]
     adata = cells()
     with pytest.raises(EndpointError, match=r"no answer within 0\.2 s"):

@@ -1,0 +1,117 @@
+"""The guide's ``batch_inference``: several AnnData to an endpoint, a few in each request.
+
+Here every AnnData is answered (not the first of a request alone), what is sent is packed (dense
+JSON reaches the platform's 16 MB after a few cells), and the answers of two models are never mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from model.codec import Cells, encode_cells
+from model.contract import GENE_EMBEDDINGS, GUIDE_COLUMNS, MAX_PACKED_CHARS, PACKED
+from model.endpoint import Conversation, Endpoint
+from model.errors import InvalidRequest
+from model.inputs import read_rows
+from model.lines import cells_of
+from model.preprocess import BATCH
+from model.tokenizer import check_values
+from model.volumes import cells_of_anndata
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_ROOM = MAX_PACKED_CHARS - 64 * 1024  # for params and JSON around the packed rows
+
+
+def batch_inference(
+    model_endpoint: Endpoint | str,
+    data_list: Sequence[AnnData | pd.DataFrame | Mapping[str, Any]],
+    params: Mapping[str, Any] | None = None,
+    batch_size: int = 10,
+) -> list[dict[str, Any]]:
+    """Ask an endpoint about a list of AnnData.
+
+    Parameters
+    ----------
+    model_endpoint
+        An ``Endpoint``; or its name, or the URL of its invocations (then with the credentials that
+        the Databricks SDK finds).
+    data_list
+        Each an ``AnnData`` (``X``, ``var_names``, ``obs``), or the guide's input in either form: a
+        DataFrame of one row, or a mapping, with ``adata_sparsematrix``, ``adata_obs``,
+        ``adata_var``.
+    params
+        Of the contract (``docs/wire-format.md``). ``task`` is ``gene_embeddings`` unless named, as
+        for everybody who comes with the guide's code.
+    batch_size
+        AnnData per request; fewer where a request would exceed the platform's 16 MB.
+
+    Returns
+    -------
+    list of dict
+        The lines of all answers, in order: one per AnnData for ``gene_embeddings``, one per cell
+        for ``cell_embeddings``. ``input_row`` counts through ``data_list``.
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_batch_size``, ``no_rows``, or what the model refuses.
+    LimitExceeded
+        An AnnData that does not fit a request: send it in parts.
+    EndpointError
+        No credentials, no access, not ready, not reachable, or two models in one result.
+    """
+    if batch_size < 1:
+        raise InvalidRequest(
+            "invalid_batch_size", f"batch_size is {batch_size}; it must be at least 1."
+        )
+    if not data_list:
+        raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
+    sent = {"task": GENE_EMBEDDINGS, **(params or {})}
+    rows = [_packed(item, sent.get("group_by")) for item in data_list]
+    endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
+    lines: list[dict[str, Any]] = []
+    with Conversation(endpoint or Endpoint.find(str(model_endpoint))) as conversation:
+        for start, batch in _batches(rows, batch_size):
+            body = {
+                "dataframe_split": {"columns": [PACKED], "data": [[row] for row in batch]},
+                "params": sent,
+            }
+            found = conversation.ask(body)
+            lines += ({**line, "input_row": line["input_row"] + start} for line in found)
+    return lines
+
+
+def _packed(item: Any, group_by: Any) -> str:
+    labels = [name for name in (BATCH, group_by) if name]
+    is_guide_form = isinstance(item, pd.DataFrame | Mapping)
+    cells = _guide_cells(item, labels) if is_guide_form else cells_of_anndata(item, labels)
+    check_values(cells.counts.data)
+    return encode_cells(cells.counts, cells.genes, cells.ids, cells.obs)
+
+
+def _guide_cells(item: Any, labels: Sequence[str]) -> Cells:
+    is_frame = isinstance(item, pd.DataFrame)
+    records: list[Any] = item.to_dict("records") if is_frame else [dict(item)]
+    if len(records) != 1:
+        raise InvalidRequest(
+            "one_row",
+            f"a DataFrame of data_list has {len(records)} rows; each holds one AnnData "
+            f"({', '.join(GUIDE_COLUMNS)}).",
+        )
+    return cells_of(read_rows(records, labels)[0])
+
+
+def _batches(rows: Sequence[str], size: int) -> Iterator[tuple[int, list[str]]]:
+    """Where each request begins, and its rows: at most `size`, and what fits one request."""
+    batch: list[str] = []
+    for i, row in enumerate(rows):
+        if batch and (len(batch) == size or sum(map(len, batch)) + len(row) > _ROOM):
+            yield i - len(batch), batch
+            batch = []
+        batch.append(row)
+    yield len(rows) - len(batch), batch

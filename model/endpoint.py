@@ -1,0 +1,186 @@
+"""Where requests go, how they are repeated, and that one model answers all of them. Plain HTTP."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import requests
+
+from model.errors import EndpointError, InvalidRequest, find_tag
+
+TIMEOUT_S = 300  # the platform's own limit is 297 s
+ATTEMPTS = 8
+RETRIED = (429, 502, 503, 504)
+
+_URL = re.compile(r"(https?://[^/]+)/serving-endpoints/([^/]+)/invocations/?")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where requests go.
+
+    Parameters
+    ----------
+    name
+        Name of the serving endpoint.
+    host
+        ``https://<workspace>``.
+    headers
+        Called before each request; gives the headers that authenticate it.
+    """
+
+    name: str
+    host: str
+    headers: Callable[[], Mapping[str, str]]
+
+    @classmethod
+    def find(cls, name_or_url: str) -> Endpoint:
+        """An endpoint by its name, or by the URL of its invocations.
+
+        Host (for a name) and credentials are those that the Databricks SDK finds: a profile,
+        ``DATABRICKS_*``, or the notebook's own.
+
+        Raises
+        ------
+        EndpointError
+            ``no_credentials``.
+        """
+        from databricks.sdk.core import Config
+
+        url = _URL.fullmatch(name_or_url)
+        try:
+            config = Config(host=url[1]) if url else Config()
+        except ValueError as error:
+            raise EndpointError(
+                "no_credentials",
+                f"no credentials for {name_or_url} were found: set DATABRICKS_HOST and "
+                "DATABRICKS_TOKEN, or DATABRICKS_CONFIG_PROFILE.",
+            ) from error
+        return cls(url[2] if url else name_or_url, str(config.host), config.authenticate)
+
+    @property
+    def url(self) -> str:
+        """Of its invocations."""
+        return f"{self.host.rstrip('/')}/serving-endpoints/{self.name}/invocations"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened on the way.
+
+    Parameters
+    ----------
+    requests
+        Requests that were answered.
+    digest
+        Digest of the model that spoke; one for all answers.
+    served
+        Served entities that answered, sorted.
+    """
+
+    requests: int
+    digest: str
+    served: tuple[str, ...]
+
+
+class Conversation:
+    """Requests to one endpoint whose answers belong together: one model gives them all."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._session = requests.Session()
+        self._answered, self._digest, self._served = 0, "", set[str]()
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.close()
+
+    def ask(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The lines of an answer; a busy endpoint is asked again.
+
+        Raises
+        ------
+        InvalidRequest
+            What the model refuses, with the model's own code.
+        EndpointError
+            No access, no such endpoint, not ready, not reachable, or ``two_models``.
+        """
+        answer = self._post(body)
+        lines: list[dict[str, Any]] = answer.json()["predictions"]
+        self._answered += 1
+        self._served.add(answer.headers.get("served-model-name", "unknown"))
+        for line in lines:
+            self._one_model(line["model_digest"])
+        return lines
+
+    def report(self) -> Report:
+        """After the last answer."""
+        return Report(self._answered, self._digest, tuple(sorted(self._served)))
+
+    def _one_model(self, digest: str) -> None:
+        if self._digest and digest != self._digest:
+            raise EndpointError(
+                "two_models",
+                f"the endpoint answered with models {self._digest[:12]} and {digest[:12]} in turn; "
+                "their embeddings cannot be mixed. Ask one served entity, or wait until the "
+                "rollout is over.",
+            )
+        self._digest = digest
+
+    def _post(self, body: Mapping[str, Any]) -> requests.Response:
+        endpoint = self.endpoint
+        for attempt in range(1, ATTEMPTS + 1):
+            last = attempt == ATTEMPTS
+            try:
+                answer = self._session.post(
+                    endpoint.url, json=body, headers=dict(endpoint.headers()), timeout=TIMEOUT_S
+                )
+            except requests.ConnectionError as error:
+                if last:
+                    raise EndpointError(
+                        "unreachable",
+                        f"{endpoint.host} cannot be reached ({type(error).__name__}). "
+                        "Is the workspace running? (scgpt workspace status)",
+                    ) from None
+            except requests.Timeout:
+                raise EndpointError(
+                    "timed_out",
+                    f"{endpoint.name} gave no answer within {TIMEOUT_S} s. Send fewer cells per "
+                    "request, or see the endpoint's logs.",
+                ) from None
+            else:
+                if answer.status_code == 200:
+                    return answer
+                if last or answer.status_code not in RETRIED:
+                    raise _refusal(endpoint, answer)
+            time.sleep(min(0.25 * 2**attempt, 10))
+        raise AssertionError("the loop returns or raises")
+
+
+def _refusal(endpoint: Endpoint, answer: requests.Response) -> Exception:
+    """The endpoint's refusal in this package's words."""
+    try:
+        message = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):  # a proxy's page rather than the platform's JSON
+        message = answer.text[:300]
+    if tagged := find_tag(message):
+        return InvalidRequest(*tagged)
+    said = f"{endpoint.name} answered {answer.status_code}: {message}"
+    advice = {
+        401: " Check the profile or DATABRICKS_TOKEN.",
+        403: " The caller needs CAN_QUERY on the endpoint.",
+        404: " Is the name right, and is the endpoint deployed and ready?",
+    }.get(answer.status_code, "")
+    return EndpointError("refused", said + advice, answer.status_code)
