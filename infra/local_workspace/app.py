@@ -52,6 +52,7 @@ AREAS = (
     "folders",
     "alerts",
     "dashboards",
+    "jobs",
 )
 
 _NOBODY = Principal("", "")
