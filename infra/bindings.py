@@ -1,52 +1,179 @@
 """The only module that imports the CDK and the provider's bindings.
 
 Everything else takes what it needs from here, so that a move to another CDK or another generation
-of bindings is a change of this file. Only typed structs are passed on to constructs: the CDK drops
-the keys of a plain dict in a nested position without a word.
+of bindings is a change of this file. Where ``cdktf`` is not installed, its maintained fork
+``cdktn`` takes its place: the same names in other packages. Only typed structs are passed on to
+constructs: the CDK drops the keys of a plain dict in a nested position without a word.
 """
 
 from __future__ import annotations
 
-from cdktf import (
-    App,
-    AzurermBackend,
-    GcsBackend,
-    LocalBackend,
-    S3Backend,
-    TerraformElement,
-    TerraformResource,
-    TerraformResourceLifecycle,
-    TerraformStack,
-)
-from cdktf_cdktf_provider_databricks.grant import Grant
-from cdktf_cdktf_provider_databricks.model_serving import (
-    ModelServing,
-    ModelServingAiGateway,
-    ModelServingAiGatewayInferenceTableConfig,
-    ModelServingAiGatewayRateLimits,
-    ModelServingAiGatewayUsageTrackingConfig,
-    ModelServingConfigA,
-    ModelServingConfigServedEntities,
-    ModelServingConfigTrafficConfig,
-    ModelServingConfigTrafficConfigRoutes,
-    ModelServingTags,
-    ModelServingTimeouts,
-)
-from cdktf_cdktf_provider_databricks.permissions import Permissions, PermissionsAccessControl
-from cdktf_cdktf_provider_databricks.provider import DatabricksProvider
-from cdktf_cdktf_provider_databricks.registered_model import RegisteredModel
-from cdktf_cdktf_provider_databricks.schema import Schema
-from cdktf_cdktf_provider_databricks.volume import Volume
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from constructs import Construct
 
+CDK = "cdktf" if find_spec("cdktf") else "cdktn"
+
+if TYPE_CHECKING or CDK == "cdktf":
+    from cdktf import (
+        App,
+        AzurermBackend,
+        GcsBackend,
+        HttpBackend,
+        LocalBackend,
+        S3Backend,
+        TerraformElement,
+        TerraformResource,
+        TerraformResourceLifecycle,
+        TerraformStack,
+    )
+    from cdktf_cdktf_provider_databricks.alert_v2 import (
+        AlertV2,
+        AlertV2Evaluation,
+        AlertV2EvaluationNotification,
+        AlertV2EvaluationNotificationSubscriptions,
+        AlertV2EvaluationSource,
+        AlertV2EvaluationThreshold,
+        AlertV2EvaluationThresholdValue,
+        AlertV2Schedule,
+    )
+    from cdktf_cdktf_provider_databricks.dashboard import Dashboard
+    from cdktf_cdktf_provider_databricks.grant import Grant
+    from cdktf_cdktf_provider_databricks.job import (
+        Job,
+        JobEmailNotifications,
+        JobEnvironment,
+        JobEnvironmentSpec,
+        JobQueue,
+        JobSchedule,
+        JobTask,
+        JobTaskPythonWheelTask,
+    )
+    from cdktf_cdktf_provider_databricks.mlflow_experiment import MlflowExperiment
+    from cdktf_cdktf_provider_databricks.model_serving import (
+        ModelServing,
+        ModelServingAiGateway,
+        ModelServingAiGatewayInferenceTableConfig,
+        ModelServingAiGatewayRateLimits,
+        ModelServingAiGatewayUsageTrackingConfig,
+        ModelServingConfigA,
+        ModelServingConfigServedEntities,
+        ModelServingConfigTrafficConfig,
+        ModelServingConfigTrafficConfigRoutes,
+        ModelServingEmailNotifications,
+        ModelServingTags,
+        ModelServingTimeouts,
+    )
+    from cdktf_cdktf_provider_databricks.notification_destination import (
+        NotificationDestination,
+        NotificationDestinationConfigA,
+        NotificationDestinationConfigEmail,
+    )
+    from cdktf_cdktf_provider_databricks.permissions import Permissions, PermissionsAccessControl
+    from cdktf_cdktf_provider_databricks.provider import DatabricksProvider
+    from cdktf_cdktf_provider_databricks.registered_model import RegisteredModel
+    from cdktf_cdktf_provider_databricks.schema import Schema
+    from cdktf_cdktf_provider_databricks.sql_endpoint import (
+        SqlEndpoint,
+        SqlEndpointTags,
+        SqlEndpointTagsCustomTags,
+    )
+    from cdktf_cdktf_provider_databricks.volume import Volume
+else:
+    from cdktn import (
+        App,
+        AzurermBackend,
+        GcsBackend,
+        HttpBackend,
+        LocalBackend,
+        S3Backend,
+        TerraformElement,
+        TerraformResource,
+        TerraformResourceLifecycle,
+        TerraformStack,
+    )
+    from cdktn_provider_databricks.alert_v2 import (
+        AlertV2,
+        AlertV2Evaluation,
+        AlertV2EvaluationNotification,
+        AlertV2EvaluationNotificationSubscriptions,
+        AlertV2EvaluationSource,
+        AlertV2EvaluationThreshold,
+        AlertV2EvaluationThresholdValue,
+        AlertV2Schedule,
+    )
+    from cdktn_provider_databricks.dashboard import Dashboard
+    from cdktn_provider_databricks.grant import Grant
+    from cdktn_provider_databricks.job import (
+        Job,
+        JobEmailNotifications,
+        JobEnvironment,
+        JobEnvironmentSpec,
+        JobQueue,
+        JobSchedule,
+        JobTask,
+        JobTaskPythonWheelTask,
+    )
+    from cdktn_provider_databricks.mlflow_experiment import MlflowExperiment
+    from cdktn_provider_databricks.model_serving import (
+        ModelServing,
+        ModelServingAiGateway,
+        ModelServingAiGatewayInferenceTableConfig,
+        ModelServingAiGatewayRateLimits,
+        ModelServingAiGatewayUsageTrackingConfig,
+        ModelServingConfigA,
+        ModelServingConfigServedEntities,
+        ModelServingConfigTrafficConfig,
+        ModelServingConfigTrafficConfigRoutes,
+        ModelServingEmailNotifications,
+        ModelServingTags,
+        ModelServingTimeouts,
+    )
+    from cdktn_provider_databricks.notification_destination import (
+        NotificationDestination,
+        NotificationDestinationConfigA,
+        NotificationDestinationConfigEmail,
+    )
+    from cdktn_provider_databricks.permissions import Permissions, PermissionsAccessControl
+    from cdktn_provider_databricks.provider import DatabricksProvider
+    from cdktn_provider_databricks.registered_model import RegisteredModel
+    from cdktn_provider_databricks.schema import Schema
+    from cdktn_provider_databricks.sql_endpoint import (
+        SqlEndpoint,
+        SqlEndpointTags,
+        SqlEndpointTagsCustomTags,
+    )
+    from cdktn_provider_databricks.volume import Volume
+
 __all__ = [
+    "CDK",
+    "AlertV2",
+    "AlertV2Evaluation",
+    "AlertV2EvaluationNotification",
+    "AlertV2EvaluationNotificationSubscriptions",
+    "AlertV2EvaluationSource",
+    "AlertV2EvaluationThreshold",
+    "AlertV2EvaluationThresholdValue",
+    "AlertV2Schedule",
     "App",
     "AzurermBackend",
     "Construct",
+    "Dashboard",
     "DatabricksProvider",
     "GcsBackend",
     "Grant",
+    "HttpBackend",
+    "Job",
+    "JobEmailNotifications",
+    "JobEnvironment",
+    "JobEnvironmentSpec",
+    "JobQueue",
+    "JobSchedule",
+    "JobTask",
+    "JobTaskPythonWheelTask",
     "LocalBackend",
+    "MlflowExperiment",
     "ModelServing",
     "ModelServingAiGateway",
     "ModelServingAiGatewayInferenceTableConfig",
@@ -56,13 +183,20 @@ __all__ = [
     "ModelServingConfigServedEntities",
     "ModelServingConfigTrafficConfig",
     "ModelServingConfigTrafficConfigRoutes",
+    "ModelServingEmailNotifications",
     "ModelServingTags",
     "ModelServingTimeouts",
+    "NotificationDestination",
+    "NotificationDestinationConfigA",
+    "NotificationDestinationConfigEmail",
     "Permissions",
     "PermissionsAccessControl",
     "RegisteredModel",
     "S3Backend",
     "Schema",
+    "SqlEndpoint",
+    "SqlEndpointTags",
+    "SqlEndpointTagsCustomTags",
     "TerraformElement",
     "TerraformResource",
     "TerraformResourceLifecycle",

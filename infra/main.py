@@ -10,6 +10,7 @@ from infra.bindings import App
 from infra.errors import InfraError
 from infra.release import Manifest
 from infra.settings import Settings
+from infra.stacks.monitoring import MonitoringStack
 from infra.stacks.registry import RegistryStack
 from infra.stacks.serving import ServingStack
 
@@ -19,18 +20,22 @@ def build(app: App, environment: Settings, manifest: Manifest | None) -> None:
     RegistryStack(app, environment)
     if manifest is not None:
         ServingStack(app, environment, manifest)
+    if environment.monitoring.enabled and (table := environment.names.inference_table):
+        MonitoringStack(app, environment, table)
 
 
 def main() -> None:
-    """Synthesise every environment, or the one that ``SCGPT_ENVIRONMENT`` names."""
+    """Synthesise the environment that ``SCGPT_ENVIRONMENT`` names, or every one that is right."""
     only = os.environ.get("SCGPT_ENVIRONMENT")
     app = App()
-    try:
-        for name in [only] if only else settings.known():
+    for name in [only] if only else settings.known():
+        try:
             each = settings.load(name)
             build(app, each, release.find(each.manifest_path, model=each.names.full_model))
-    except InfraError as error:
-        sys.exit(f"error: {error}")
+        except InfraError as error:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            if only:
+                sys.exit(1)
     app.synth()
 
 

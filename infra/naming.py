@@ -15,7 +15,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 """Alias of the version that is tried beside it."""
 
-STACKS = ("registry", "serving")
+STACKS = ("registry", "serving", "monitoring")
 """Kinds of stacks, in the order in which they are deployed."""
 
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_]+")
@@ -69,6 +69,23 @@ class Names:
     def experiment(self) -> str:
         """Path of the MLflow experiment that holds the builds."""
         return f"/Shared/{self.full_model}"
+
+    @property
+    def workspace_folder(self) -> str:
+        """Folder of alerts and dashboards, in the form in which the workspace gives it back."""
+        return "/Workspace/Shared"
+
+    @property
+    def warehouse(self) -> str:
+        return f"{self.endpoint}-monitoring"
+
+    def watched(self, title: str) -> str:
+        """Name of an alert, a dashboard, a job: no two endpoints of a workspace share one."""
+        return f"{self.endpoint}: {title}"
+
+    def wheel_path(self, file_name: str, digest: str) -> str:
+        """Where the wheel of the jobs lies in the volume of artifacts, by its sha256."""
+        return f"{self.volume_path}/wheels/{digest}/{file_name}"
 
     def served_entity(self, version: int) -> str:
         """Name of one version behind the endpoint, as in per-version invocation paths."""

@@ -12,7 +12,7 @@ from infra.bindings import Construct, Grant, TerraformResource
 def grant_each(
     scope: Construct,
     *,
-    on: Literal["schema", "model", "volume"],
+    on: Literal["schema", "model", "volume", "checkpoints_volume"],
     of: TerraformResource,
     full_name: str,
     to: Mapping[str, Sequence[str]],
@@ -21,10 +21,13 @@ def grant_each(
 
     The securable is named, not referred to: a reference is unknown while a plan makes or replaces
     it, and would drag every grant into the replacement.
+
+    Parameters
+    ----------
+    to
+        Principal -> privileges, none of them empty.
     """
     for principal, privileges in sorted(to.items()):
-        if not privileges:
-            continue
         logical_id = naming.grant_id(on, principal)
         grant = Grant(
             scope,
@@ -33,7 +36,7 @@ def grant_each(
             privileges=sorted(privileges),
             schema=full_name if on == "schema" else None,
             model=full_name if on == "model" else None,
-            volume=full_name if on == "volume" else None,
+            volume=full_name if on.endswith("volume") else None,
             depends_on=[of],
         )
         grant.override_logical_id(logical_id)

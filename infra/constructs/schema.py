@@ -1,25 +1,30 @@
-"""The schema, with the volume for files."""
+"""The schema, with its volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 from infra.bindings import Construct, Schema, TerraformResourceLifecycle, Volume
 from infra.naming import Names
 
 from .grants import grant_each
 
+Privileges = Callable[
+    [Literal["schema", "volume", "checkpoints_volume"]], Mapping[str, tuple[str, ...]]
+]
 
-class SchemaWithVolume(Construct):
-    """The schema that holds everything of one environment, and its volume.
+
+class SchemaWithVolumes(Construct):
+    """The schema that holds everything of one environment, and its volumes.
 
     Parameters
     ----------
     protected
         Whether Terraform must refuse to destroy or replace them. An unprotected schema is
         destroyed with what it holds: the platform puts the inference table into it.
-    schema_grants, volume_grants
-        Privileges by principal.
+    privileges
+        Kind of securable -> principal -> privileges.
     """
 
     def __init__(
@@ -29,8 +34,7 @@ class SchemaWithVolume(Construct):
         *,
         names: Names,
         protected: bool,
-        schema_grants: Mapping[str, Sequence[str]],
-        volume_grants: Mapping[str, Sequence[str]],
+        privileges: Privileges,
     ) -> None:
         super().__init__(scope, id_)
         lifecycle = TerraformResourceLifecycle(prevent_destroy=True) if protected else None
@@ -44,17 +48,34 @@ class SchemaWithVolume(Construct):
             lifecycle=lifecycle,
         )
         self.schema.override_logical_id("schema")
-        self.volume = Volume(
+        grant_each(
             self,
-            "volume",
-            catalog_name=names.catalog,
-            schema_name=names.schema,
-            name=names.volume,
-            volume_type="MANAGED",
-            comment="Checkpoints and files of scGPT",
-            lifecycle=lifecycle,
-            depends_on=[self.schema],
+            on="schema",
+            of=self.schema,
+            full_name=names.full_schema,
+            to=privileges("schema"),
         )
-        self.volume.override_logical_id("volume")
-        grant_each(self, on="schema", of=self.schema, full_name=names.full_schema, to=schema_grants)
-        grant_each(self, on="volume", of=self.volume, full_name=names.full_volume, to=volume_grants)
+        volumes: tuple[tuple[Literal["volume", "checkpoints_volume"], str, str], ...] = (
+            ("volume", names.volume, "Files that runs of scGPT make"),
+            ("checkpoints_volume", names.checkpoints_volume, "Checkpoints of scGPT"),
+        )
+        for kind, name, comment in volumes:
+            volume = Volume(
+                self,
+                kind,
+                catalog_name=names.catalog,
+                schema_name=names.schema,
+                name=name,
+                volume_type="MANAGED",
+                comment=comment,
+                lifecycle=lifecycle,
+                depends_on=[self.schema],
+            )
+            volume.override_logical_id(kind)
+            grant_each(
+                self,
+                on=kind,
+                of=volume,
+                full_name=f"{names.full_schema}.{name}",
+                to=privileges(kind),
+            )

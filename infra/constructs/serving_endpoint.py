@@ -15,6 +15,7 @@ from infra.bindings import (
     ModelServingConfigServedEntities,
     ModelServingConfigTrafficConfig,
     ModelServingConfigTrafficConfigRoutes,
+    ModelServingEmailNotifications,
     ModelServingTags,
     ModelServingTimeouts,
     Permissions,
@@ -23,8 +24,9 @@ from infra.bindings import (
 )
 from infra.naming import Names
 from infra.release import Served
-from infra.settings import Endpoint, Gateway
+from infra.settings import EmailNotifications, Endpoint, Gateway
 from infra.settings import Permissions as Levels
+from infra.sizes import WorkloadType
 
 
 class ServingEndpoint(Construct):
@@ -45,6 +47,7 @@ class ServingEndpoint(Construct):
         *,
         names: Names,
         endpoint: Endpoint,
+        workload_type: WorkloadType,
         gateway: Gateway,
         permissions: Levels,
         tags: Mapping[str, str],
@@ -58,9 +61,11 @@ class ServingEndpoint(Construct):
             "endpoint",
             name=endpoint.name,
             route_optimized=endpoint.route_optimized,
+            description=endpoint.description,
+            email_notifications=_emails(endpoint.email_notifications),
             budget_policy_id=endpoint.budget_policy_id,
             config=ModelServingConfigA(
-                served_entities=[_entity(names, endpoint, each) for each in served],
+                served_entities=[_entity(names, endpoint, workload_type, each) for each in served],
                 traffic_config=ModelServingConfigTrafficConfig(
                     routes=[_route(names, each) for each in served]
                 ),
@@ -82,15 +87,30 @@ class ServingEndpoint(Construct):
             levels.override_logical_id("endpoint_permissions")
 
 
-def _entity(names: Names, endpoint: Endpoint, served: Served) -> ModelServingConfigServedEntities:
+def _emails(told: EmailNotifications) -> ModelServingEmailNotifications | None:
+    if not told.on_update_failure and not told.on_update_success:
+        return None
+    return ModelServingEmailNotifications(
+        on_update_failure=list(told.on_update_failure) or None,
+        on_update_success=list(told.on_update_success) or None,
+    )
+
+
+def _entity(
+    names: Names, endpoint: Endpoint, workload_type: WorkloadType, served: Served
+) -> ModelServingConfigServedEntities:
+    concurrency = endpoint.provisioned_concurrency
     # Always named: without a name, a new version is sent under the name of the old one.
     return ModelServingConfigServedEntities(
         name=names.served_entity(served.version),
         entity_name=names.full_model,
         entity_version=str(served.version),
-        workload_type=endpoint.workload_type,
+        workload_type=workload_type,
         workload_size=endpoint.workload_size,
+        min_provisioned_concurrency=concurrency.min if concurrency else None,
+        max_provisioned_concurrency=concurrency.max if concurrency else None,
         scale_to_zero_enabled=endpoint.scale_to_zero,
+        environment_vars=endpoint.environment or None,
     )
 
 
@@ -121,7 +141,10 @@ def _gateway(names: Names, gateway: Gateway) -> ModelServingAiGateway:
         else None,
         rate_limits=[
             ModelServingAiGatewayRateLimits(
-                calls=limit.calls, key=limit.key, renewal_period="minute"
+                calls=limit.calls,
+                key=limit.key,
+                principal=limit.principal,
+                renewal_period="minute",
             )
             for limit in gateway.rate_limits
         ]

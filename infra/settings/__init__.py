@@ -12,7 +12,7 @@ from infra.errors import SettingsError
 
 from .access import Grant, Securable, Waiver
 from .claims import refuse_shared_names
-from .endpoint import Endpoint, Gateway, Permissions, RateLimit
+from .endpoint import EmailNotifications, Endpoint, Gateway, Permissions, RateLimit
 from .environment import Settings, Workspace
 from .files import known, load
 from .monitoring import Monitoring
@@ -20,6 +20,7 @@ from .state import AzureState, GoogleState, HttpState, LocalState, S3State, Stat
 
 __all__ = [
     "AzureState",
+    "EmailNotifications",
     "Endpoint",
     "Gateway",
     "GoogleState",

@@ -112,6 +112,15 @@ class Settings(Closed):
         return self
 
     @model_validator(mode="after")
+    def _something_to_watch(self) -> Self:
+        if self.monitoring.enabled and self.gateway.inference_table_prefix is None:
+            raise ValueError(
+                "monitoring reads the inference table: give gateway.inference_table_prefix, or set "
+                "monitoring.enabled = false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _size_of_this_cloud(self) -> Self:
         if self.endpoint.size is not None:
             sizes.workload_type(self.endpoint.size, self.cloud)

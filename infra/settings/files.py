@@ -107,6 +107,9 @@ def _with_defaults(declared: dict[str, Any], name: str) -> dict[str, Any]:
             endpoint["size"] = "small"
         if not {"workload_size", "provisioned_concurrency"} & endpoint.keys():
             endpoint["workload_size"] = "Small"
+    gateway = found.get("gateway")
+    if isinstance(gateway, dict) and gateway.get("inference_table_prefix") == "":
+        found.setdefault("monitoring", {"enabled": False})
     workspace = found["workspace"]
     host = workspace.get("host") if isinstance(workspace, dict) else None
     if local or not isinstance(host, str):

@@ -33,12 +33,17 @@ class Monitoring(Closed):
     emails: Emails = ()
     """Who is told when an alert fires."""
     error_rate_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Share of requests that may fail within the last hour."""
+    """Share of the last two hours' requests that may fail on the endpoint's side."""
     schedule: Cron = "0 5 * * * ?"
     """When alerts are evaluated."""
     timezone: str = "UTC"
     pause: bool = False
     """Schedules of alerts and jobs stand still."""
+
+    @property
+    def pause_status(self) -> Literal["PAUSED", "UNPAUSED"]:
+        """``pause`` in the platform's words."""
+        return "PAUSED" if self.pause else "UNPAUSED"
 
     @field_validator("timezone")
     @classmethod

@@ -1,10 +1,11 @@
-"""What must exist before any version does: schema, volume, registered model, grants."""
+"""What must exist before a version does: schema, volumes, model, experiment, grants."""
 
 from __future__ import annotations
 
 from infra.bindings import App
+from infra.constructs.experiment import Experiment
 from infra.constructs.registered_model import GovernedModel
-from infra.constructs.schema import SchemaWithVolume
+from infra.constructs.schema import SchemaWithVolumes
 from infra.settings import Settings
 
 from .environment import EnvironmentStack
@@ -15,19 +16,26 @@ class RegistryStack(EnvironmentStack):
 
     def __init__(self, app: App, settings: Settings) -> None:
         super().__init__(app, "registry", settings)
-        schema = SchemaWithVolume(
+        schema = SchemaWithVolumes(
             self,
             "schema_with_volume",
             names=settings.names,
             protected=settings.deletion_protection,
-            schema_grants={grant.principal: grant.schema_ for grant in settings.grants},
-            volume_grants={grant.principal: grant.volume for grant in settings.grants},
+            privileges=settings.privileges,
         )
         GovernedModel(
             self,
             "governed_model",
             names=settings.names,
             protected=settings.deletion_protection,
-            grants={grant.principal: grant.model for grant in settings.grants},
+            grants=settings.privileges("model"),
             after=schema.schema,
         )
+        if settings.manage_experiment:
+            Experiment(
+                self,
+                "experiment_of_builds",
+                names=settings.names,
+                protected=settings.deletion_protection,
+                builder=settings.builder,
+            )

@@ -20,6 +20,7 @@ class ServingStack(EnvironmentStack):
             "serving_endpoint",
             names=settings.names,
             endpoint=settings.endpoint,
+            workload_type=settings.workload_type,
             gateway=settings.gateway,
             permissions=settings.permissions,
             tags=settings.tags,

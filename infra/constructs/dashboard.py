@@ -1,0 +1,38 @@
+"""The dashboard of the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infra.bindings import Construct, Dashboard
+from infra.monitoring import Tile
+from infra.monitoring.lakeview import serialized
+from infra.naming import Names
+
+
+class EndpointDashboard(Construct):
+    """Every tile of :data:`infra.monitoring.TILES` on one page."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        names: Names,
+        warehouse: str,
+        table: str,
+        tiles: Sequence[Tile],
+    ) -> None:
+        super().__init__(scope, id_)
+        title = names.watched("requests")
+        dashboard = Dashboard(
+            self,
+            "dashboard",
+            display_name=title,
+            parent_path=names.workspace_folder,
+            warehouse_id=warehouse,
+            # Who looks at it needs no privilege on the inference table, which holds cells.
+            embed_credentials=True,
+            serialized_dashboard=serialized(tiles, title=title, table=table),
+        )
+        dashboard.override_logical_id("dashboard")

@@ -1,0 +1,91 @@
+"""Jobs that run entry points of our own wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from infra.bindings import (
+    Construct,
+    JobEmailNotifications,
+    JobEnvironment,
+    JobEnvironmentSpec,
+    JobQueue,
+    JobSchedule,
+    JobTask,
+    JobTaskPythonWheelTask,
+)
+from infra.bindings import Job as JobResource
+from infra.monitoring import Job
+from infra.naming import Names
+from infra.settings import Monitoring
+from infra.wheel import Wheel
+
+_ENVIRONMENT_VERSION = "4"
+_LONGEST_SECONDS = 3600
+
+
+class Jobs(Construct):
+    """Every job of :data:`infra.monitoring.JOBS`, on serverless compute."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        names: Names,
+        monitoring: Monitoring,
+        warehouse: str,
+        table: str,
+        jobs: Sequence[Job],
+        wheel: Wheel,
+        tags: Mapping[str, str],
+        budget_policy_id: str | None,
+    ) -> None:
+        super().__init__(scope, id_)
+        path = names.wheel_path(wheel.file_name, wheel.sha256)
+        for job in jobs:
+            logical_id = f"job_{job.key}"
+            resource = JobResource(
+                self,
+                logical_id,
+                name=names.watched(job.title),
+                task=[
+                    JobTask(
+                        task_key=job.key,
+                        environment_key="wheel",
+                        python_wheel_task=JobTaskPythonWheelTask(
+                            package_name=wheel.package,
+                            entry_point=job.entry_point,
+                            parameters=[
+                                "--table",
+                                table,
+                                "--warehouse",
+                                warehouse,
+                                *job.parameters,
+                            ],
+                        ),
+                    )
+                ],
+                environment=[
+                    JobEnvironment(
+                        environment_key="wheel",
+                        spec=JobEnvironmentSpec(
+                            environment_version=_ENVIRONMENT_VERSION, dependencies=[path]
+                        ),
+                    )
+                ],
+                schedule=JobSchedule(
+                    quartz_cron_expression=job.schedule,
+                    timezone_id=monitoring.timezone,
+                    pause_status=monitoring.pause_status,
+                ),
+                email_notifications=JobEmailNotifications(on_failure=list(monitoring.emails))
+                if monitoring.emails
+                else None,
+                queue=JobQueue(enabled=True),
+                max_concurrent_runs=1,
+                timeout_seconds=_LONGEST_SECONDS,
+                budget_policy_id=budget_policy_id,
+                tags=dict(tags) or None,
+            )
+            resource.override_logical_id(logical_id)

@@ -1,0 +1,121 @@
+"""What is watched: alerts, tiles of the dashboard and jobs, one entry each.
+
+The next alert, tile or job is one more entry in :data:`ALERTS`, :data:`TILES` or :data:`JOBS`, and
+where it asks something new, one more SQL file beside this one. Everything else (warehouse, time
+zone, who is told) comes from the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+_SQL = Path(__file__).parent
+
+
+def query(name: str, *, table: str, **values: int) -> str:
+    """The SQL of one file in this folder, for one environment.
+
+    Parameters
+    ----------
+    name
+        File name without the ending.
+    table
+        Full name of the inference table.
+    values
+        What else the file leaves open.
+    """
+    text = (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+    return text.format(table=table, **values).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """Fires when one column of a query's only row is above a threshold."""
+
+    key: str
+    """Logical id."""
+    title: str
+    summary: str
+    """What it means and what to do; in the message."""
+    sql: str
+    values: dict[str, int] = field(default_factory=dict)
+    column: str
+    threshold: str
+    """Key of the table ``monitoring`` in the environment's file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One chart of the dashboard over time."""
+
+    key: str
+    title: str
+    sql: str
+    values: dict[str, int] = field(default_factory=dict)
+    """The same in all tiles over one file."""
+    x: str
+    y: str
+    chart: Literal["bar", "line"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One entry point of the wheel, on a schedule.
+
+    It is called with ``--table`` and ``--warehouse`` beside its own parameters.
+    """
+
+    key: str
+    title: str
+    entry_point: str
+    parameters: tuple[str, ...]
+    schedule: str
+    """Quartz, in the environment's time zone."""
+
+
+ALERTS = (
+    Alert(
+        key="error_rate",
+        title="error rate",
+        summary="More requests fail than allowed. See the dashboard, then the endpoint's logs; "
+        "where it began with a release, roll that back.",
+        sql="error_rate",
+        # Rows arrive up to an hour late.
+        values={"hours": 2},
+        column="error_rate",
+        threshold="error_rate_threshold",
+    ),
+)
+
+TILES = (
+    Tile(
+        key="requests",
+        title="Requests per hour",
+        sql="per_hour",
+        values={"days": 7},
+        x="hour",
+        y="requests",
+        chart="bar",
+    ),
+    Tile(
+        key="error_rate",
+        title="Error rate per hour",
+        sql="per_hour",
+        values={"days": 7},
+        x="hour",
+        y="error_rate",
+        chart="line",
+    ),
+)
+
+JOBS = (
+    Job(
+        key="daily_error_rate",
+        title="daily error rate",
+        entry_point="scgpt-monitor",
+        parameters=("--hours", "24"),
+        schedule="0 30 6 * * ?",
+    ),
+)

@@ -1,0 +1,52 @@
+"""What watches the endpoint: alerts, dashboard, jobs, and the warehouse that they ask."""
+
+from __future__ import annotations
+
+from infra import monitoring
+from infra.bindings import App
+from infra.constructs.alerts import Alerts
+from infra.constructs.dashboard import EndpointDashboard
+from infra.constructs.jobs import Jobs
+from infra.constructs.warehouse import warehouse_id
+from infra.settings import Settings
+from infra.wheel import wheel
+
+from .environment import EnvironmentStack
+
+
+class MonitoringStack(EnvironmentStack):
+    """``<env>-monitoring``; there is one where payloads are logged."""
+
+    def __init__(self, app: App, settings: Settings, table: str) -> None:
+        super().__init__(app, "monitoring", settings)
+        names, watch = settings.names, settings.monitoring
+        warehouse = warehouse_id(self, names=names, monitoring=watch, tags=settings.tags)
+        Alerts(
+            self,
+            "alerts",
+            names=names,
+            monitoring=watch,
+            warehouse=warehouse,
+            table=table,
+            alerts=monitoring.ALERTS,
+        )
+        EndpointDashboard(
+            self,
+            "endpoint_dashboard",
+            names=names,
+            warehouse=warehouse,
+            table=table,
+            tiles=monitoring.TILES,
+        )
+        Jobs(
+            self,
+            "jobs",
+            names=names,
+            monitoring=watch,
+            warehouse=warehouse,
+            table=table,
+            jobs=monitoring.JOBS,
+            wheel=wheel(),
+            tags=settings.tags,
+            budget_policy_id=settings.endpoint.budget_policy_id,
+        )

@@ -1,0 +1,95 @@
+"""The wheel of the jobs: what runs on Databricks' compute, and nothing more.
+
+It is put together here and not by a build tool, because its digest is part of the plan: the same
+sources give the same bytes on every machine, and a synthesis knows the digest without a build. It
+holds the packages that jobs run, so that a change elsewhere is no new wheel, and asks for nothing
+that serverless compute would have to install for minutes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from . import layout
+
+PACKAGE = "scgpt-jobs"
+VERSION = "0.1.0"
+ENTRY_POINTS = {"scgpt-monitor": "scripts.monitoring.error_rate:main"}
+
+_SOURCES = ("infra/__init__.py", "infra/monitoring", "scripts/__init__.py", "scripts/monitoring")
+_SUFFIXES = (".py", ".sql")
+_MODULE = PACKAGE.replace("-", "_")
+_INFO = f"{_MODULE}-{VERSION}.dist-info"
+_METADATA = f"""\
+Metadata-Version: 2.1
+Name: {PACKAGE}
+Version: {VERSION}
+Summary: Jobs around the scGPT endpoint
+Requires-Python: >=3.10
+Requires-Dist: databricks-sdk
+"""
+_WHEEL = """\
+Wheel-Version: 1.0
+Generator: scgpt
+Root-Is-Purelib: true
+Tag: py3-none-any
+"""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A built wheel."""
+
+    content: bytes
+    package: str = PACKAGE
+
+    @property
+    def file_name(self) -> str:
+        return f"{_MODULE}-{VERSION}-py3-none-any.whl"
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@cache
+def wheel() -> Wheel:
+    """The wheel of the sources as they are."""
+    files = [(name, (layout.ROOT / name).read_bytes()) for name in _sources()]
+    entries = "".join(f"{name} = {target}\n" for name, target in sorted(ENTRY_POINTS.items()))
+    files += [
+        (f"{_INFO}/METADATA", _METADATA.encode()),
+        (f"{_INFO}/WHEEL", _WHEEL.encode()),
+        (f"{_INFO}/entry_points.txt", f"[console_scripts]\n{entries}".encode()),
+    ]
+    record = f"{_INFO}/RECORD"
+    files.append((record, ("".join(map(_recorded, files)) + f"{record},,\n").encode()))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files:
+            # Stored, at the oldest moment that a zip file knows: compressors and clocks differ.
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, content)
+    return Wheel(buffer.getvalue())
+
+
+def _sources() -> Iterator[str]:
+    for source in _SOURCES:
+        path = layout.ROOT / source
+        found = [path] if path.is_file() else sorted(path.rglob("*"))
+        yield from (
+            each.relative_to(layout.ROOT).as_posix() for each in found if each.suffix in _SUFFIXES
+        )
+
+
+def _recorded(file: tuple[str, bytes]) -> str:
+    name, content = file
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{name},sha256={digest},{len(content)}\n"

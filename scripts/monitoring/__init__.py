@@ -1,0 +1,1 @@
+"""What operators read from the inference table."""

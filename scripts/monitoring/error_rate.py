@@ -1,0 +1,81 @@
+"""``scgpt-monitor``: how many requests failed lately, as one line of JSON. Runs as a job."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from infra.monitoring import query
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+_LONGEST_WAIT = "50s"
+_UNFINISHED = ("PENDING", "RUNNING")
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """What the inference table says of the last hours."""
+
+    table: str
+    hours: int
+    requests: int
+    failed: int
+    """Requests that failed on the endpoint's side (status 500 and above)."""
+    error_rate: float
+
+
+def error_rate(client: WorkspaceClient, *, table: str, warehouse: str, hours: int) -> ErrorRate:
+    """Ask the inference table.
+
+    Parameters
+    ----------
+    table
+        Full name of the inference table.
+    warehouse
+        Id of the SQL warehouse that is asked.
+
+    Raises
+    ------
+    RuntimeError
+        When the statement did not succeed; with the warehouse's own words.
+    """
+    statement = query("error_rate", table=table, hours=hours)
+    answer = client.statement_execution.execute_statement(
+        statement, warehouse, wait_timeout=_LONGEST_WAIT
+    )
+    while answer.status and answer.status.state and answer.status.state.value in _UNFINISHED:
+        time.sleep(_POLL_SECONDS)
+        answer = client.statement_execution.get_statement(str(answer.statement_id))
+    rows = answer.result.data_array if answer.result else None
+    if not rows:
+        said = answer.status.error.message if answer.status and answer.status.error else answer
+        raise RuntimeError(f"asking {table} failed: {said}")
+    requests, failed, rate = (float(value) for value in rows[0])
+    return ErrorRate(table, hours, int(requests), int(failed), rate)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the wheel; credentials come from where it runs."""
+    parser = argparse.ArgumentParser(prog="scgpt-monitor", description=__doc__)
+    parser.add_argument("--table", required=True, help="full name of the inference table")
+    parser.add_argument("--warehouse", required=True, help="id of the SQL warehouse")
+    parser.add_argument("--hours", type=int, default=24, help="how far back (default 24)")
+    given = parser.parse_args(arguments)
+    from databricks.sdk import WorkspaceClient
+
+    found = error_rate(
+        WorkspaceClient(), table=given.table, warehouse=given.warehouse, hours=given.hours
+    )
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

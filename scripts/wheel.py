@@ -1,0 +1,62 @@
+"""The wheel of the jobs: into ``dist/`` for people, into the volume for the jobs.
+
+``python -m scripts.wheel`` writes the file and prints where it is.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra import layout
+from infra.settings import Settings
+from infra.wheel import Wheel, wheel
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+
+def write(folder: Path) -> Path:
+    """Write the wheel into a folder; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / wheel().file_name
+    path.write_bytes(wheel().content)
+    return path
+
+
+def upload(client: WorkspaceClient, settings: Settings, built: Wheel | None = None) -> str:
+    """Put the wheel to where the jobs of an environment look for it.
+
+    The path holds the wheel's digest: what lies there is never overwritten, and jobs of an earlier
+    deploy keep theirs. The volume must exist.
+
+    Returns
+    -------
+    str
+        Path in the volume.
+    """
+    from databricks.sdk.errors import NotFound
+
+    built = built or wheel()
+    path = settings.names.wheel_path(built.file_name, built.sha256)
+    try:
+        found = client.files.get_metadata(path).content_length
+    except NotFound:
+        found = None
+    if found != len(built.content):
+        # Of another length: an upload that was cut off.
+        client.files.create_directory(str(Path(path).parent))
+        client.files.upload(path, io.BytesIO(built.content), overwrite=True)
+    return path
+
+
+def main() -> None:
+    """Write the wheel into ``dist/``."""
+    path = write(layout.ROOT / "dist")
+    sys.stdout.write(f"{path.relative_to(layout.ROOT)}  sha256 {wheel().sha256}\n")
+
+
+if __name__ == "__main__":
+    main()
