@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from .mapping import body, emptied, refreshed
 from .monitoring_tables import JOB
 from .resource import Resource, found, remove
-from .rest import Session
+from .rest import ProviderError, Session
 from .values import Values
 
 _JOBS = "/api/2.2/jobs"
@@ -21,6 +21,13 @@ class Job(Resource):
 
     def __init__(self) -> None:
         super().__init__("job", JOB)
+
+    def validate(self, config: Values) -> None:
+        for name in ("always_running", "control_run_state"):
+            if config.get(name):
+                raise ProviderError(f"the stand-in provider starts no runs: leave out {name}")
+        if config.get("task") == []:
+            raise ProviderError("the stand-in provider supports jobs with at least one task block")
 
     def create(self, session: Session, planned: Values) -> str:
         return str(session.call("POST", f"{_JOBS}/create", _sorted(self._body(planned)))["job_id"])

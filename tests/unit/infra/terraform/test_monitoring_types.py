@@ -170,6 +170,21 @@ def test_a_dashboard_changes_by_its_etag(server: MonitoringServer) -> None:
     assert refreshed(server, "dashboard", made(server, "dashboard", DASHBOARD, prior=edited))
 
 
+def test_content_that_the_server_formats_comes_back_after_another_change(
+    server: MonitoringServer,
+) -> None:
+    """As with the real provider: with the title goes the server's own text, and its checksum."""
+    server.extra = {"serialized_dashboard": '{"pages": [ ]}'}
+    state = made(server, "dashboard", DASHBOARD)
+    assert replanned("dashboard", DASHBOARD, state) == state
+    titled = {**DASHBOARD, "display_name": "other"}
+    state = made(server, "dashboard", titled, prior=state)
+    planned = replanned("dashboard", titled, state)
+    assert planned["serialized_dashboard"] == DASHBOARD["serialized_dashboard"]
+    state = made(server, "dashboard", titled, prior=state)
+    assert replanned("dashboard", titled, state) == state
+
+
 def test_a_dashboard_in_the_trash_is_gone(server: MonitoringServer) -> None:
     state = made(server, "dashboard", DASHBOARD)
     server.objects[f"{DASHBOARDS}/x1"]["lifecycle_state"] = "TRASHED"
@@ -204,6 +219,18 @@ def test_a_job_is_reset_as_a_whole(server: MonitoringServer) -> None:
     assert (method, path, body["job_id"]) == ("POST", f"{JOBS}/reset", 7)
     assert body["new_settings"]["tags"] == {"t": "1"}
     assert body["new_settings"]["run_as"] == {"user_name": "admin@local.test"}
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"task": [{"task_key": "a"}], "always_running": True}, "leave out always_running"),
+        ({"name": "j", "task": []}, "at least one task block"),
+    ],
+)
+def test_jobs_that_are_refused(config: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ProviderError, match=reason):
+        of("job").validate(config)
 
 
 def test_an_alert_is_told_what_takes_effect(server: MonitoringServer) -> None:
