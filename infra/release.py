@@ -3,6 +3,9 @@
 The build writes it, promotion and rollback edit it, people review it, and the serving stack points
 to it. It is the only thing that says which version is live: Terraform never asks a registry for
 "latest" or an alias.
+
+The file also says of which environment it is, and carries its own digest: a manifest that was
+copied to another environment, or edited by hand, is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -27,7 +30,10 @@ from pydantic import (
 
 from .errors import ReleaseError
 
-__all__ = ["Manifest", "ReleaseError", "Served", "find", "read", "write"]
+__all__ = ["MOST_SERVED", "Manifest", "ReleaseError", "Served", "find", "parse", "read", "write"]
+
+MOST_SERVED = 10
+"""Served entities that an endpoint may have, as the platform documents it."""
 
 Role = Literal["champion", "challenger", "previous"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
@@ -62,7 +68,7 @@ class Manifest(BaseModel):
     git_commit: Annotated[str, Field(min_length=1)]
     """Commit of this repository that built the newest version."""
     created_at: AwareDatetime
-    served: Annotated[tuple[Served, ...], Field(min_length=1)]
+    served: Annotated[tuple[Served, ...], Field(min_length=1, max_length=MOST_SERVED)]
 
     @field_validator("served")
     @classmethod
@@ -95,17 +101,68 @@ class Manifest(BaseModel):
         """The version that takes the traffic."""
         return next(entity for entity in self.served if entity.role == "champion")
 
-    def to_json(self) -> str:
-        """The manifest as it stands in its file: fixed order, one line per value."""
-        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+    def to_json(self, environment: str) -> str:
+        """The manifest as it stands in its file: fixed order, one line per value, sealed."""
+        content = {"environment": environment, **self.model_dump(mode="json")}
+        return json.dumps({**content, "digest": _digest(content)}, indent=2) + "\n"
 
     def digest(self) -> str:
-        """sha256 of the manifest's text."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """sha256 of what the manifest says."""
+        return _digest(self.model_dump(mode="json"))
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse(text: str, *, environment: str, source: str) -> Manifest:
+    """The manifest of an environment from its text.
+
+    Parameters
+    ----------
+    source
+        Where the text is from, for the error.
+
+    Raises
+    ------
+    ReleaseError
+        When it is no manifest, of another environment, or not as it was written; lists every
+        problem.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ReleaseError(f"{source}: not a release manifest: {error}") from error
+    if not isinstance(content, dict):
+        raise ReleaseError(f"{source}: not a release manifest: no JSON object")
+    sealed, of = content.pop("digest", None), content.pop("environment", None)
+    try:
+        manifest = Manifest.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        problems = [_problem(entry["loc"], entry["msg"]) for entry in error.errors()]
+        raise ReleaseError("\n  ".join([f"{source}: not a release manifest", *problems])) from error
+    if sealed is None or of is None:
+        raise ReleaseError(
+            f"{source}: has no digest: it was written by an older version, or by hand. Remove it "
+            f"and run `scgpt build --env {environment} --checkpoint DIR` again: the version that "
+            "is registered is found, not built anew"
+        )
+    if of != environment:
+        raise ReleaseError(
+            f"{source}: is the release manifest of {of!r}, not of {environment!r}: versions get "
+            "from one environment to another by promotion, not by copying manifests"
+        )
+    if sealed != _digest({"environment": of, **content}):
+        raise ReleaseError(
+            f"{source}: was edited by hand: what it says does not have the digest it carries. "
+            "Put it back (git checkout), and let build, promote or rollback change it"
+        )
+    return manifest
 
 
 def read(path: Path) -> Manifest:
-    """The manifest in a file.
+    """The manifest in a file, which is named after its environment.
 
     Raises
     ------
@@ -113,16 +170,12 @@ def read(path: Path) -> Manifest:
         When the file is missing or wrong; lists every problem.
     """
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ReleaseError(f"no release manifest {path}: build a version first") from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        problems = (
-            [_problem(entry["loc"], entry["msg"]) for entry in error.errors()]
-            if isinstance(error, ValidationError)
-            else [str(error)]
-        )
-        raise ReleaseError("\n  ".join([f"{path}: not a release manifest", *problems])) from error
+    except UnicodeDecodeError as error:
+        raise ReleaseError(f"{path}: not a release manifest: {error}") from error
+    return parse(text, environment=_environment(path), source=str(path))
 
 
 def find(path: Path, *, model: str) -> Manifest | None:
@@ -145,8 +198,12 @@ def write(path: Path, manifest: Manifest) -> None:
     """Put the manifest into its file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(manifest.to_json(), encoding="utf-8")
+    draft.write_text(manifest.to_json(_environment(path)), encoding="utf-8")
     draft.replace(path)
+
+
+def _environment(path: Path) -> str:
+    return path.name.removesuffix(".release.json")
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

@@ -18,25 +18,27 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_REFUSED = 3
+REFUSED = 3
 
 
-def _environment(command: F) -> F:
+environments_option = click.option(
+    "--environments",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
+)
+
+
+def environment_argument(command: F) -> F:
     """``ENV`` and ``--environments DIR``."""
-    folder = click.option(
-        "--environments",
-        "folder",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
-    )
-    return click.argument("environment", metavar="ENV")(folder(command))
+    return click.argument("environment", metavar="ENV")(environments_option(command))
 
 
-_dry_run = click.option("--dry-run", is_flag=True, help="Plan only; change nothing.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Plan only; change nothing.")
 
 
 @click.command()
-@_environment
+@environment_argument
 @json_option
 def plan(environment: str, folder: Path | None, as_json: bool) -> None:
     """Show what a deploy of ENV would change, and what the guards say to it.
@@ -47,58 +49,81 @@ def plan(environment: str, folder: Path | None, as_json: bool) -> None:
     """
     from scripts.deploy import plan as plan_environment
 
-    result = plan_environment(environment, folder=folder, report=_reporter())
+    result = plan_environment(environment, folder=folder, report=reporter())
     show(_as_dict(result), as_json, _text(result))
     if result.refused:
-        raise SystemExit(_REFUSED)
+        raise SystemExit(REFUSED)
 
 
 @click.command()
-@_environment
-@_dry_run
+@environment_argument
+@dry_run_option
+@click.option(
+    "--reviewed",
+    metavar="DIGEST",
+    help="Apply only the plan with this digest, which `scgpt plan` printed for review.",
+)
 @json_option
-def deploy(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
+def deploy(
+    environment: str, folder: Path | None, dry_run: bool, reviewed: str | None, as_json: bool
+) -> None:
     """Deploy ENV: plan, guard, apply exactly that plan, verify by API.
 
     \b
-    Exit code 3 when a guard refuses; nothing is changed then.
+    Exit code 3 when a guard refuses, or the plan is not the reviewed one; nothing is changed then.
     Example:  scgpt deploy local
     """
     from scripts.deploy import deploy as deploy_environment
 
-    result = deploy_environment(environment, folder=folder, dry_run=dry_run, report=_reporter())
+    result = deploy_environment(
+        environment, folder=folder, dry_run=dry_run, reviewed=reviewed, report=reporter()
+    )
     _show_result(result, as_json, "deployed")
 
 
 @click.command()
-@_environment
-@_dry_run
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@environment_argument
+@dry_run_option
+@click.option("--yes", is_flag=True, help="Do not ask; for `local` only.")
+@click.option("--confirm", metavar="NAME", help="Do not ask: the environment's name once more.")
 @json_option
-def destroy(environment: str, folder: Path | None, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Destroy ENV: endpoint, model with all versions, volume, schema and what is in it.
+def destroy(
+    environment: str,
+    folder: Path | None,
+    dry_run: bool,
+    yes: bool,
+    confirm: str | None,
+    as_json: bool,
+) -> None:
+    """Destroy ENV: endpoint, model with all versions, volumes, schema and what is in it.
 
     \b
-    Refused (exit code 3) while the environment has deletion protection.
+    Asks for the environment's name. Refused (exit code 3) while the environment has deletion
+    protection, and for production without a waiver.
     Example:  scgpt destroy local --yes
+              scgpt destroy dev --confirm dev
     """
     from infra.settings import load
     from scripts.deploy import destroy as destroy_environment
 
-    names = load(environment, folder).names
-    if not (yes or dry_run):
-        click.confirm(
-            f"Destroy endpoint {names.endpoint}, {names.full_model} with all its versions, and "
-            f"everything in {names.full_schema}?",
-            abort=True,
+    loaded = load(environment, folder)
+    if yes and not loaded.is_local:
+        raise click.UsageError(f"--yes is for 'local' only; use --confirm {environment}")
+    if confirm is None and not (yes or dry_run):
+        names = loaded.names
+        confirm = click.prompt(
+            f"This destroys endpoint {names.endpoint}, {names.full_model} with all its versions, "
+            f"and everything in {names.full_schema}.\nThe environment's name, to go on",
             err=True,
         )
-    result = destroy_environment(environment, folder=folder, dry_run=dry_run, report=_reporter())
+    if confirm is not None and confirm != environment:
+        raise click.UsageError(f"{confirm!r} is not {environment!r}: nothing was destroyed")
+    result = destroy_environment(environment, folder=folder, dry_run=dry_run, report=reporter())
     _show_result(result, as_json, "destroyed")
 
 
 @click.command()
-@_environment
+@environment_argument
 @json_option
 def env(environment: str, folder: Path | None, as_json: bool) -> None:
     """Print the variables with which bare cdktf, Terraform, SDK and mlflow reach ENV.
@@ -122,7 +147,7 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
-def _reporter() -> Callable[[str], None]:
+def reporter() -> Callable[[str], None]:
     """Progress on stderr, each line with the seconds since the start."""
     started = time.monotonic()
 
@@ -152,6 +177,7 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
         "provider": result.provider,
         "changes": result.changes,
         "refused": result.refused,
+        "digest": result.digest,
         "stacks": {
             stack.stack: {
                 "changes": [{"address": a, "action": action} for a, action in stack.changes],
@@ -159,6 +185,7 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
             }
             for stack in result.stacks
         },
+        "waivers": [asdict(finding) for finding in result.of_waivers],
     }
 
 
@@ -168,4 +195,6 @@ def _text(result: PlanResult) -> str:
     for stack in result.stacks:
         lines += [f"  {stack.stack}: {action} {address}" for address, action in stack.changes]
         lines += [f"  {stack.stack}: {finding.severity}: {finding}" for finding in stack.findings]
+    lines += [f"  {finding.severity}: {finding}" for finding in result.of_waivers]
+    lines.append(f"digest {result.digest}")
     return "\n".join(lines)

@@ -7,17 +7,26 @@ import click
 from scripts.cli.console import Commands
 
 _LAZY = {
+    "adopt": "scripts.cli.adopt:adopt",
     "build": "scripts.cli.build:build",
     "demo": "scripts.cli.demo:demo",
     "deploy": "scripts.cli.deploy:deploy",
     "destroy": "scripts.cli.deploy:destroy",
+    "drift": "scripts.cli.gitops:drift",
     "embed": "scripts.cli.embed:embed",
     "embed-file": "scripts.cli.embed:embed_file",
+    "endpoint": "scripts.cli.endpoint:endpoint",
     "env": "scripts.cli.deploy:env",
+    "guard": "scripts.cli.guard:guard",
+    "environments": "scripts.cli.environments:environments",
     "plan": "scripts.cli.deploy:plan",
     "provider": "scripts.cli.provider:provider",
     "quickstart": "scripts.cli.quickstart:quickstart",
+    "review": "scripts.cli.gitops:review",
+    "reviewed": "scripts.cli.gitops:reviewed",
     "smoke": "scripts.cli.embed:smoke",
+    "summary": "scripts.cli.gitops:summary",
+    "verify": "scripts.cli.guard:verify",
     "workspace": "scripts.cli.workspace:workspace",
 }
 

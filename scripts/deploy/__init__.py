@@ -6,7 +6,7 @@ one state.
 
 from __future__ import annotations
 
-from .flow import deploy, destroy, plan, second_plan
+from .flow import deploy, destroy, plan, second_plan, verify_environment
 from .results import DeployResult, PlanResult, StackPlan
 from .variables import child_environment, terraform_variables
 
@@ -20,4 +20,5 @@ __all__ = [
     "plan",
     "second_plan",
     "terraform_variables",
+    "verify_environment",
 ]

@@ -2,125 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from infra import layout, release, settings
+from infra import settings
 from infra.errors import DeployError, RefusedError
-from infra.guards import Facts, check
-from infra.naming import STACKS
-from infra.release import Manifest
-from infra.settings import Settings
-from scripts import connection
+from infra.guards import Facts, Finding, deployer, destruction, refusals
+from scripts import connection, wheel
 
-from . import verify
+from . import facts
+from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan
+from .takeover import take_over
 from .terraform import ApplyError, Report, Terraform
-from .variables import child_environment, provider
-
-if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
-
-
-@dataclass(frozen=True)
-class _Deployment:
-    """One environment on its way: its settings, its release, where it is worked on."""
-
-    settings: Settings
-    report: Report
-
-    @cached_property
-    def manifest(self) -> Manifest | None:
-        names = self.settings.names
-        return release.find(self.settings.manifest_path, model=names.full_model)
-
-    @cached_property
-    def provider(self) -> str:
-        found = provider()
-        if found.kind == "stand-in" and not self.settings.is_local:
-            raise DeployError(
-                f"{self.settings.environment} needs the provider {found.label.split()[0]}, which "
-                "Terraform cannot get here: the stand-in reaches the local workspace only"
-            )
-        return found.label
-
-    @cached_property
-    def environment(self) -> dict[str, str]:
-        return {**child_environment(self.settings), "CDKTF_OUTDIR": str(self.outdir)}
-
-    @cached_property
-    def outdir(self) -> Path:
-        # One per kind of provider: the checksums of one do not fit the other.
-        folder = layout.runtime_folder(self.settings.folder) / "deploy"
-        return folder / f"{self.settings.environment}-{provider().kind}"
-
-    @cached_property
-    def client(self) -> WorkspaceClient:
-        for name in connection.foreign_variables(self.settings):
-            del os.environ[name]
-        return connection.workspace_client(self.settings)
-
-    def stacks(self) -> list[Terraform]:
-        """Synthesise, and prepare the stacks in the order in which they are deployed."""
-        connection.require_running(self.settings)
-        self.report(f"{self.settings.environment}: provider {self.provider}")
-        self._synthesise()
-        kinds = [kind for kind in STACKS if kind != "serving" or self.manifest is not None]
-        stacks = []
-        for kind in kinds:
-            folder = self.outdir / "stacks" / self.settings.names.stack(kind)
-            terraform = Terraform(folder, self.environment, self.report)
-            terraform.init(forget_lock=provider().kind == "stand-in")
-            stacks.append(terraform)
-        if self.manifest is None:
-            self.report(
-                f"{self.settings.environment}: nothing released yet (no "
-                f"{self.settings.manifest_path.name}): the registry only"
-            )
-        return stacks
-
-    def plan(
-        self, terraform: Terraform, facts: Facts | None, *, destroy: bool = False
-    ) -> StackPlan:
-        """Plan one stack; a destroy is not judged."""
-        planned = terraform.plan(destroy=destroy)
-        changes = tuple(_changes(planned))
-        counted = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
-        self.report(f"{terraform.stack}: {counted}")
-        findings = () if facts is None else tuple(check(planned, self.settings, facts))
-        for finding in findings:
-            self.report(f"{terraform.stack}: {finding.severity}: {finding}")
-        return StackPlan(terraform.stack, changes, findings)
-
-    def differences(self) -> list[str]:
-        """Where the workspace is not as deployed."""
-        found = verify.registry_differences(self.client, self.settings)
-        if self.manifest is not None:
-            found += verify.serving_differences(self.client, self.settings, self.manifest)
-        return found
-
-    def _synthesise(self) -> None:
-        self.outdir.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "infra.main"],
-            cwd=layout.ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise DeployError(f"synthesis failed:\n{done.stderr.strip()}")
-        self.report(f"{self.settings.environment}: synthesised")
+from .verify import Difference, await_endpoint
 
 
 def plan(name: str, *, folder: Path | None = None, report: Report = lambda _: None) -> PlanResult:
@@ -140,11 +36,10 @@ def plan(name: str, *, folder: Path | None = None, report: Report = lambda _: No
     InfraError
         When settings or manifest are wrong, or Terraform fails.
     """
-    deployment = _Deployment(settings.load(name, folder), report)
-    stacks = deployment.stacks()
-    result = _plan_all(deployment, stacks)
-    for terraform in stacks:
-        terraform.forget_plan()
+    with opened(name, folder, "plan", report) as deployment:
+        result = deployment.plan_all()
+        for terraform in deployment.stacks:
+            terraform.forget_plan()
     return result
 
 
@@ -158,33 +53,54 @@ def deploy(
     *,
     folder: Path | None = None,
     dry_run: bool = False,
+    reviewed: str | None = None,
     report: Report = lambda _: None,
 ) -> DeployResult:
     """Deploy an environment: plan all, guard all, apply those plans, verify by API.
 
+    Parameters
+    ----------
+    reviewed
+        Digest of the plan that was reviewed; another plan than that one is not applied.
+
     Raises
     ------
     RefusedError
-        When a guard refuses; nothing was changed.
+        When a guard refuses, or the plan is not the reviewed one; nothing was changed.
     DeployError
         When Terraform fails, or the workspace does not hold what was deployed.
     """
     started = time.monotonic()
-    deployment = _Deployment(settings.load(name, folder), report)
-    stacks = deployment.stacks()
-    planned = _plan_all(deployment, stacks)
-    if planned.refused:
-        refusals = [str(f) for f in planned.findings if f.severity == "refuse"]
-        raise RefusedError("\n  ".join([f"{name}: refused, nothing was changed:", *refusals]))
-    if dry_run:
-        return DeployResult(planned, False, False, time.monotonic() - started)
-    try:
-        _apply(stacks, planned)
-    except ApplyError as error:
-        # The state may now claim changes that were never made, which no later plan shows.
-        found = "\n  ".join([f"{error}", "The workspace differs:", *deployment.differences()])
-        raise DeployError(found) from error
-    _verify(deployment)
+    with opened(name, folder, "deploy", report) as deployment:
+        planned = deployment.plan_all()
+        _refuse(name, planned.findings)
+        if reviewed is not None and reviewed != planned.digest:
+            raise RefusedError(
+                f"{name}: refused, nothing was changed: the plan is not the one that was reviewed "
+                f"(reviewed {reviewed}, now {planned.digest}). The workspace or the sources have "
+                "changed since: plan again, and review that"
+            )
+        if dry_run:
+            return DeployResult(planned, False, False, time.monotonic() - started)
+        _refuse(name, deployer(deployment.settings, planned.facts), report)
+        try:
+            for terraform, stack in zip(deployment.stacks, planned.stacks, strict=True):
+                if terraform.stack == deployment.settings.names.stack("monitoring"):
+                    # Its jobs run from there; the volume is the registry's.
+                    wheel.upload(deployment.client, deployment.settings)
+                _apply(terraform, take_over(deployment, terraform, stack, planned))
+        except ApplyError as error:
+            # The state may now claim changes that were never made, which no later plan shows.
+            raise DeployError(
+                "\n  ".join(
+                    [
+                        str(error),
+                        "Run it again, to go on from here. The workspace differs:",
+                        *map(str, deployment.differences()),
+                    ]
+                )
+            ) from error
+        _verify(deployment)
     return DeployResult(planned, planned.changes > 0, True, time.monotonic() - started)
 
 
@@ -200,7 +116,8 @@ def destroy(
     Raises
     ------
     RefusedError
-        When the environment has deletion protection; nothing was changed.
+        When the environment has deletion protection, or is production and nobody waived that;
+        nothing was changed.
     DeployError
         When Terraform fails.
     """
@@ -211,69 +128,76 @@ def destroy(
             f"{name} has deletion protection; to take it down, set deletion_protection = false in "
             f"{loaded.folder / f'{name}.toml'}, deploy, then destroy"
         )
-    deployment = _Deployment(loaded, report)
-    if deployment.manifest is None:
-        _require_no_endpoint(loaded)
-    stacks = deployment.stacks()[::-1]
-    planned = PlanResult(
-        name,
-        deployment.provider,
-        tuple(deployment.plan(terraform, None, destroy=True) for terraform in stacks),
-    )
-    if dry_run:
-        return DeployResult(planned, False, False, time.monotonic() - started)
-    _apply(stacks, planned)
-    if loaded.is_local:
-        # It names versions that are gone now. Elsewhere it is a reviewed file.
-        loaded.manifest_path.unlink(missing_ok=True)
+    _refuse(name, destruction(loaded, Facts()), report)
+    with opened(name, folder, "destroy", report) as deployment:
+        if deployment.manifest is None:
+            _require_no_endpoint(deployment)
+        who = Facts(deployer=deployment.client.current_user.me().user_name)
+        _refuse(name, deployer(loaded, who), report)
+        stacks = deployment.stacks[::-1]
+        planned = PlanResult(
+            name,
+            deployment.provider,
+            tuple(
+                deployment.judged(terraform, terraform.plan(destroy=True), None)
+                for terraform in stacks
+            ),
+            who,
+        )
+        if dry_run:
+            return DeployResult(planned, False, False, time.monotonic() - started)
+        for terraform, stack in zip(stacks, planned.stacks, strict=True):
+            _apply(terraform, stack)
+        if loaded.is_local:
+            # It names versions that are gone now. Elsewhere it is a reviewed file.
+            loaded.manifest_path.unlink(missing_ok=True)
     return DeployResult(planned, planned.changes > 0, False, time.monotonic() - started)
 
 
-def _plan_all(deployment: _Deployment, stacks: list[Terraform]) -> PlanResult:
-    facts = verify.facts(deployment.client, deployment.settings)
-    return PlanResult(
-        deployment.settings.environment,
-        deployment.provider,
-        tuple(deployment.plan(terraform, facts) for terraform in stacks),
-    )
+def verify_environment(
+    name: str, *, folder: Path | None = None, report: Report = lambda _: None
+) -> list[Difference]:
+    """Where the workspace is not as declared; changes nothing and runs no Terraform."""
+    loaded = settings.load(name, folder)
+    connection.require_running(loaded)
+    return Deployment(loaded, report).differences()
 
 
-def _apply(stacks: list[Terraform], planned: PlanResult) -> None:
-    for terraform, plan_ in zip(stacks, planned.stacks, strict=True):
-        if plan_.changes:
-            terraform.apply()
-        else:
-            terraform.forget_plan()
+def _refuse(name: str, findings: Iterable[Finding], report: Report = lambda _: None) -> None:
+    findings = list(findings)
+    for finding in findings:
+        if finding.waived:
+            report(f"{name}: {finding.severity}: {finding}")
+    if found := refusals(findings):
+        lines = [f"{name}: refused, nothing was changed:", *map(str, found)]
+        raise RefusedError("\n  ".join(lines))
 
 
-def _verify(deployment: _Deployment) -> None:
-    found = deployment.differences()
-    if found:
-        names = deployment.settings.names
-        stack = deployment.outdir / "stacks" / names.stack("serving")
-        remedy = (
-            "Plan again. Where that shows no change, the provider does not see it; make it look "
-            f'again, after eval "$(scgpt env {names.environment})", in {stack}: '
-            "terraform state rm databricks_model_serving.endpoint && "
-            f"terraform import databricks_model_serving.endpoint {names.endpoint}"
-        )
-        lines = [f"{names.environment}: deployed, but the workspace differs:", *found, remedy]
+def _apply(terraform: Terraform, planned: StackPlan) -> None:
+    if planned.changes:
+        terraform.apply()
+    else:
+        terraform.forget_plan()
+
+
+def _verify(deployment: Deployment) -> None:
+    name = deployment.settings.environment
+    if deployment.manifest is not None:
+        await_endpoint(deployment.client, deployment.settings)
+    if found := deployment.differences():
+        lines = [
+            f"{name}: deployed, but the workspace differs:",
+            *map(str, found),
+            f"Deploy again; what that does not see, `scgpt endpoint apply {name}` sends",
+        ]
         raise DeployError("\n  ".join(lines))
-    deployment.report(f"{deployment.settings.environment}: verified by API")
+    deployment.report(f"{name}: verified by API")
 
 
-def _changes(planned: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (entry["address"], "+".join(entry["change"]["actions"]))
-        for entry in planned.get("resource_changes", [])
-        if entry["change"]["actions"] not in (["no-op"], ["read"])
-    ]
-
-
-def _require_no_endpoint(loaded: Settings) -> None:
+def _require_no_endpoint(deployment: Deployment) -> None:
     """Refuse to destroy the registry under an endpoint whose manifest was lost."""
-    state = layout.state_folder(loaded.folder) / f"{loaded.names.stack('serving')}.tfstate"
-    if state.exists() and json.loads(state.read_text()).get("resources"):
+    loaded = deployment.settings
+    if facts.endpoint_of(deployment.client, loaded.names.endpoint) is not None:
         raise DeployError(
             f"{loaded.environment} has an endpoint, but no {loaded.manifest_path}: put the release "
             "manifest back, so that the endpoint can be destroyed first"

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-from infra.guards import Finding
+from infra.guards import Facts, Finding, refusals
+
+Json = Mapping[str, Any]
+
+_HIDDEN = "(sensitive)"
+_NOISE = ("created_at", "created_by", "updated_at", "updated_by", "create_time", "update_time")
+_STILL = (["no-op"], ["read"])
 
 
 @dataclass(frozen=True)
@@ -15,6 +26,8 @@ class StackPlan:
     changes: tuple[tuple[str, str], ...]
     """(address, action) of each change; the actions are joined with ``+``."""
     findings: tuple[Finding, ...] = ()
+    document: Json = field(default_factory=dict, repr=False, compare=False)
+    """The plan as JSON. It may hold values of environment variables: it is never written down."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,10 @@ class PlanResult:
     environment: str
     provider: str
     stacks: tuple[StackPlan, ...]
+    facts: Facts = field(default_factory=Facts, repr=False)
+    """What the guards knew."""
+    of_waivers: tuple[Finding, ...] = ()
+    """Waivers that have expired, or waive nothing."""
 
     @property
     def changes(self) -> int:
@@ -31,12 +48,79 @@ class PlanResult:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(finding for stack in self.stacks for finding in stack.findings)
+        return (*(f for stack in self.stacks for f in stack.findings), *self.of_waivers)
 
     @property
     def refused(self) -> bool:
         """Whether a guard refuses one of the plans."""
-        return any(finding.severity == "refuse" for finding in self.findings)
+        return bool(refusals(self.findings))
+
+    @property
+    def documents(self) -> dict[str, Json]:
+        """Stack -> its plan as JSON, in memory only."""
+        return {stack.stack: stack.document for stack in self.stacks}
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of what would be changed: equal plans, equal digest, on any machine."""
+        changes = {stack.stack: normalised(stack.document) for stack in self.stacks}
+        text = json.dumps(changes, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def changes_of(document: Json) -> tuple[tuple[str, str], ...]:
+    """(address, action) of each change in a plan."""
+    return tuple(
+        (str(entry["address"]), "+".join(entry["change"]["actions"]))
+        for entry in document.get("resource_changes", [])
+        if entry["change"]["actions"] not in _STILL
+    )
+
+
+def normalised(document: Json) -> list[dict[str, Any]]:
+    """The changes of a plan without what differs between equal plans.
+
+    What stays the same is left out: a workspace stamps times and editors on what nobody changes.
+    Values that Terraform calls sensitive are hidden.
+    """
+    return [
+        {
+            "address": entry["address"],
+            "type": entry["type"],
+            "actions": entry["change"]["actions"],
+            **_difference(entry["change"]),
+        }
+        for entry in sorted(document.get("resource_changes", []), key=lambda e: str(e["address"]))
+        if entry["change"]["actions"] not in _STILL
+    ]
+
+
+def _difference(change: Json) -> dict[str, Any]:
+    before = _visible(change.get("before") or {}, change.get("before_sensitive"))
+    after = _visible(change.get("after") or {}, change.get("after_sensitive"))
+    unknown = {key: value for key, value in (change.get("after_unknown") or {}).items() if value}
+    changed = {
+        key
+        for key in {*before, *after, *unknown} - set(_NOISE)
+        if key in unknown or before.get(key) != after.get(key)
+    }
+    return {
+        "before": {key: before[key] for key in changed & before.keys()},
+        "after": {key: after[key] for key in changed & after.keys()},
+        "after_unknown": {key: unknown[key] for key in changed & unknown.keys()},
+    }
+
+
+def _visible(value: Any, sensitive: Any) -> Any:
+    """The value with what Terraform marks as sensitive hidden."""
+    if sensitive is True:
+        return _HIDDEN
+    if isinstance(value, dict) and isinstance(sensitive, dict):
+        return {key: _visible(each, sensitive.get(key)) for key, each in value.items()}
+    if isinstance(value, list) and isinstance(sensitive, list):
+        marks = [*sensitive, *[None] * (len(value) - len(sensitive))]
+        return [_visible(each, mark) for each, mark in zip(value, marks, strict=True)]
+    return value
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Any
 
 from infra.errors import DeployError, RefusedError
 
+from .lock import held_elsewhere
+
 Report = Callable[[str], None]
 
 PLAN_FILE = "deploy.tfplan"
@@ -50,9 +52,8 @@ class Terraform:
         """
         if forget_lock:
             (self.folder / ".terraform.lock.hcl").unlink(missing_ok=True)
-        done = self._run("init", "-input=false", "-no-color")
-        if done.returncode != 0:
-            raise DeployError(f"{self.stack}: terraform init failed:\n{done.stderr.strip()}")
+        # -reconfigure: this folder is synthesised anew, and the state is where it says.
+        self._must("init", "-input=false", "-no-color", "-reconfigure")
 
     def plan(self, *, destroy: bool = False) -> dict[str, Any]:
         """Plan into a file of the folder; return the plan as JSON.
@@ -70,6 +71,7 @@ class Terraform:
         ]
         if problems:
             text = "\n".join(problems)
+            self._check_lock(text)
             if "Instance cannot be destroyed" in text:
                 raise RefusedError(
                     f"{self.stack}: deletion protection refuses the plan:\n{text}\n"
@@ -77,10 +79,7 @@ class Terraform:
                     "deploy, then destroy."
                 )
             raise DeployError(f"{self.stack}: terraform plan failed:\n{text}")
-        shown = self._run("show", "-json", PLAN_FILE)
-        if shown.returncode != 0:
-            raise DeployError(f"{self.stack}: terraform show failed:\n{shown.stderr.strip()}")
-        plan: dict[str, Any] = json.loads(shown.stdout)
+        plan: dict[str, Any] = json.loads(self._must("show", "-json", PLAN_FILE))
         return plan
 
     def apply(self) -> None:
@@ -99,18 +98,59 @@ class Terraform:
                 self.report(f"{self.stack}: {line}")
         self.forget_plan()
         if problems:
+            self._check_lock("\n".join(problems))
             raise ApplyError(f"{self.stack}: terraform apply failed:\n" + "\n".join(problems))
 
     def forget_plan(self) -> None:
         """Remove the plan's file."""
         (self.folder / PLAN_FILE).unlink(missing_ok=True)
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def take(self, address: str, identifier: str) -> None:
+        """Take something that exists into the state.
+
+        Raises
+        ------
+        DeployError
+            When Terraform does not find it.
+        """
+        self._must("import", "-input=false", "-no-color", address, identifier)
+
+    def take_anew(self, address: str, identifier: str) -> None:
+        """Forget what the state says of a resource and read it from the workspace.
+
+        Raises
+        ------
+        DeployError
+            When Terraform does not find it; the state is as before then.
+        """
+        before = self._must("state", "pull")
+        self._must("state", "rm", "-no-color", address)
+        try:
+            self.take(address, identifier)
+        except DeployError:
+            # Of a higher serial than what is there now: pushed by force.
+            self._must("state", "push", "-force", "-", stdin=before)
+            raise
+
+    def _must(self, *arguments: str, stdin: str = "") -> str:
+        done = self._run(*arguments, stdin=stdin)
+        if done.returncode != 0:
+            self._check_lock(done.stderr)
+            raise DeployError(
+                f"{self.stack}: terraform {arguments[0]} failed:\n{done.stderr.strip()}"
+            )
+        return done.stdout
+
+    def _check_lock(self, text: str) -> None:
+        if held := held_elsewhere(self.stack, text, self.folder):
+            raise DeployError(held)
+
+    def _run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["terraform", *arguments],
             cwd=self.folder,
             env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

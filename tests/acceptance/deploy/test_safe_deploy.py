@@ -21,6 +21,8 @@ from infra.local_workspace import instance
 from infra.local_workspace.children import free_port
 from scripts.deploy import child_environment, deploy, destroy, plan, second_plan
 
+from .settings_file import write_settings
+
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform"),
@@ -33,8 +35,10 @@ GRANTS = [
 ]
 REGISTRY = [
     *GRANTS,
+    "databricks_mlflow_experiment.experiment",
     "databricks_registered_model.model",
     "databricks_schema.schema",
+    "databricks_volume.checkpoints_volume",
     "databricks_volume.volume",
 ]
 
@@ -42,7 +46,7 @@ REGISTRY = [
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("environments")
-    shutil.copy(layout.ENVIRONMENTS / "local.toml", folder)
+    write_settings(folder, monitoring={"enabled": False})
     instance.start(folder / "workspace", free_port())
     yield folder
     instance.stop(folder / "workspace")
@@ -51,6 +55,7 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_registry_from_nothing_to_nothing(environments: Path) -> None:
     lines: list[str] = []
     planned = plan("local", folder=environments)
+    assert planned.digest == plan("local", folder=environments).digest
     assert planned.stacks[0].changes == tuple((address, "create") for address in REGISTRY)
     done = deploy("local", folder=environments, report=lines.append)
     assert done.verified

@@ -1,90 +1,22 @@
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 
 from infra import layout, settings
-from infra.guards import Facts, Finding, check
+from infra.guards import Existing, Facts, Finding, check
+
+from .plans import ENDPOINT, edited, plan_of, update
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)
-
-ENDPOINT: dict[str, Any] = {
-    "name": "scgpt-serving",
-    "description": None,
-    "budget_policy_id": None,
-    "email_notifications": [],
-    "rate_limits": [],
-    "tags": [{"key": "project", "value": "scgpt"}],
-    "timeouts": {"create": "90m", "update": "90m"},
-    "config": [
-        {
-            "auto_capture_config": [],
-            "served_entities": [
-                {"name": "m-1", "entity_name": "main.scgpt.m", "entity_version": "1"}
-            ],
-            "traffic_config": [
-                {"routes": [{"served_model_name": "m-1", "traffic_percentage": 100}]}
-            ],
-        }
-    ],
-    "ai_gateway": [
-        {
-            "inference_table_config": [
-                {
-                    "enabled": True,
-                    "catalog_name": "main",
-                    "schema_name": "scgpt",
-                    "table_name_prefix": "p",
-                }
-            ],
-            "usage_tracking_config": [{"enabled": True}],
-        }
-    ],
-}
-
-
-def plan_of(
-    kind: str,
-    actions: list[str],
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-    **more: Any,
-) -> dict[str, Any]:
-    replace_paths = more.pop("replace_paths", None)
-    change = {"actions": actions, "before": before, "after": after}
-    entry = {
-        "address": f"databricks_{kind}.x",
-        "mode": "managed",
-        "type": f"databricks_{kind}",
-        "provider_name": "registry.terraform.io/databricks/databricks",
-        "change": change | ({"replace_paths": replace_paths} if replace_paths else {}),
-        **more,
-    }
-    return {"resource_changes": [entry]}
-
-
-def edited(**changes: Any) -> dict[str, Any]:
-    """The endpoint with attributes replaced; keys of nested blocks are joined with ``__``."""
-    after = copy.deepcopy(ENDPOINT)
-    for key, value in changes.items():
-        block: Any = after
-        *outer, last = key.split("__")
-        for name in outer:
-            block = block[name][0]
-        block[last] = value
-    return after
-
-
-def update(**changes: Any) -> dict[str, Any]:
-    return plan_of("model_serving", ["update"], ENDPOINT, edited(**changes))
+DEV = settings.load("dev", layout.ENVIRONMENTS)
 
 
 def codes(plan: dict[str, Any], facts: Facts | None = None) -> list[tuple[str, str]]:
     found: list[Finding] = check(plan, LOCAL, facts or Facts())
     assert all(finding.remedy and finding.message for finding in found)
-    return [(finding.code, finding.severity) for finding in found]
+    return [(finding.check, finding.severity) for finding in found]
 
 
 def test_an_ordinary_update_passes() -> None:
@@ -173,11 +105,23 @@ def test_a_version_that_does_not_exist_is_refused() -> None:
     assert codes(plan, Facts(versions=frozenset({1, 2}))) == []
 
 
-def test_an_endpoint_outside_the_state_is_adopted_not_created() -> None:
+@pytest.mark.parametrize("kind", ["schema", "volume", "registered_model", "model_serving", "job"])
+def test_what_others_made_is_adopted_not_created(kind: str) -> None:
+    plan = plan_of(kind, ["create"], None, ENDPOINT)
+    there = {f"databricks_{kind}.x": Existing("the-id", "ann@example.com")}
+    (finding,) = check(plan, LOCAL, Facts(existing=there, deployer="bob@example.com"))
+    assert (finding.check, finding.severity) == ("exists-already", "refuse")
+    assert f"terraform import databricks_{kind}.x the-id" in finding.remedy
+    assert "ann@example.com" in finding.message
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_what_an_own_creation_left_is_taken_over(broken: bool) -> None:
     plan = plan_of("model_serving", ["create"], None, ENDPOINT)
-    (finding,) = check(plan, LOCAL, Facts(endpoint_ready=True))
-    assert finding.code == "exists-already"
-    assert "terraform import databricks_model_serving.x scgpt-serving" in finding.remedy
+    there = {"databricks_model_serving.x": Existing("the-id", "me", broken)}
+    (finding,) = check(plan, LOCAL, Facts(existing=there, deployer="me"))
+    assert (finding.check, finding.severity) == ("exists-already", "warn")
+    assert ("makes it anew" if broken else "takes it over") in finding.remedy
 
 
 def test_nobody_elses_update_is_interrupted() -> None:
@@ -211,3 +155,78 @@ def test_another_provider_is_refused() -> None:
     plan = plan_of("model_serving", ["create"], None, ENDPOINT)
     plan["resource_changes"][0]["provider_name"] = "registry.terraform.io/hashicorp/null"
     assert codes(plan) == [("unknown-provider", "refuse")]
+
+
+@pytest.mark.parametrize(
+    ("limit", "refused"),
+    [("45m", True), ("90m", True), ("1h30m", True), ("91m", False), ("100m", False), (None, True)],
+)
+def test_outside_local_an_image_has_to_be_built_in_time(limit: str | None, refused: bool) -> None:
+    plan = plan_of("model_serving", ["create"], None, edited(timeouts={"create": limit}))
+    for environment in (DEV, None):
+        found = [finding.check for finding in check(plan, environment, Facts())]
+        assert found == (["short-timeout"] if refused else [])
+
+
+def test_route_optimisation_is_fixed_at_creation() -> None:
+    plan = plan_of(
+        "model_serving", ["delete", "create"], {}, ENDPOINT, replace_paths=[["route_optimized"]]
+    )
+    assert codes(plan) == [("route-optimization", "refuse")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"description": "first"}),
+        ({"description": "old"}, {}),
+        ({"email_notifications": [{"on_update_failure": ["a@b.c"]}]}, {"email_notifications": []}),
+        (
+            {"email_notifications": [{"on_update_failure": ["a@b.c"], "on_update_success": []}]},
+            {"email_notifications": [{"on_update_failure": [], "on_update_success": None}]},
+        ),
+    ],
+)
+def test_added_and_emptied_fields_are_seen(before: dict[str, Any], after: dict[str, Any]) -> None:
+    plan = plan_of("model_serving", ["update"], edited(**before), edited(**after))
+    assert codes(plan) == [("no-call", "refuse")]
+
+
+def test_absent_and_empty_are_the_same() -> None:
+    before = edited(email_notifications=[], description="")
+    after = edited(email_notifications=[{"on_update_failure": None}], description=None, tags=[])
+    assert codes(plan_of("model_serving", ["update"], before, after)) == []
+
+
+def test_what_the_api_has_already_may_be_written_down() -> None:
+    plan = update(email_notifications=[{"on_update_failure": ["a@b.c"], "on_update_success": None}])
+    there = {"email_notifications": {"on_update_failure": ["a@b.c"]}}
+    assert codes(plan, Facts(endpoint=there)) == []
+    assert codes(plan, Facts(endpoint={})) == [("no-call", "refuse")]
+
+
+def test_a_version_that_no_build_validated_is_refused() -> None:
+    plan = plan_of("model_serving", ["create"], None, ENDPOINT)
+    ready = frozenset({1, 2})
+    assert codes(plan, Facts(versions=ready, validated=frozenset({2}))) == [
+        ("version-not-validated", "refuse")
+    ]
+    assert codes(plan, Facts(versions=ready, validated=frozenset({1}))) == []
+
+
+@pytest.mark.parametrize(
+    ("cloud", "kind", "refused"),
+    [
+        ("aws", "GPU_MEDIUM", False),
+        ("azure", "GPU_MEDIUM", True),
+        ("azure", "GPU_LARGE", False),
+        ("gcp", "GPU_SMALL", True),
+        ("gcp", None, False),
+    ],
+)
+def test_gpu_types_by_cloud(cloud: str, kind: str | None, refused: bool) -> None:
+    entity = {"name": "m-1", "entity_name": "m", "entity_version": "1", "workload_type": kind}
+    plan = plan_of("model_serving", ["create"], None, edited(config__served_entities=[entity]))
+    environment = LOCAL.model_copy(update={"cloud": cloud})
+    found = [finding.check for finding in check(plan, environment, Facts())]
+    assert found == (["workload-type"] if refused else [])

@@ -19,7 +19,7 @@ def test_a_manifest_survives_its_file(tmp_path: Path) -> None:
     release.write(path, canary(DEV))
     assert release.read(path) == canary(DEV)
     assert release.find(path, model=MODEL) == canary(DEV)
-    assert path.read_text() == canary(DEV).to_json(), "the text is stable"
+    assert path.read_text() == canary(DEV).to_json("dev"), "the text is stable"
     assert [entry.name for entry in path.parent.iterdir()] == [path.name], "no draft is left"
 
 
@@ -41,6 +41,13 @@ def test_the_digest_tells_manifests_apart() -> None:
         ([served(1, 50, "champion"), served(2, 50, "champion")], "exactly one"),
         ([served(1, 100, "previous")], "exactly one"),
         ([], "at least 1 item"),
+        (
+            [
+                served(n, 100 if n == 1 else 0, "champion" if n == 1 else "previous")
+                for n in range(1, 12)
+            ],
+            "at most 10 items",
+        ),
     ],
 )
 def test_wrong_combinations_are_refused(entries: list[release.Served], message: str) -> None:
@@ -50,7 +57,7 @@ def test_wrong_combinations_are_refused(entries: list[release.Served], message: 
 
 def test_a_wrong_file_lists_every_problem(tmp_path: Path) -> None:
     path = tmp_path / "dev.release.json"
-    text = json.loads(champion(DEV).to_json())
+    text = json.loads(champion(DEV).to_json("dev"))
     text["served"][0] |= {"version": "3", "checkpoint_sha256": "xyz"}
     text["model"] = "scgpt"
     path.write_text(json.dumps(text))
@@ -72,3 +79,54 @@ def test_the_manifest_of_another_model_is_refused(tmp_path: Path) -> None:
     release.write(path, champion(DEV))
     with pytest.raises(ReleaseError, match=r"is of dev\.scgpt\..*model is prod\.scgpt\.other"):
         release.find(path, model="prod.scgpt.other")
+
+
+def test_traffic_is_a_percentage(tmp_path: Path) -> None:
+    path = tmp_path / "dev.release.json"
+    text = json.loads(champion(DEV).to_json("dev"))
+    text["served"][0]["traffic"] = 101
+    path.write_text(json.dumps(text))
+    with pytest.raises(ReleaseError, match=r"served\.0\.traffic: .*less than or equal to 100"):
+        release.read(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("git_commit", "somebody's"), ("created_at", "2026-11-22T04:00:00Z")]
+)
+def test_an_edit_by_hand_is_refused(tmp_path: Path, key: str, value: str) -> None:
+    path = tmp_path / "dev.release.json"
+    release.write(path, champion(DEV))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ReleaseError, match="was edited by hand") as caught:
+        release.find(path, model=MODEL)
+    assert str(path) in str(caught.value)
+
+
+def test_another_layout_of_the_same_text_is_no_edit(tmp_path: Path) -> None:
+    path = tmp_path / "dev.release.json"
+    release.write(path, champion(DEV))
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=8, sort_keys=True))
+    assert release.read(path) == champion(DEV)
+
+
+def test_a_manifest_that_was_copied_is_refused(tmp_path: Path) -> None:
+    release.write(tmp_path / "dev.release.json", champion(DEV))
+    copied = tmp_path / "prod.release.json"
+    copied.write_text((tmp_path / "dev.release.json").read_text())
+    with pytest.raises(ReleaseError, match="release manifest of 'dev', not of 'prod'"):
+        release.find(copied, model=MODEL)
+
+
+def test_a_manifest_of_an_older_version_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "local.release.json"
+    path.write_text(champion(DEV).model_dump_json())
+    with pytest.raises(ReleaseError, match="scgpt build --env local --checkpoint DIR"):
+        release.read(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '"x"'])
+def test_no_manifest_at_all(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "dev.release.json"
+    path.write_text(text)
+    with pytest.raises(ReleaseError, match="not a release manifest"):
+        release.read(path)

@@ -28,33 +28,63 @@ def scgpt(*arguments: str | Path, stdin: str = "") -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments], input=stdin)
 
 
-@pytest.mark.parametrize("command", ["plan", "deploy", "destroy", "env"])
+@pytest.mark.parametrize("command", ["plan", "deploy", "destroy", "env", "verify"])
 def test_an_unknown_environment_is_wrong_usage(command: str, environments: Path) -> None:
     result = scgpt(command, "prd", "--environments", environments)
     assert result.exit_code == 2
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["plan", "deploy", "destroy", "env"])
+@pytest.mark.parametrize("command", ["plan", "deploy", "destroy", "env", "verify", "guard"])
 def test_help_has_an_example(command: str) -> None:
     result = scgpt(command, "--help")
     assert result.exit_code == 0
     assert "Example:" in result.stdout
 
 
-@pytest.mark.parametrize("flags", [["--yes"], ["--dry-run"]])
+@pytest.mark.parametrize("flags", ["--confirm", "--dry-run"])
 @pytest.mark.parametrize("name", ["dev", "staging", "prod"])
 def test_a_protected_environment_is_not_destroyed(
-    name: str, flags: list[str], environments: Path
+    name: str, flags: str, environments: Path
 ) -> None:
-    result = scgpt("destroy", name, "--environments", environments, *flags)
+    confirmed = [flags, name] if flags == "--confirm" else [flags]
+    result = scgpt("destroy", name, "--environments", environments, *confirmed)
     assert result.exit_code == 3
 
 
-def test_destroy_asks_first(environments: Path) -> None:
-    result = scgpt("destroy", "local", "--environments", environments, stdin="n\n")
-    assert result.exit_code == 1
+def test_production_is_not_destroyed_without_a_waiver(environments: Path) -> None:
+    path = environments / "prod.toml"
+    path.write_text(
+        path.read_text().replace("deletion_protection = true", "deletion_protection = false")
+    )
+    arguments = ("destroy", "prod", "--environments", environments, "--confirm", "prod")
+    result = scgpt(*arguments)
+    assert result.exit_code == 3
+    assert "(destroy-production)" in result.stderr
+    waiver = "reason = 'the project has ended'"
+    path.write_text(
+        path.read_text()
+        + f"\n[[waivers]]\ncheck = 'destroy-production'\n{waiver}\nuntil = 2020-01-01\n"
+    )
+    result = scgpt(*arguments)
+    assert result.exit_code == 3
+    assert "The waiver (the project has ended) expired on 2020-01-01." in result.stderr
+
+
+@pytest.mark.parametrize("typed", ["", "y\n", "dev\n"])
+def test_destroy_asks_for_the_name(environments: Path, typed: str) -> None:
+    result = scgpt("destroy", "local", "--environments", environments, stdin=typed)
+    assert result.exit_code in (1, 2)
+    assert "The environment's name, to go on" in result.stderr
     assert sorted(path.suffix for path in environments.iterdir()) == [".toml"] * 4
+
+
+def test_yes_is_for_local_only(environments: Path) -> None:
+    result = scgpt("destroy", "dev", "--environments", environments, "--yes")
+    assert result.exit_code == 2
+    assert "use --confirm dev" in result.stderr
+    result = scgpt("destroy", "dev", "--environments", environments, "--confirm", "prod")
+    assert result.exit_code == 2
 
 
 @pytest.mark.parametrize("command", ["plan", "deploy"])

@@ -1,0 +1,105 @@
+"""Plan guards: may this Terraform plan be applied?
+
+``check`` is pure: the plan as JSON, the environment's settings and what the workspace says go in,
+findings come out. The rules are the provider's traps: changes that it plans and never makes, and
+attributes that make it delete what cannot be brought back. Where a guard refuses, it says what to
+do instead. An environment can waive a refusal, with a reason and until a date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.settings import Settings
+
+from . import losses, production, serving, silent
+from .findings import CHECKS, ENDPOINT, Existing, Facts, Finding, Json, Planned
+from .production import deployer, destruction
+from .waivers import on_waivers, refusals, waive
+
+__all__ = [
+    "CHECKS",
+    "Existing",
+    "Facts",
+    "Finding",
+    "Json",
+    "check",
+    "deployer",
+    "destruction",
+    "on_waivers",
+    "refusals",
+    "skipped",
+]
+
+_PROVIDER = "databricks/databricks"
+_OF_SETTINGS = ("production-without-table", "production-scale-to-zero", "workload-type")
+_OF_WORKSPACE = (
+    "version-missing",
+    "version-not-validated",
+    "exists-already",
+    "endpoint-updating",
+)
+
+
+def check(plan: Json, settings: Settings | None, facts: Facts) -> list[Finding]:
+    """Judge a plan.
+
+    Parameters
+    ----------
+    plan
+        Output of ``terraform show -json <plan file>``, of a deploy (not of a destroy).
+    settings
+        The environment; None where it is not known, see :func:`skipped`.
+
+    Returns
+    -------
+    list of Finding
+        In the plan's order; empty when there is nothing to say. The plan must not be applied when
+        one of them refuses.
+    """
+    return [
+        waive(finding, settings, facts.today)
+        for entry in plan.get("resource_changes", [])
+        if entry["mode"] == "managed" and entry["change"]["actions"] not in (["no-op"], ["read"])
+        for finding in _judge(Planned(entry, settings, facts))
+    ]
+
+
+def skipped(settings: Settings | None, facts: Facts) -> dict[str, str]:
+    """Checks that cannot be made with what is known, with the reason."""
+    found: dict[str, str] = {}
+    if settings is None:
+        found |= dict.fromkeys(_OF_SETTINGS, "needs the environment's settings (--env)")
+    if facts.versions is None:
+        found |= dict.fromkeys(_OF_WORKSPACE, "needs the workspace (--env)")
+    return found
+
+
+def _judge(planned: Planned) -> Iterator[Finding]:
+    yield from _provider(planned)
+    yield from losses.losses(planned)
+    yield from losses.existing(planned)
+    if planned.type != ENDPOINT:
+        return
+    if planned.after:
+        yield from serving.served(planned)
+        yield from serving.versions(planned)
+        yield from serving.updating(planned)
+        yield from silent.never_sent(planned)
+        yield from production.production(planned)
+        yield from serving.workload_type(planned)
+    if planned.actions == ["update"]:
+        yield from silent.no_call(planned)
+        yield from silent.gateway(planned)
+    if "create" in planned.actions:
+        yield from serving.creation(planned)
+
+
+def _provider(planned: Planned) -> Iterator[Finding]:
+    name = planned.entry.get("provider_name", "")
+    if name != _PROVIDER and not name.endswith("/" + _PROVIDER):
+        yield planned.finds(
+            "unknown-provider",
+            f"is planned by the provider {name!r}",
+            f"The stacks are written for {_PROVIDER}; remove the resource or the override.",
+        )

@@ -1,0 +1,151 @@
+"""What guards find, what they need to know, and how they read a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from infra.settings import Settings
+
+Json = Mapping[str, Any]
+
+CHECKS = {
+    "unknown-provider": "a resource of another provider than databricks/databricks",
+    "deletion": "an endpoint, model, schema, volume or experiment would be deleted",
+    "replacement": "an endpoint, model, schema, volume or experiment would be deleted and remade",
+    "tainted": "a resource that was created half way would be deleted and remade",
+    "exists-already": "what would be created exists in the workspace, outside the state",
+    "no-call": "an edit of an endpoint that the provider plans and never sends",
+    "disabled-is-not-sent": "enabled = false, which the provider leaves out of the request",
+    "gateway-removed": "ai_gateway would be removed, on which the provider fails",
+    "table-moved": "the inference table's catalog, schema or prefix would change",
+    "table-disabled": "requests and answers would no longer be logged",
+    "legacy-table": "auto_capture_config, which the platform no longer supports",
+    "short-timeout": "a create timeout after which the provider deletes the endpoint",
+    "route-optimization": "route optimisation would change, which is fixed at creation",
+    "traffic": "the routes do not add up to 100 %",
+    "unnamed-entity": "a served entity without a name",
+    "version-missing": "a version that the registry does not have, or that is not ready",
+    "version-not-validated": "a version that no build has validated",
+    "workload-type": "a GPU type that the workspace's cloud does not have",
+    "endpoint-updating": "the endpoint is being updated by somebody else",
+    "production-without-table": "production that logs no requests",
+    "production-scale-to-zero": "production whose capacity may be taken away",
+    "deploy-by-person": "a deploy outside `local` by a person, not a service principal",
+    "destroy-production": "production would be destroyed",
+    "waiver-expired": "a waiver whose date has passed",
+    "waiver-unknown": "a waiver of a check that does not exist",
+}
+"""Name of each check -> what it finds. The names are what waivers refer to: they never change."""
+
+ENDPOINT = "databricks_model_serving"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a guard has to say about one planned change."""
+
+    check: str
+    """One of :data:`CHECKS`."""
+    address: str
+    """The resource, as Terraform calls it."""
+    message: str
+    remedy: str
+    severity: Literal["refuse", "warn"] = "refuse"
+    waived: str | None = None
+    """Reason and date of the waiver that made a warning of a refusal."""
+
+    def __str__(self) -> str:
+        waived = f" Waived: {self.waived}." if self.waived else ""
+        return f"{self.address}: {self.message} ({self.check}). {self.remedy}{waived}"
+
+
+def today() -> date:
+    """The day in UTC, by which waivers expire."""
+    return datetime.now(UTC).date()
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What the workspace has under the name of something that would be created."""
+
+    import_id: str
+    """As ``terraform import`` takes it."""
+    creator: str | None
+    """None where the workspace does not say."""
+    broken: bool = False
+    """An endpoint whose first deployment failed: it has never served anything."""
+    anyones: bool = False
+    """May be taken over whoever made it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the workspace says; None where it was not asked, or has no endpoint."""
+
+    versions: frozenset[int] | None = None
+    """Versions of the registered model that are ready to be served."""
+    validated: frozenset[int] | None = None
+    """Those of them that a build has validated."""
+    endpoint_ready: bool | None = None
+    endpoint_updating: bool | None = None
+    endpoint: Json | None = None
+    """The endpoint as the API describes it."""
+    existing: Mapping[str, Existing] = field(default_factory=dict)
+    """Address in the plan -> what is in the place of something that would be created."""
+    deployer: str | None = None
+    """Who is logged in."""
+    today: date = field(default_factory=today)
+
+    def left_over(self, address: str) -> Existing | None:
+        """What a deploy takes over: mostly what an own earlier creation has left behind."""
+        found = self.existing.get(address)
+        own = found and self.deployer is not None and found.creator == self.deployer
+        return found if found and (own or found.anyones) else None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One planned change, with all that a guard may look at."""
+
+    entry: Json
+    """From ``resource_changes`` of the plan."""
+    settings: Settings | None
+    facts: Facts
+
+    @property
+    def address(self) -> str:
+        return str(self.entry["address"])
+
+    @property
+    def type(self) -> str:
+        return str(self.entry["type"])
+
+    @property
+    def actions(self) -> list[str]:
+        actions: list[str] = self.entry["change"]["actions"]
+        return actions
+
+    @property
+    def before(self) -> Json:
+        before: Json = self.entry["change"]["before"] or {}
+        return before
+
+    @property
+    def after(self) -> Json:
+        after: Json = self.entry["change"]["after"] or {}
+        return after
+
+    def finds(
+        self, check: str, message: str, remedy: str, severity: Literal["refuse", "warn"] = "refuse"
+    ) -> Finding:
+        return Finding(check, self.address, message, remedy, severity)
+
+
+def block(parent: Json, name: str) -> Json:
+    """A block that occurs at most once; ``{}`` where it is absent."""
+    blocks = parent.get(name) or [{}]
+    found: Json = blocks[0] or {}
+    return found

@@ -1,0 +1,98 @@
+"""What a plan would destroy that cannot be brought back, or create over what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .findings import ENDPOINT, Finding, Planned
+
+_GOVERNED = {
+    "databricks_schema": "everything in it",
+    "databricks_volume": "the files in it",
+    "databricks_registered_model": "all its versions",
+    "databricks_mlflow_experiment": "its runs and their metrics",
+    ENDPOINT: "the endpoint, which stops answering",
+}
+
+
+def losses(planned: Planned) -> Iterator[Finding]:
+    """One finding per deleted or replaced resource of the governed types."""
+    if planned.type not in _GOVERNED or "delete" not in planned.actions:
+        return
+    if planned.entry.get("action_reason") == "replace_because_tainted":
+        yield _tainted(planned)
+    elif "create" in planned.actions:
+        yield _replaced(planned)
+    else:
+        yield planned.finds(
+            "deletion",
+            f"would be deleted, losing {_GOVERNED[planned.type]}",
+            f"Put it back; where it is meant, run `scgpt destroy {_environment(planned)}`.",
+        )
+
+
+def existing(planned: Planned) -> Iterator[Finding]:
+    """What would be created and is there: the platform would refuse it, half way through."""
+    found = planned.facts.existing.get(planned.address)
+    if found is None or planned.actions != ["create"]:
+        return
+    if planned.facts.left_over(planned.address):
+        yield planned.finds(
+            "exists-already",
+            "exists in the workspace already"
+            if found.anyones
+            else "exists in the workspace, made by an earlier deploy of yours that was cut off",
+            "A deploy removes it, since it never worked, and makes it anew."
+            if found.broken
+            else "A deploy takes it over instead of creating it.",
+            "warn",
+        )
+    else:
+        yield planned.finds(
+            "exists-already",
+            "exists in the workspace, but not in Terraform's state; it was made by "
+            f"{found.creator or 'somebody'}",
+            "Use another name, or take it over: `scgpt adopt`, or in the stack's folder "
+            f"`terraform import {planned.address} {found.import_id}`.",
+        )
+
+
+def _tainted(planned: Planned) -> Finding:
+    """Left over from a creation that stopped half way."""
+    facts = planned.facts
+    empty = (
+        facts.endpoint_ready is False if planned.type == ENDPOINT else facts.versions == frozenset()
+    )
+    return planned.finds(
+        "tainted",
+        f"was created only half way and would be replaced, losing {_GOVERNED[planned.type]}",
+        "Nothing depends on it yet, so it is made anew."
+        if empty
+        else f"If it is whole, run `terraform untaint {planned.address}` in the stack's folder.",
+        "warn" if empty else "refuse",
+    )
+
+
+def _replaced(planned: Planned) -> Finding:
+    paths = planned.entry["change"].get("replace_paths", [])
+    if planned.type == ENDPOINT and ["route_optimized"] in paths:
+        return planned.finds(
+            "route-optimization",
+            "route_optimized would change, which is fixed at creation: the endpoint would be "
+            "deleted and made anew",
+            "Undo the change, or give the endpoint another name in an environment of its own and "
+            "move its callers: route optimisation also changes the URL and refuses personal "
+            "tokens.",
+        )
+    fields = ", ".join(".".join(str(part) for part in path) for path in paths)
+    return planned.finds(
+        "replacement",
+        f"would be deleted and made anew because of {fields or 'its new attributes'}, "
+        f"losing {_GOVERNED[planned.type]}",
+        f"Undo the change; where it is meant, run `scgpt destroy {_environment(planned)}` with "
+        "the old settings first.",
+    )
+
+
+def _environment(planned: Planned) -> str:
+    return planned.settings.environment if planned.settings else "ENV"

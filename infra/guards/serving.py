@@ -1,0 +1,112 @@
+"""What an endpoint would serve, and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from infra.sizes import TYPES
+
+from .findings import Finding, Planned, block
+
+_PROVIDERS_OWN_LIMIT = "45m"
+_RESERVE_SECONDS = 10
+"""The provider stops this long before its create timeout."""
+_IMAGE_SECONDS = 90 * 60
+"""An image may take an hour to build, and capacity may have to be found."""
+_LOCAL_SECONDS = 50
+_SHORTEST = {False: "91m", True: "1m"}
+
+
+def served(planned: Planned) -> Iterator[Finding]:
+    """Entities and the traffic between them."""
+    config = block(planned.after, "config")
+    entities = config.get("served_entities") or []
+    if not entities or not all(entity.get("name") for entity in entities):
+        yield planned.finds(
+            "unnamed-entity",
+            "serves nothing, or an entity without a name",
+            "Name every served entity: without one, a new version is sent under the old name.",
+        )
+    routes = block(config, "traffic_config").get("routes") or []
+    if (total := sum(route["traffic_percentage"] for route in routes)) != 100:
+        yield planned.finds(
+            "traffic",
+            f"routes add up to {total} %",
+            "Configure a route for every served entity, 100 % in all.",
+        )
+    if config.get("auto_capture_config"):
+        yield planned.finds(
+            "legacy-table",
+            "uses auto_capture_config, which the platform no longer supports",
+            "Log payloads through the AI Gateway's inference table.",
+        )
+
+
+def versions(planned: Planned) -> Iterator[Finding]:
+    """Are the versions in the registry, and has a build validated them?"""
+    entities = block(planned.after, "config").get("served_entities") or []
+    wanted = {int(entity["entity_version"]) for entity in entities if entity.get("entity_version")}
+    facts = planned.facts
+    if facts.versions is not None and (missing := sorted(wanted - facts.versions)):
+        yield planned.finds(
+            "version-missing",
+            f"version {', '.join(map(str, missing))} of the registered model does not exist "
+            "or is not ready",
+            "Build it, or let the release manifest name one that exists.",
+        )
+    if facts.versions is None or facts.validated is None:
+        return
+    if unvalidated := sorted((wanted & facts.versions) - facts.validated):
+        yield planned.finds(
+            "version-not-validated",
+            f"version {', '.join(map(str, unvalidated))} of the registered model lacks the tag "
+            "validated = true: no build has compared its answers",
+            "Register it with `scgpt build`, which validates before it registers.",
+        )
+
+
+def workload_type(planned: Planned) -> Iterator[Finding]:
+    """A GPU type that the cloud lacks is refused only after the image was built."""
+    if planned.settings is None:
+        return
+    cloud = planned.settings.cloud
+    entities = block(planned.after, "config").get("served_entities") or []
+    asked = {str(entity.get("workload_type") or "CPU") for entity in entities}
+    if lacking := sorted(asked - {*TYPES[cloud]}):
+        yield planned.finds(
+            "workload-type",
+            f"{', '.join(lacking)}: {cloud} has no such workload type",
+            f"Choose endpoint.size, or one of {', '.join(TYPES[cloud])}.",
+        )
+
+
+def updating(planned: Planned) -> Iterator[Finding]:
+    """Nobody waits for somebody else's update: the provider would send into it."""
+    if planned.facts.endpoint_updating:
+        yield planned.finds(
+            "endpoint-updating",
+            "is being updated by somebody else",
+            "Wait until it is NOT_UPDATING, then plan again.",
+        )
+
+
+def creation(planned: Planned) -> Iterator[Finding]:
+    """What is decided, or lost, when an endpoint is created."""
+    local = planned.settings is not None and planned.settings.is_local
+    limit = (planned.after.get("timeouts") or {}).get("create") or _PROVIDERS_OWN_LIMIT
+    shortest = _LOCAL_SECONDS if local else _IMAGE_SECONDS
+    if seconds(limit) - _RESERVE_SECONDS < shortest:
+        yield planned.finds(
+            "short-timeout",
+            f"create timeout {limit}: {_RESERVE_SECONDS} s before that the provider deletes an "
+            "endpoint that is not ready",
+            f"Give it {_SHORTEST[local]} or more (endpoint.timeout_minutes).",
+        )
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a Go duration such as ``1h30m`` or ``16s``."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", duration)
+    return sum(float(number) * units[unit] for number, unit in parts)

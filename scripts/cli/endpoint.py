@@ -1,0 +1,51 @@
+"""``scgpt endpoint apply``: what only the API can change."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from scripts.cli.console import json_option, show
+from scripts.cli.deploy import dry_run_option, environment_argument, reporter
+
+
+@click.group()
+def endpoint() -> None:
+    """Change an endpoint where Terraform's provider cannot."""
+
+
+@endpoint.command()
+@environment_argument
+@dry_run_option
+@json_option
+def apply(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Send ENV's endpoint what the provider never sends, then let Terraform read it anew.
+
+    E-mail notifications; tags and AI Gateway after a deploy that failed half way. What neither can
+    change (budget policy, description, route optimisation) is refused, with exit code 3 and the way
+    out.
+
+    \b
+    Example:  scgpt endpoint apply dev --dry-run
+    """
+    from scripts.deploy.endpoint import apply_endpoint
+
+    result = apply_endpoint(environment, folder=folder, dry_run=dry_run, report=reporter())
+    verb = "sent" if result.applied else "would send"
+    lines = [f"{verb} {each.call}: {', '.join(each.fields)}" for each in result.sent]
+    lines += [f"left to `scgpt deploy {environment}`: {each}" for each in result.left]
+    counted = f"{len(result.changes)} change{'' if len(result.changes) == 1 else 's'}"
+    lines.append(f"the {'next' if result.applied else 'present'} plan of the endpoint: {counted}")
+    show(
+        {
+            "environment": environment,
+            "applied": result.applied,
+            "sent": [{"call": each.call, "fields": each.fields} for each in result.sent],
+            "left": [asdict(each) for each in result.left],
+            "changes": [{"address": a, "action": action} for a, action in result.changes],
+        },
+        as_json,
+        "\n".join(lines),
+    )

@@ -1,0 +1,87 @@
+"""``scgpt guard | verify``: judge a plan, compare a workspace with what is declared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts.cli.console import err, json_option, out, show
+from scripts.cli.deploy import REFUSED, environment_argument, environments_option, reporter
+
+if TYPE_CHECKING:
+    from scripts.deploy.verify import Difference
+
+
+@click.command()
+@click.argument("plan", metavar="PLAN.json", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--env", "environment", metavar="ENV", help="Load ENV and ask its workspace.")
+@environments_option
+@json_option
+def guard(plan: Path, environment: str | None, folder: Path | None, as_json: bool) -> None:
+    """Judge a Terraform plan, as `terraform show -json` prints it ("-": from stdin).
+
+    \\b
+    Exit code 3 when a guard refuses. Without --env no setting and no workspace is known: the
+    checks that were skipped are named.
+    Example:  terraform show -json deploy.tfplan > plan.json && scgpt guard plan.json --env dev
+    """
+    from scripts.deploy.guarding import judge
+
+    judged = judge(plan, environment, folder)
+    lines = [f"{finding.severity}: {finding}" for finding in judged.findings]
+    lines += [f"skipped: {check}: {reason}" for check, reason in judged.skipped.items()]
+    verdict = "refused" if judged.refused else "may be applied"
+    show(
+        {
+            "refused": judged.refused,
+            "findings": [asdict(finding) for finding in judged.findings],
+            "skipped": judged.skipped,
+        },
+        as_json,
+        "\\n".join([*lines, verdict]),
+    )
+    if judged.refused:
+        raise SystemExit(REFUSED)
+
+
+@click.command()
+@environment_argument
+@json_option
+def verify(environment: str, folder: Path | None, as_json: bool) -> None:
+    """Compare what ENV declares with what its workspace says, field by field.
+
+    \\b
+    Exit code 1 when they differ. An empty plan is no proof: the provider does not see all.
+    Example:  scgpt verify prod
+    """
+    from scripts.deploy import verify_environment
+
+    found = verify_environment(environment, folder=folder, report=reporter())
+    if as_json:
+        click.echo(json.dumps(as_dict(environment, found), indent=2, sort_keys=True))
+    elif found:
+        print_table(found)
+        err.print(f"{environment}: the workspace differs from what is declared")
+    else:
+        out.print(f"{environment}: as declared")
+    if found:
+        raise SystemExit(1)
+
+
+def as_dict(environment: str, found: list[Difference]) -> dict[str, Any]:
+    """Differences for programs."""
+    return {"environment": environment, "differences": [asdict(each) for each in found]}
+
+
+def print_table(found: list[Difference]) -> None:
+    """Differences for people."""
+    from rich.table import Table
+
+    table = Table("resource", "field", "declared", "found")
+    for each in found:
+        table.add_row(each.resource, each.field, str(each.declared), str(each.found))
+    out.print(table, markup=False)

@@ -1,0 +1,167 @@
+"""One environment on its way: its settings, its release, its stacks, where they are worked on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra import layout, release, settings
+from infra.errors import DeployError
+from infra.guards import Facts, check, on_waivers
+from infra.naming import STACKS
+from infra.release import Manifest
+from infra.settings import Settings
+from scripts import connection
+
+from . import facts
+from .lock import only_one
+from .results import PlanResult, StackPlan, changes_of
+from .terraform import Report, Terraform
+from .tools import require_tools
+from .variables import child_environment, provider
+from .verify import Difference, differences
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+
+@contextmanager
+def opened(name: str, folder: Path | None, operation: str, report: Report) -> Iterator[Deployment]:
+    """The environment, held against other deploys on this machine.
+
+    Raises
+    ------
+    SettingsError
+        The environment is unknown, or its file is wrong.
+    DeployError
+        A tool is missing or too old, or another process works on the environment.
+    """
+    loaded = settings.load(name, folder)
+    require_tools()
+    connection.require_running(loaded)
+    with only_one(layout.runtime_folder(loaded.folder) / "deploy" / f"{name}.lock", operation):
+        yield Deployment(loaded, report)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One environment on its way."""
+
+    settings: Settings
+    report: Report
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        names = self.settings.names
+        return release.find(self.settings.manifest_path, model=names.full_model)
+
+    @cached_property
+    def provider(self) -> str:
+        found = provider()
+        if found.kind == "stand-in" and not self.settings.is_local:
+            raise DeployError(
+                f"{self.settings.environment} needs the provider {found.label.split()[0]}, which "
+                "Terraform cannot get here: the stand-in reaches the local workspace only"
+            )
+        return found.label
+
+    @cached_property
+    def client(self) -> WorkspaceClient:
+        for name in connection.foreign_variables(self.settings):
+            del os.environ[name]
+        return connection.workspace_client(self.settings)
+
+    @cached_property
+    def outdir(self) -> Path:
+        # One per kind of provider: the checksums of one do not fit the other.
+        folder = layout.runtime_folder(self.settings.folder) / "deploy"
+        return folder / f"{self.settings.environment}-{provider().kind}"
+
+    @cached_property
+    def stacks(self) -> list[Terraform]:
+        """The stacks, synthesised and initialised, in the order in which they are deployed."""
+        self.report(f"{self.settings.environment}: provider {self.provider}")
+        manifest = self.manifest  # before anything is run: it may be wrong
+        environment = {
+            **child_environment(self.settings),
+            "CDKTF_OUTDIR": str(self.outdir),
+        }
+        self._synthesise(environment)
+        stacks = []
+        # Folders of stacks that are no longer declared may still lie there.
+        declared = json.loads((self.outdir / "manifest.json").read_text())["stacks"]
+        for name in (self.settings.names.stack(kind) for kind in STACKS):
+            if name not in declared:
+                continue
+            folder = self.outdir / "stacks" / name
+            terraform = Terraform(folder, environment, self.report)
+            terraform.init(forget_lock=provider().kind == "stand-in")
+            stacks.append(terraform)
+        if manifest is None:
+            self.report(
+                f"{self.settings.environment}: nothing released yet (no "
+                f"{self.settings.manifest_path.name}): no endpoint"
+            )
+        return stacks
+
+    def plan_all(self) -> PlanResult:
+        """Plan every stack, and let the guards judge."""
+        documents = [terraform.plan() for terraform in self.stacks]
+        known = facts.gather(self.client, self.settings, documents)
+        unused = tuple(on_waivers(self.settings, known.today))
+        for finding in unused:
+            self.report(f"{self.settings.environment}: {finding.severity}: {finding}")
+        return PlanResult(
+            self.settings.environment,
+            self.provider,
+            tuple(
+                self.judged(terraform, document, known)
+                for terraform, document in zip(self.stacks, documents, strict=True)
+            ),
+            known,
+            unused,
+        )
+
+    def plan_again(self, terraform: Terraform) -> StackPlan:
+        """Plan one stack anew, after something was taken over."""
+        document = terraform.plan()
+        return self.judged(
+            terraform, document, facts.gather(self.client, self.settings, [document])
+        )
+
+    def judged(self, terraform: Terraform, document: facts.Json, known: Facts | None) -> StackPlan:
+        """A plan with what the guards say to it; without facts it is not judged."""
+        changes = changes_of(document)
+        counted = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
+        self.report(f"{terraform.stack}: {counted}")
+        findings = () if known is None else tuple(check(document, self.settings, known))
+        for finding in findings:
+            self.report(f"{terraform.stack}: {finding.severity}: {finding}")
+        return StackPlan(terraform.stack, changes, findings, document)
+
+    def differences(self) -> list[Difference]:
+        """Where the workspace is not as declared."""
+        return differences(self.client, self.settings, self.manifest)
+
+    def _synthesise(self, environment: dict[str, str]) -> None:
+        self.outdir.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.main"],
+            cwd=layout.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise DeployError(f"synthesis failed:\n{done.stderr.strip()}")
+        self.report(f"{self.settings.environment}: synthesised")

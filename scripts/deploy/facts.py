@@ -1,0 +1,198 @@
+"""What the guards have to know of a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from infra.guards import Existing, Facts
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+Json = Mapping[str, Any]
+
+
+def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Json]) -> Facts:
+    """What the guards need to know to judge these plans."""
+    plans = list(plans)
+    deployer = client.current_user.me().user_name
+    ready = _ready_versions(client, settings.names.full_model)
+    validated = frozenset(
+        version
+        for version in ready & _served_versions(plans)
+        if _is_validated(client, settings.names.full_model, version)
+    )
+    existing = {
+        str(entry["address"]): found
+        for plan in plans
+        for entry in _creations(plan)
+        if (found := _find(client, entry)) is not None
+    }
+    endpoint = endpoint_of(client, settings.names.endpoint)
+    return Facts(
+        versions=ready,
+        validated=validated,
+        existing=existing,
+        deployer=deployer,
+        endpoint_ready=None if endpoint is None else is_ready(endpoint),
+        endpoint_updating=None if endpoint is None else update_of(endpoint) == "IN_PROGRESS",
+        endpoint=endpoint,
+    )
+
+
+def endpoint_of(client: WorkspaceClient, name: str) -> dict[str, Any] | None:
+    """An endpoint as the API describes it: the SDK's classes drop what they do not know."""
+    from databricks.sdk.errors import NotFound
+
+    try:
+        answer = client.api_client.do("GET", f"/api/2.0/serving-endpoints/{name}")
+    except NotFound:
+        return None
+    assert isinstance(answer, dict)
+    return answer
+
+
+def is_ready(endpoint: Json) -> bool:
+    """Whether it answers."""
+    return bool(endpoint.get("state", {}).get("ready") == "READY")
+
+
+def update_of(endpoint: Json) -> str:
+    """How its latest deployment stands: NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED, ..."""
+    return str(endpoint.get("state", {}).get("config_update"))
+
+
+def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[int]:
+    from databricks.sdk.errors import NotFound
+    from databricks.sdk.service.catalog import ModelVersionInfoStatus
+
+    try:
+        return frozenset(
+            version.version
+            for version in client.model_versions.list(model)
+            if version.version and version.status in (None, ModelVersionInfoStatus.READY)
+        )
+    except NotFound:
+        return frozenset()
+
+
+def _is_validated(client: WorkspaceClient, model: str, version: int) -> bool:
+    """Whether the version has the tag that a build sets after it has compared the answers."""
+    answer = client.api_client.do(
+        "GET",
+        "/api/2.0/mlflow/unity-catalog/model-versions/get",
+        query={"name": model, "version": str(version)},
+    )
+    tags = answer["model_version"].get("tags", []) if isinstance(answer, dict) else []
+    return any(tag.get("key") == "validated" and tag.get("value") == "true" for tag in tags)
+
+
+def _served_versions(plans: Iterable[Json]) -> frozenset[int]:
+    found = set()
+    for plan in plans:
+        for entry in plan.get("resource_changes", []):
+            if entry["type"] == "databricks_model_serving":
+                configs = (entry["change"]["after"] or {}).get("config") or [{}]
+                for entity in configs[0].get("served_entities") or []:
+                    if str(entity.get("entity_version", "")).isdecimal():
+                        found.add(int(entity["entity_version"]))
+    return frozenset(found)
+
+
+def _creations(plan: Json) -> Iterator[Json]:
+    for entry in plan.get("resource_changes", []):
+        if entry["mode"] == "managed" and entry["change"]["actions"] == ["create"]:
+            yield entry
+
+
+def _find(client: WorkspaceClient, entry: Json) -> Existing | None:
+    """What the workspace has under the name of something that would be created."""
+    from databricks.sdk.errors import NotFound
+
+    find = _FINDERS.get(entry["type"].removeprefix("databricks_"))
+    if find is None:
+        return None
+    try:
+        return find(client, entry["change"]["after"])
+    except NotFound:
+        return None
+
+
+def _schema(client: WorkspaceClient, after: Json) -> Existing:
+    name = f"{after['catalog_name']}.{after['name']}"
+    return Existing(name, client.schemas.get(name).created_by)
+
+
+def _volume(client: WorkspaceClient, after: Json) -> Existing:
+    name = f"{after['catalog_name']}.{after['schema_name']}.{after['name']}"
+    return Existing(name, client.volumes.read(name).created_by)
+
+
+def _model(client: WorkspaceClient, after: Json) -> Existing:
+    name = f"{after['catalog_name']}.{after['schema_name']}.{after['name']}"
+    return Existing(name, client.registered_models.get(name).created_by)
+
+
+def _endpoint(client: WorkspaceClient, after: Json) -> Existing | None:
+    found = endpoint_of(client, after["name"])
+    if found is None:
+        return None
+    broken = not is_ready(found) and update_of(found) in ("UPDATE_FAILED", "UPDATE_CANCELED")
+    return Existing(found["name"], found.get("creator"), broken)
+
+
+def _experiment(client: WorkspaceClient, after: Json) -> Existing | None:
+    found = client.experiments.get_by_name(after["name"]).experiment
+    # A build makes it where no deploy did, and nothing is lost by taking it over.
+    return Existing(str(found.experiment_id), None, anyones=True) if found else None
+
+
+def _warehouse(client: WorkspaceClient, after: Json) -> Existing | None:
+    for found in client.warehouses.list():
+        if found.name == after["name"]:
+            return Existing(str(found.id), found.creator_name)
+    return None
+
+
+def _alert(client: WorkspaceClient, after: Json) -> Existing | None:
+    for found in client.alerts_v2.list_alerts():
+        if found.display_name == after["display_name"]:
+            return Existing(str(found.id), found.owner_user_name)
+    return None
+
+
+def _destination(client: WorkspaceClient, after: Json) -> Existing | None:
+    # The workspace does not say who made it; the endpoint's name in its own makes it ours.
+    for found in client.notification_destinations.list():
+        if found.display_name == after["display_name"]:
+            return Existing(str(found.id), None, anyones=True)
+    return None
+
+
+def _dashboard(client: WorkspaceClient, after: Json) -> Existing | None:
+    for found in client.lakeview.list():
+        if found.display_name == after["display_name"]:
+            return Existing(str(found.dashboard_id), None, anyones=True)
+    return None
+
+
+def _job(client: WorkspaceClient, after: Json) -> Existing | None:
+    for found in client.jobs.list(name=after["name"]):
+        return Existing(str(found.job_id), found.creator_user_name)
+    return None
+
+
+_FINDERS: dict[str, Callable[[Any, Json], Existing | None]] = {
+    "schema": _schema,
+    "volume": _volume,
+    "registered_model": _model,
+    "model_serving": _endpoint,
+    "mlflow_experiment": _experiment,
+    "sql_endpoint": _warehouse,
+    "alert_v2": _alert,
+    "notification_destination": _destination,
+    "dashboard": _dashboard,
+    "job": _job,
+}

@@ -1,0 +1,68 @@
+"""Judge a plan that somebody else has made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra import settings
+from infra.errors import DeployError
+from infra.guards import Facts, Finding, Json, check, on_waivers, refusals, skipped
+from scripts import connection
+
+from . import facts
+
+
+class PlanFileError(DeployError):
+    """What was given is no plan."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the guards say to one plan."""
+
+    findings: tuple[Finding, ...]
+    skipped: dict[str, str]
+    """Checks that could not be made, with the reason."""
+
+    @property
+    def refused(self) -> bool:
+        return bool(refusals(self.findings))
+
+
+def judge(plan: Path, environment: str | None, folder: Path | None) -> Judgement:
+    """Judge the plan in a file (``-``: on stdin), with what ``environment`` is known for.
+
+    Raises
+    ------
+    PlanFileError
+        When the file is no plan as JSON.
+    """
+    document = _read(plan)
+    if environment is None:
+        known = Facts()
+        return Judgement(tuple(check(document, None, known)), skipped(None, known))
+    loaded = settings.load(environment, folder)
+    connection.require_running(loaded)
+    known = facts.gather(connection.workspace_client(loaded), loaded, [document])
+    found = (*check(document, loaded, known), *on_waivers(loaded, known.today))
+    return Judgement(found, skipped(loaded, known))
+
+
+def _read(plan: Path) -> Json:
+    try:
+        text = sys.stdin.read() if str(plan) == "-" else plan.read_text(encoding="utf-8")
+        document: Json = json.loads(text)
+    except OSError as error:
+        raise PlanFileError(f"{plan}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PlanFileError(
+            f"{plan}: no JSON: give what `terraform show -json PLANFILE` prints"
+        ) from error
+    if not isinstance(document, dict) or "format_version" not in document:
+        raise PlanFileError(f"{plan}: no plan: give what `terraform show -json PLANFILE` prints")
+    return document

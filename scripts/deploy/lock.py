@@ -1,0 +1,85 @@
+"""One deploy at a time per environment on this machine; other machines meet at Terraform's lock."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.errors import DeployError
+
+
+@contextmanager
+def only_one(path: Path, operation: str) -> Iterator[None]:
+    """Hold the environment's lock file; the system lets go of it when the process ends.
+
+    Parameters
+    ----------
+    path
+        The lock file; it stays, the lock on it does not.
+    operation
+        What the holder does: ``plan``, ``deploy``, ...
+
+    Raises
+    ------
+    DeployError
+        Another process holds it; says which, whose and since when.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise DeployError(f"{_described(file.read())}. Wait until it is done") from error
+        file.truncate(0)
+        json.dump(
+            {
+                "operation": operation,
+                "environment": path.stem,
+                "who": f"{getpass.getuser()}@{socket.gethostname()}",
+                "pid": os.getpid(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+            file,
+        )
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _described(content: str) -> str:
+    try:
+        holder = json.loads(content)
+    except ValueError:  # between the lock and its description
+        return "another process is working on this environment"
+    return (
+        f"{holder['environment']} is locked: {holder['who']} runs {holder['operation']} since "
+        f"{holder['since']} (process {holder['pid']})"
+    )
+
+
+def held_elsewhere(stack: str, text: str, folder: Path) -> str | None:
+    """What Terraform said about a state that somebody else has locked, in a sentence; None where
+    the text is about something else.
+    """
+    if "state lock" not in text:
+        return None
+    info = dict(re.findall(r"^\W*(ID|Who|Operation|Created):\s+(\S.*?)\s*$", text, re.MULTILINE))
+    if not info.get("ID"):
+        return None
+    return (
+        f"{stack}: the state is locked: {info.get('Who', 'somebody')} runs "
+        f"{info.get('Operation', 'an operation').removeprefix('OperationType')} since "
+        f"{info.get('Created', 'an unknown time')}. Wait until it is done; where that process "
+        f"no longer exists, run `terraform force-unlock {info['ID']}` in {folder}"
+    )

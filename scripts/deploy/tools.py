@@ -1,0 +1,50 @@
+"""Are the tools that a deploy runs there, and new enough?"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from infra.errors import DeployError
+
+_NEEDED = {
+    "terraform": ((1, 5), ("terraform", "version"), "developer.hashicorp.com/terraform/install"),
+    # The CDK for Python runs on it.
+    "node": ((20, 0), ("node", "--version"), "nodejs.org"),
+}
+
+
+def require_tools() -> None:
+    """Stop before anything starts where a tool is missing or too old.
+
+    Raises
+    ------
+    DeployError
+        Names every such tool, the version found and the one needed.
+    """
+    problems = []
+    for tool, (needed, command, where) in _NEEDED.items():
+        wanted = ".".join(map(str, needed))
+        found = _version(command)
+        if found is None:
+            problems.append(f"{tool} {wanted} or newer is needed, and none is on the PATH")
+        elif found < needed:
+            have = ".".join(map(str, found))
+            problems.append(f"{tool} {wanted} or newer is needed, {have} is on the PATH")
+        else:
+            continue
+        problems[-1] += f": install it ({where})"
+    if problems:
+        raise DeployError("; ".join(problems))
+
+
+def _version(command: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Major and minor number; None where the tool is missing or says none."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except (FileNotFoundError, PermissionError):
+        return None
+    found = re.search(r"(\d+)\.(\d+)", done.stdout)
+    return (int(found[1]), int(found[2])) if found else None

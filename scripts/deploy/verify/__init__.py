@@ -1,0 +1,38 @@
+"""Does the workspace hold what was declared? Asked of its API, because a plan does not tell.
+
+After a failed update the provider may believe that it was done, and then plans no change for ever;
+what somebody removed in the workspace is often invisible to it as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.release import Manifest
+from infra.settings import Settings
+
+from .difference import Difference
+from .monitoring import monitoring_differences
+from .registry import registry_differences
+from .serving import await_endpoint, serving_differences
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+__all__ = ["Difference", "await_endpoint", "differences"]
+
+
+def differences(
+    client: WorkspaceClient, settings: Settings, manifest: Manifest | None
+) -> list[Difference]:
+    """Where the workspace is not as declared, field by field; empty when all is there.
+
+    Parameters
+    ----------
+    manifest
+        What the endpoint serves; None where nothing was released yet, and no endpoint is declared.
+    """
+    found = registry_differences(client, settings)
+    if manifest is not None:
+        found += serving_differences(client, settings, manifest)
+    return found + monitoring_differences(client, settings)

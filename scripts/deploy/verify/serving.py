@@ -1,0 +1,172 @@
+"""The endpoint and its permissions against the API, field by field."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from infra.release import Manifest
+from infra.settings import Settings
+from scripts.deploy.facts import Json, endpoint_of, is_ready, update_of
+
+from .difference import ABSENT, Difference, compare, missing
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+_POLL_SECONDS = 2.0
+_REFERENCE = re.compile(r"\{\{.*\}\}")
+
+
+def await_endpoint(client: WorkspaceClient, settings: Settings) -> None:
+    """Wait until the endpoint is ready, or has failed, or its time is up."""
+    deadline = time.monotonic() + settings.endpoint.timeout_minutes * 60
+    while time.monotonic() < deadline:
+        endpoint = endpoint_of(client, settings.names.endpoint)
+        if endpoint is None or update_of(endpoint) == "UPDATE_FAILED":
+            return
+        if is_ready(endpoint) and update_of(endpoint) != "IN_PROGRESS":
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def serving_differences(
+    client: WorkspaceClient, settings: Settings, manifest: Manifest
+) -> list[Difference]:
+    """Where the endpoint is not as declared."""
+    resource = f"endpoint {settings.names.endpoint}"
+    endpoint = endpoint_of(client, settings.names.endpoint)
+    if endpoint is None:
+        return [missing(resource)]
+    return [
+        *compare(resource, declared(settings, manifest), described(endpoint)),
+        *_permissions(client, settings, resource, endpoint),
+    ]
+
+
+def declared(settings: Settings, manifest: Manifest) -> dict[str, Any]:
+    """The endpoint as the environment and its manifest declare it."""
+    given, gateway, names = settings.endpoint, settings.gateway, settings.names
+    bounds = given.provisioned_concurrency
+    emails = given.email_notifications
+    fields: dict[str, Any] = {
+        "state": "READY",
+        "route_optimized": given.route_optimized,
+        "description": given.description or ABSENT,
+        "budget_policy_id": given.budget_policy_id or ABSENT,
+        "email_notifications.on_update_failure": sorted(emails.on_update_failure) or ABSENT,
+        "email_notifications.on_update_success": sorted(emails.on_update_success) or ABSENT,
+        "inference_table": names.inference_table or ABSENT,
+        "usage_tracking": gateway.usage_tracking,
+        **{f"tags.{key}": value for key, value in settings.tags.items()},
+        **{_limit(limit.key, limit.principal): limit.calls for limit in gateway.rate_limits},
+    }
+    for served in manifest.served:
+        entity = names.served_entity(served.version)
+        fields |= {
+            f"{entity}.entity_name": names.full_model,
+            f"{entity}.entity_version": str(served.version),
+            f"{entity}.traffic": served.traffic,
+            f"{entity}.workload_type": settings.workload_type,
+            f"{entity}.workload_size": given.workload_size or ABSENT,
+            f"{entity}.min_provisioned_concurrency": bounds.min if bounds else ABSENT,
+            f"{entity}.max_provisioned_concurrency": bounds.max if bounds else ABSENT,
+            f"{entity}.scale_to_zero": given.scale_to_zero,
+            **_variables(entity, given.environment),
+        }
+    return fields
+
+
+def described(endpoint: Json) -> dict[str, Any]:
+    """The endpoint in the words of :func:`declared`."""
+    config, gateway = endpoint.get("config") or {}, endpoint.get("ai_gateway") or {}
+    table = gateway.get("inference_table_config") or {}
+    emails = endpoint.get("email_notifications") or {}
+    full = ".".join(
+        str(table.get(part)) for part in ("catalog_name", "schema_name", "table_name_prefix")
+    )
+    fields: dict[str, Any] = {
+        "state": "READY" if is_ready(endpoint) else "NOT_READY",
+        "route_optimized": bool(endpoint.get("route_optimized")),
+        "description": endpoint.get("description") or ABSENT,
+        "budget_policy_id": endpoint.get("budget_policy_id") or ABSENT,
+        **{
+            f"email_notifications.{when}": sorted(emails.get(when) or []) or ABSENT
+            for when in ("on_update_failure", "on_update_success")
+        },
+        "inference_table": f"{full}_payload" if table.get("enabled") else ABSENT,
+        "usage_tracking": bool((gateway.get("usage_tracking_config") or {}).get("enabled")),
+        **{f"tags.{tag['key']}": tag.get("value", "") for tag in endpoint.get("tags") or []},
+    }
+    for limit in gateway.get("rate_limits") or []:
+        fields[_limit(limit.get("key", "endpoint"), limit.get("principal"))] = limit.get("calls")
+    traffic = {
+        route.get("served_entity_name") or route.get("served_model_name"): route[
+            "traffic_percentage"
+        ]
+        for route in (config.get("traffic_config") or {}).get("routes") or []
+    }
+    for entity in config.get("served_entities") or []:
+        fields |= _entity(entity, traffic.get(entity["name"], 0))
+    return fields
+
+
+def _entity(entity: Json, traffic: int) -> dict[str, Any]:
+    optional = ("workload_size", "min_provisioned_concurrency", "max_provisioned_concurrency")
+    fields = {
+        "entity_name": entity.get("entity_name"),
+        "entity_version": entity.get("entity_version"),
+        "traffic": traffic,
+        "workload_type": entity.get("workload_type") or "CPU",
+        **{field: entity.get(field) or ABSENT for field in optional},
+        "scale_to_zero": bool(entity.get("scale_to_zero_enabled")),
+    }
+    return {
+        **{f"{entity['name']}.{field}": value for field, value in fields.items()},
+        **_variables(entity["name"], entity.get("environment_vars") or {}),
+    }
+
+
+def _limit(key: str, principal: str | None) -> str:
+    return f"rate_limits.{key}" + (f".{principal}" if principal else "")
+
+
+def _variables(entity: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Names of variables, and where secrets are referred to. The platform does not give plain
+    values back; they could be secrets by mistake, and are never shown.
+    """
+    return {
+        f"{entity}.environment.{name}": value if _REFERENCE.fullmatch(value) else "a plain value"
+        for name, value in variables.items()
+    }
+
+
+def _permissions(
+    client: WorkspaceClient, settings: Settings, resource: str, endpoint: Json
+) -> Iterator[Difference]:
+    levels = settings.permissions
+    wanted = {**levels.groups, **levels.users, **levels.service_principals}
+    if not wanted:
+        return  # no such resource is declared then
+    answer = client.permissions.get("serving-endpoints", str(endpoint["id"]))
+    held = {
+        str(entry.group_name or entry.user_name or entry.service_principal_name): {
+            permission.permission_level.value
+            for permission in entry.all_permissions or []
+            if permission.permission_level and not permission.inherited
+        }
+        for entry in answer.access_control_list or []
+    }
+    # Whoever made it, and whoever applies the list, manages it anyway.
+    managers = {endpoint.get("creator"), client.current_user.me().user_name, "admins"}
+    for principal in sorted({*wanted, *held} - managers):
+        has, level = held.get(principal, set()), wanted.get(principal)
+        if has != ({level} if level else set()):
+            yield Difference(
+                resource,
+                f"permission of {principal}",
+                level or ABSENT,
+                ", ".join(sorted(has)) or ABSENT,
+            )
