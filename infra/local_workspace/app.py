@@ -51,6 +51,7 @@ AREAS = (
     "outbox",
     "folders",
     "alerts",
+    "alert_evaluation",
     "dashboards",
     "jobs",
 )

@@ -19,7 +19,7 @@ from . import inference, sql_query, warehouses
 from .errors import invalid, not_found
 from .routing import Call, Routes
 from .sql_query import Query, Result, SqlError
-from .workspace import Workspace
+from .workspace import Principal, Workspace
 
 routes = Routes()
 
@@ -93,6 +93,24 @@ async def chunk(call: Call) -> dict[str, Any]:
 async def cancel(call: Call) -> dict[str, Any]:
     await _cancel(_find(call))
     return {}
+
+
+async def select(workspace: Workspace, principal: Principal, text: str) -> Result:
+    """Run a query with a principal's grants, for the service's own use.
+
+    Raises
+    ------
+    SqlError
+        It cannot be run; see :func:`.sql_query.prepare`.
+    """
+    await inference.of(workspace).flush()
+    query = sql_query.prepare(workspace, principal, text, (None, None), [])
+
+    def run() -> Result:
+        with sql_query.connect(workspace, principal, query) as connection:
+            return sql_query.run(connection, query, None)
+
+    return await asyncio.to_thread(run)
 
 
 async def _run(call: Call, statement: _Statement, text: str, row_limit: int | None) -> None:

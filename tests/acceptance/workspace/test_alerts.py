@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import BadRequest, NotFound, PermissionDenied
+from databricks.sdk.service.settings import Config, GenericWebhookConfig
 from databricks.sdk.service.sql import (
     AlertEvaluationState,
     AlertLifecycleState,
@@ -148,3 +149,92 @@ def _without_outputs(alert: AlertV2) -> dict[str, Any]:
     found["evaluation"].pop("state")
     found["evaluation"].pop("last_evaluated_at", None)
     return found
+
+
+def _evaluate(info: Info, alert: AlertV2) -> dict[str, Any]:
+    answer = call(info, "POST", f"/_local/alerts/{alert.id}/evaluate")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _outbox(info: Info) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = call(info, "GET", "/_local/outbox").json()["messages"]
+    return messages
+
+
+def test_an_alert_goes_off_and_comes_back(running: Info, admin: WorkspaceClient) -> None:
+    hook = GenericWebhookConfig(url="https://hooks.test/secret")
+    destination = admin.notification_destinations.create(
+        display_name="hook", config=Config(generic_webhook=hook)
+    )
+    subscriptions = [
+        AlertV2Subscription(user_email="on-call@lab.org"),
+        AlertV2Subscription(destination_id=destination.id),
+    ]
+    notification = AlertV2Notification(notify_on_ok=True, subscriptions=subscriptions)
+    summary = "{{ALERT_STATUS}}: {{QUERY_RESULT_VALUE}} > {{ALERT_THRESHOLD}}"
+    given = _alert("SELECT 0.2 AS rate", notification=notification, custom_summary=summary)
+    made = admin.alerts_v2.create_alert(given)
+    assert _evaluate(running, made)["state"] == "TRIGGERED"
+    mail, call_out = _outbox(running)
+    assert (mail["to"], mail["subject"]) == (["on-call@lab.org"], "TRIGGERED: 0.2 > 0.05")
+    assert str(made.id) in mail["text"]
+    assert (running.folder / "outbox" / mail["file"]).read_bytes().startswith(b"From: ")
+    assert call_out["destination_type"] == "WEBHOOK"
+    assert call_out["payload"]["alert"]["state"] == "TRIGGERED"
+    assert "hooks.test" not in str(call_out)
+
+    assert _evaluate(running, made)["notified"] == []  # it has said so already
+    after = admin.alerts_v2.get_alert(str(made.id))
+    assert after.evaluation.state == AlertEvaluationState.TRIGGERED
+    assert after.evaluation.last_evaluated_at is not None
+    assert _without_outputs(after) == given.as_dict()
+    quiet = _alert("SELECT 0.01 AS rate", notification=notification)
+    admin.alerts_v2.update_alert(str(made.id), quiet, "query_text")
+    assert _evaluate(running, made)["state"] == "OK"
+    assert _outbox(running)[-2]["subject"] == "OK: 0.01 > 0.05"
+    admin.notification_destinations.delete(str(destination.id))
+
+
+def test_it_goes_off_again_after_a_while(running: Info, admin: WorkspaceClient) -> None:
+    subscriptions = [AlertV2Subscription(user_email="a@b.org")]
+    again = AlertV2Notification(retrigger_seconds=600, subscriptions=subscriptions)
+    made = admin.alerts_v2.create_alert(_alert(notification=again))
+    assert len(_evaluate(running, made)["notified"]) == 1
+    try:
+        call(running, "PUT", "/_local/clock", json={"offset_ms": 599_000})
+        assert _evaluate(running, made)["notified"] == []
+        call(running, "PUT", "/_local/clock", json={"offset_ms": 700_000})
+        assert len(_evaluate(running, made)["notified"]) == 1
+    finally:
+        call(running, "PUT", "/_local/clock", json={"offset_ms": 0})
+
+
+@pytest.mark.parametrize(
+    ("query", "source", "operator", "state"),
+    [
+        ("SELECT 0.05 AS rate", {}, "GREATER_THAN", "OK"),
+        ("SELECT 0.05 AS rate", {}, "GREATER_THAN_OR_EQUAL", "TRIGGERED"),
+        ("SELECT * FROM VALUES (0), (1) AS t(rate)", {}, "EQUAL", "OK"),
+        (
+            "SELECT * FROM VALUES (0), (1) AS t(rate)",
+            {"aggregation": "AVG"},
+            "GREATER_THAN",
+            "TRIGGERED",
+        ),
+        ("SELECT CAST(NULL AS DOUBLE) AS rate", {}, "GREATER_THAN", "UNKNOWN"),
+        ("SELECT CAST(NULL AS DOUBLE) AS rate", {}, "IS_NULL", "TRIGGERED"),
+        ("SELECT 1 AS rate WHERE false", {}, "GREATER_THAN", "OK"),
+        ("SELECT 1 AS other", {}, "GREATER_THAN", "ERROR"),
+        ("SELECT rate FROM main.none.none", {}, "GREATER_THAN", "ERROR"),
+    ],
+)
+def test_the_state_is_what_the_query_says(
+    running: Info, query: str, source: dict[str, str], operator: str, state: str
+) -> None:
+    body = _alert(query).as_dict()
+    body["evaluation"]["source"] |= source
+    body["evaluation"] |= {"comparison_operator": operator, "empty_result_state": "OK"}
+    made = AlertV2.from_dict(call(running, "POST", "/api/2.0/alerts", json=body).json())
+    assert _evaluate(running, made)["state"] == state
