@@ -3,7 +3,7 @@
 Four steps: gather the artefacts, log them with MLflow, validate what was logged in a process of its
 own that knows nothing of this repository, register. A version therefore exists only when it has
 already answered correctly over HTTP. Each step is idempotent: the same checkpoint with the same
-code and signature is the same version.
+code, signature, packages and settings is the same version.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -31,11 +31,13 @@ from mlflow.models import ModelSignature
 from model import pyfunc
 from model.embedder import Embedder
 from model.errors import BuildError
+from model.volumes import check_prefixes
 
 PACKAGE = Path(__file__).parent
 ENTRY = PACKAGE / "pyfunc.py"
 VALIDATION = PACKAGE / "validation.py"
 REQUIREMENTS = ("mlflow", "torch", "numpy", "scipy", "pandas", "anndata", "h5py")
+HVG_REQUIREMENTS = ("scanpy",)  # for subset_hvg; heavy, so only where it is asked for
 READY = "READY"
 
 Notify = Callable[[str], None]
@@ -63,6 +65,8 @@ def build(
     model: str,
     experiment: str,
     git_commit: str,
+    allowed_path_prefixes: Sequence[str] = (),
+    with_hvg: bool = False,
     notify: Notify = lambda message: None,
     force: bool = False,
 ) -> BuildResult:
@@ -80,6 +84,10 @@ def build(
         Workspace path of the MLflow experiment.
     git_commit
         Recorded as a tag.
+    allowed_path_prefixes
+        Folders below ``/Volumes`` from which ``input_data_path`` may be read; by default none.
+    with_hvg
+        Install what ``subset_hvg`` needs in the served image; without it, it is refused there.
     notify
         Called with a sentence as each step begins.
     force
@@ -88,10 +96,13 @@ def build(
     Raises
     ------
     CheckpointError
-        The directory is no complete scGPT checkpoint. Nothing was logged.
+        The directory is no complete scGPT checkpoint, or a prefix is no folder below
+        ``/Volumes``. Nothing was logged.
     BuildError
         What was logged does not answer as the engine does. Nothing was registered.
     """
+    settings = model_settings(allowed_path_prefixes)
+    packages = requirements(with_hvg=with_hvg)
     notify("reading the checkpoint")
     embedder = Embedder.load(checkpoint)
     signature = pyfunc.signature()
@@ -100,6 +111,7 @@ def build(
         "checkpoint_sha256": embedder.digest,
         "signature_digest": signature_digest(signature),
         "engine_digest": engine_digest(),
+        "image_digest": image_digest(packages, settings),
         "git_commit": git_commit,
     }
     client = MlflowClient()
@@ -108,7 +120,8 @@ def build(
         return _result(known, tags, reused=True)
     with tempfile.TemporaryDirectory(prefix="scgpt-build-") as scratch:
         notify("logging the model")
-        info = _log(checkpoint, embedder, signature, experiment, tags, Path(scratch))
+        run = _Run(experiment, tags, packages, settings, Path(scratch))
+        info = _log(checkpoint, embedder, signature, run)
         notify("validating it in a process of its own, in memory and over HTTP")
         _validate(info.model_uri, embedder, Path(scratch))
     notify("registering the version")
@@ -152,29 +165,47 @@ def signature_digest(signature: ModelSignature) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def requirements() -> list[str]:
+def image_digest(packages: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """sha256 over what is served beside the engine: pinned packages, and settings of the model."""
+    text = json.dumps([list(packages), settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def model_settings(allowed_path_prefixes: Sequence[str]) -> dict[str, Any]:
+    """The model config that is logged; what is left to its default is left out."""
+    folders = sorted({str(folder) for folder in check_prefixes(allowed_path_prefixes)})
+    return {"allowed_path_prefixes": folders} if folders else {}
+
+
+def requirements(*, with_hvg: bool = False) -> list[str]:
     """What the served image installs: few packages, each pinned to the version that was tested
     here.
     """
-    return [f"{name}=={installed(name).split('+')[0]}" for name in REQUIREMENTS]
+    names = REQUIREMENTS + (HVG_REQUIREMENTS if with_hvg else ())
+    return [f"{name}=={installed(name).split('+')[0]}" for name in names]
 
 
-def _log(
-    checkpoint: Path,
-    embedder: Embedder,
-    signature: ModelSignature,
-    experiment: str,
-    tags: dict[str, str],
-    scratch: Path,
-) -> Any:
-    code = scratch / "code" / "model"
+@dataclass(frozen=True)
+class _Run:
+    """Where and with what a model is logged."""
+
+    experiment: str
+    tags: dict[str, str]
+    packages: list[str]
+    settings: dict[str, Any]
+    scratch: Path
+
+
+def _log(checkpoint: Path, embedder: Embedder, signature: ModelSignature, run: _Run) -> Any:
+    code = run.scratch / "code" / "model"
     code.mkdir(parents=True)
     for path in engine_modules():
         shutil.copy(path, code / path.name)
-    mlflow.set_experiment(experiment)
-    with mlflow.start_run(tags=tags):
+    mlflow.set_experiment(run.experiment)
+    with mlflow.start_run(tags=run.tags):
         mlflow.log_params(
             {f"checkpoint.{key}": value for key, value in asdict(embedder.config).items()}
+            | {f"settings.{key}": value for key, value in run.settings.items()}
         )
         return mlflow.pyfunc.log_model(
             name="scgpt",
@@ -183,8 +214,9 @@ def _log(
             code_paths=[str(code)],
             signature=signature,
             input_example=pyfunc.input_example(embedder.vocab),
-            pip_requirements=requirements(),
-            metadata=tags,
+            pip_requirements=run.packages,
+            model_config=run.settings,
+            metadata=run.tags,
         )
 
 
@@ -237,7 +269,7 @@ def _registered(client: MlflowClient, model: str, tags: dict[str, str]) -> Model
     """The newest finished version with these digests; unfinished ones of a stopped build are
     removed.
     """
-    same = ("checkpoint_sha256", "signature_digest", "engine_digest")
+    same = ("checkpoint_sha256", "signature_digest", "engine_digest", "image_digest")
     found = None
     for entry in client.search_model_versions(f"name='{model}'"):
         version = client.get_model_version(model, entry.version)

@@ -69,11 +69,7 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
         import scanpy
         from anndata import AnnData
     except ImportError:
-        raise InvalidRequest(
-            "hvg_not_available",
-            "subset_hvg needs scanpy, which is not installed where this model runs. "
-            "Choose the genes before sending, leave subset_hvg out (or 0), or build with HVG.",
-        ) from None
+        raise _not_available("subset_hvg needs scanpy", "leave subset_hvg out (or 0)") from None
     data = AnnData(cells.counts.copy())
     batches = cells.obs.get(BATCH)
     if batches is not None:
@@ -88,7 +84,10 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
                 flavor=cast("Any", flavor),
                 batch_key=None if batches is None else BATCH,
             )
-    except (ValueError, ArithmeticError, LookupError, ImportError, TypeError) as error:
+    except ImportError as error:  # scanpy imports what only this flavour needs
+        other = "send hvg_flavor cell_ranger or seurat (for log1p values)"
+        raise _not_available(f"hvg_flavor {flavor} needs scikit-misc", other) from error
+    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
         raise InvalidRequest(
             "hvg_failed",
             f"highly variable genes ({flavor}) cannot be found in these {cells.counts.shape[0]} "
@@ -97,6 +96,14 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
         ) from error
     keep = np.asarray(data.var["highly_variable"], dtype=bool)
     return _genes(cells, np.flatnonzero(keep)), _kept(step, "genes", keep)
+
+
+def _not_available(need: str, instead: str) -> InvalidRequest:
+    return InvalidRequest(
+        "hvg_not_available",
+        f"{need}, which is not installed where this model runs. Choose the genes before sending, "
+        f"{instead}, or ask for a version that was built with it (scgpt build --with-hvg).",
+    )
 
 
 def _totals(cells: Cells, axis: int) -> NDArray[np.float64]:

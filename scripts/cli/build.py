@@ -18,19 +18,41 @@ from scripts.cli.console import err, json_option, show, step
     required=True,
     help="Directory with best_model.pt, args.json and vocab.json.",
 )
+@click.option(
+    "--allowed-path-prefix",
+    "prefixes",
+    multiple=True,
+    help="Folder below /Volumes that input_data_path may name files of; repeatable. Default: none.",
+)
+@click.option(
+    "--with-hvg",
+    is_flag=True,
+    help="Install scanpy in the served image, for subset_hvg; without it, it is refused there.",
+)
 @click.option("--force", is_flag=True, help="Register a new version even when an equal one exists.")
 @click.option(
     "--dry-run", is_flag=True, help="Read and check the checkpoint; log and register nothing."
 )
 @json_option
-def build(environment: str, checkpoint: Path, force: bool, dry_run: bool, as_json: bool) -> None:
+def build(
+    environment: str,
+    checkpoint: Path,
+    prefixes: tuple[str, ...],
+    with_hvg: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Log, validate and register a model version, and point the release manifest to it.
 
     \b
     Validation loads the logged model in a process that cannot see this
     repository, serves it over HTTP and compares its answers with the engine.
     Example:  scgpt build --env local --checkpoint .local/demo/checkpoint
+              scgpt build --env prod --checkpoint whole-human --with-hvg \\
+                --allowed-path-prefix /Volumes/main/scgpt/artifacts
     """
+    _check_prefixes(prefixes)
     if dry_run:
         _check(checkpoint, as_json)
         return
@@ -38,7 +60,12 @@ def build(environment: str, checkpoint: Path, force: bool, dry_run: bool, as_jso
 
     with step(f"building a version for {environment}"):
         result, manifest = build_for(
-            environment, checkpoint, notify=lambda text: err.print(f"  {text}"), force=force
+            environment,
+            checkpoint,
+            allowed_path_prefixes=prefixes,
+            with_hvg=with_hvg,
+            notify=lambda text: err.print(f"  {text}"),
+            force=force,
         )
     how = "found" if result.reused else "registered"
     show(
@@ -46,6 +73,16 @@ def build(environment: str, checkpoint: Path, force: bool, dry_run: bool, as_jso
         as_json,
         f"{how} {result.model} version {result.version}; manifest: {manifest}",
     )
+
+
+def _check_prefixes(prefixes: tuple[str, ...]) -> None:
+    from model.errors import CheckpointError
+    from model.volumes import check_prefixes
+
+    try:
+        check_prefixes(prefixes)
+    except CheckpointError as error:
+        raise click.BadParameter(error.message, param_hint="--allowed-path-prefix") from error
 
 
 def _check(checkpoint: Path, as_json: bool) -> None:

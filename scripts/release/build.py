@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,8 @@ def build_for(
     environment: str,
     checkpoint: Path,
     *,
+    allowed_path_prefixes: Sequence[str] = (),
+    with_hvg: bool = False,
     notify: Callable[[str], None] = lambda message: None,
     force: bool = False,
 ) -> tuple[BuildResult, Path]:
@@ -32,6 +34,8 @@ def build_for(
         Name of the environment.
     checkpoint
         scGPT checkpoint directory.
+    allowed_path_prefixes, with_hvg
+        As for ``model.build.build``.
     notify
         Called with a sentence as each step begins.
     force
@@ -49,6 +53,8 @@ def build_for(
         model=settings.names.full_model,
         experiment=settings.names.experiment,
         git_commit=git_commit(),
+        allowed_path_prefixes=allowed_path_prefixes,
+        with_hvg=with_hvg,
         notify=notify,
         force=force,
     )

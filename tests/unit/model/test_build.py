@@ -10,10 +10,13 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from model import build, pyfunc
 from model.build import clean_environment, engine_digest, engine_modules, requirements
+from model.embedder import Embedder
+from model.errors import CheckpointError
 
 PACKAGE = Path(build.__file__).parent
 
@@ -49,7 +52,7 @@ def test_the_engine_is_nothing_else() -> None:
                 assert node.level == 0, f"{path.name}: a relative import"
                 roots.add(str(node.module).split(".")[0])
     foreign = roots - set(sys.stdlib_module_names) - {"model"}
-    assert foreign <= {*build.REQUIREMENTS, "scanpy"}
+    assert foreign <= {*build.REQUIREMENTS, *build.HVG_REQUIREMENTS}
 
 
 @pytest.fixture
@@ -96,6 +99,50 @@ def test_requirements_are_pinned_to_what_runs_here() -> None:
         name, _, pinned = requirement.partition("==")
         assert version(name).split("+")[0] == pinned
     assert not any(line.startswith(("databricks", "cdktf", "click")) for line in requirements())
+
+
+def test_scanpy_is_installed_only_where_it_is_asked_for() -> None:
+    added = set(requirements(with_hvg=True)) - set(requirements())
+    assert added == {f"scanpy=={version('scanpy')}"}
+
+
+def test_packages_and_settings_make_another_version() -> None:
+    settings = build.model_settings(["/Volumes/b/c", "/Volumes/a/b/", "/Volumes/a/b"])
+    assert settings == {"allowed_path_prefixes": ["/Volumes/a/b", "/Volumes/b/c"]}
+    assert build.model_settings([]) == {}
+    digests = {
+        build.image_digest(packages, chosen)
+        for packages in (requirements(), requirements(with_hvg=True))
+        for chosen in (settings, {})
+    }
+    assert len(digests) == 4
+    assert build.image_digest(requirements(), {}) in digests
+
+
+@pytest.mark.parametrize("prefix", ["/", "/etc", "/Volumes", "/Volumes/a/../../etc"])
+def test_only_folders_of_volumes_may_be_opened(prefix: str) -> None:
+    with pytest.raises(CheckpointError, match="allowed_path_prefixes holds"):
+        build.model_settings([prefix])
+
+
+def test_what_was_chosen_is_in_the_logged_model(
+    checkpoint: Path, embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.setenv(name, "")  # mlflow sets both; they are unset again after the test
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/runs.db")
+    try:
+        settings = {"allowed_path_prefixes": ["/Volumes/main/x"], "device": "cpu"}
+        packages = requirements(with_hvg=True)
+        run = build._Run("settings", {"validated": "true"}, packages, settings, tmp_path)
+        info = build._log(checkpoint, embedder, pyfunc.signature(), run)
+        folder = Path(mlflow.artifacts.download_artifacts(info.model_uri, dst_path=str(tmp_path)))
+        loaded = mlflow.pyfunc.load_model(str(folder)).unwrap_python_model()
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert loaded.folders == (Path("/Volumes/main/x"),)
+    assert set(packages) <= set((folder / "requirements.txt").read_text().splitlines())
 
 
 def test_the_signature_digest_tells_signatures_apart() -> None:

@@ -81,6 +81,14 @@ def test_an_image_without_scanpy_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     assert caught.value.code == "hvg_not_available"
 
 
+def test_an_image_without_what_a_flavour_needs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skmisc", None)
+    monkeypatch.setitem(sys.modules, "skmisc.loess", None)
+    with pytest.raises(InvalidRequest, match="seurat_v3 needs scikit-misc") as caught:
+        preprocess(CELLS, Options(subset_hvg=2, data_is_raw=True))
+    assert caught.value.code == "hvg_not_available"
+
+
 @pytest.mark.parametrize(
     "options", [Options(filter_gene_by_counts=100), Options(min_counts_per_cell=100.0)]
 )
