@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,11 @@ _SUPPORTED: dict[str, object] = {
     "use_batch_labels": False,
     "pad_token": "<pad>",
 }
+
+# Signs of fine-tuning in args.json and in the weights. Pretraining saw non-zero genes only; recipes
+# of fine-tuning differ: integration and perturbation give the model the zeros, annotation does not.
+_FINE_TUNED_ARGS = ("load_model", "do_train", "GEPC", "DSBN", "ecs_thres", "dab_weight")
+_FINE_TUNED_TENSORS = ("cls_decoder.", "grad_reverse_discriminator.")
 
 
 @dataclass(frozen=True)
@@ -60,16 +65,25 @@ class ModelConfig:
         return asdict(self)
 
 
-def read_config(path: Path) -> ModelConfig:
+def read_config(path: Path, tensors: Iterable[str] = ()) -> ModelConfig:
     """Read ``args.json``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    tensors
+        Names of the checkpoint's tensors: they tell a fine-tuned checkpoint as well.
 
     Raises
     ------
     CheckpointError
         Missing or unreadable file, missing or impossible value, an input style that changes the
-        embeddings and is not supported.
+        embeddings and is not supported; ``zero_genes_untold``: fine-tuned, and silent about
+        whether genes with zero counts were tokens.
     """
     args = read_json_object(path)
+    _refuse_untold_zero_genes(args, tensors, path)
     for name, wanted in _SUPPORTED.items():
         if args.get(name, wanted) != wanted:
             raise CheckpointError(
@@ -100,6 +114,23 @@ def read_config(path: Path) -> ModelConfig:
             "it must be 0 or negative (scGPT uses -2).",
         )
     return config
+
+
+def _refuse_untold_zero_genes(
+    args: Mapping[str, object], tensors: Iterable[str], path: Path
+) -> None:
+    if "include_zero_gene" in args:
+        return
+    signs = [name for name in _FINE_TUNED_ARGS if args.get(name)]
+    signs += sorted(name for name in tensors if name.startswith(_FINE_TUNED_TENSORS))[:1]
+    if signs:
+        raise CheckpointError(
+            "zero_genes_untold",
+            f"{', '.join(signs)} say that this checkpoint was fine-tuned, but {path.name} does not "
+            "say include_zero_gene: whether genes with zero counts were tokens, which changes "
+            'every embedding. Look into the settings of that run, and write "include_zero_gene": '
+            f"false into {path.name} if it saw non-zero genes only (true is not supported).",
+        )
 
 
 def read_json_object(path: Path) -> dict[str, object]:
