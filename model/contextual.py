@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.codec import KIND_GENES_IN_CONTEXT, Body, pack, type_name_of
 from model.contract import MAX_CELLS, MAX_GENES
+from model.envelope import FLOATS, KIND_GENES_IN_CONTEXT, Body, pack, type_name_of
 from model.errors import InvalidPacking, InvalidRequest
 
 
@@ -167,7 +167,7 @@ def decode_contextual(text: str, *, max_chars: int | None = None) -> ContextualG
     cells, matched, unknown, truncated, lengths = (integers(len(names)) for _ in range(5))
     total = int(lengths.sum())
     genes, counts = integers(total), integers(total)
-    numbers = body.array(body.type_name("value_type", ("f2", "f4")), total * dim)
+    numbers = body.array(body.type_name("value_type", FLOATS), total * dim)
     body.end()
     if (genes >= len(symbols)).any() or (counts == 0).any():
         raise InvalidPacking(

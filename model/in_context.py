@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -61,29 +62,17 @@ def embed_in_context(
     )
     names, member = _rows(cells, group_by)
     wanted, not_found = _wanted(embedder, genes)
-    taken = np.ones(len(tokens.genes), bool)
-    taken[tokens.indptr[:-1]] = False  # <cls>
-    if wanted is not None:
-        taken &= np.isin(tokens.genes, wanted)
-    owner = member[np.repeat(np.arange(len(member)), tokens.lengths())]
-    width = len(embedder.vocab)
-    pairs, slot = np.unique((owner * width + tokens.genes)[taken], return_inverse=True)
-    if max_vectors is not None and len(pairs) > max_vectors:
-        raise LimitExceeded(
-            "too_many_vectors",
-            f"{len(pairs):,} gene vectors do not fit this answer ({max_vectors:,} do). Send fewer "
-            "cells, name the genes, group the cells with group_by, or ask for a packed answer.",
-        )
-    slots = np.full(len(tokens.genes), -1, np.int64)
-    slots[taken] = slot
-    kinds, place = np.unique(pairs % width, return_inverse=True)
+    vectors = _vectors(tokens, member, wanted, len(embedder.vocab))
+    if max_vectors is not None:
+        _refuse_more(len(vectors.rows), max_vectors)
+    kinds, place = np.unique(vectors.genes, return_inverse=True)
     return ContextualGenes(
         names=names,
         symbols=[embedder.vocab.tokens[i] for i in kinds],
-        indptr=np.searchsorted(pairs, np.arange(len(names) + 1) * width),
+        indptr=np.searchsorted(vectors.rows, np.arange(len(names) + 1)),
         genes=place.astype(np.int64),
-        counts=np.bincount(slot, minlength=len(pairs)),
-        sums=_sums(embedder, tokens, slots, len(pairs), np.float64 if group_by else np.float32),
+        counts=np.bincount(vectors.of_token[vectors.of_token >= 0], minlength=len(vectors.rows)),
+        sums=_sums(embedder, tokens, vectors, np.float64 if group_by else np.float32),
         cells=np.bincount(member, minlength=len(names)),
         matched=_per_row(tokens.matched, member, len(names)),
         unknown=_per_row(tokens.unknown, member, len(names)),
@@ -91,6 +80,46 @@ def embed_in_context(
         not_found=not_found,
         digest=embedder.digest,
     )
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """Which vectors there will be: one for each gene of each row, by row and then by gene.
+
+    Parameters
+    ----------
+    rows, genes
+        int64 ``[vectors]``: row of the answer, and row of the gene table.
+    of_token
+        int64 ``[tokens]``: the vector that each token is added to, -1 for none.
+    """
+
+    rows: NDArray[np.int64]
+    genes: NDArray[np.int64]
+    of_token: NDArray[np.int64]
+
+
+def _vectors(
+    tokens: Tokens, member: NDArray[np.int64], wanted: NDArray[np.int64] | None, n_genes: int
+) -> _Vectors:
+    taken = np.ones(len(tokens.genes), bool)
+    taken[tokens.indptr[:-1]] = False  # <cls>
+    if wanted is not None:
+        taken &= np.isin(tokens.genes, wanted)
+    row = np.repeat(member, tokens.lengths())
+    pairs, vector = np.unique((row * n_genes + tokens.genes)[taken], return_inverse=True)
+    of_token = np.full(len(tokens.genes), -1, np.int64)
+    of_token[taken] = vector
+    return _Vectors(pairs // n_genes, pairs % n_genes, of_token)
+
+
+def _refuse_more(count: int, most: int) -> None:
+    if count > most:
+        raise LimitExceeded(
+            "too_many_vectors",
+            f"{count:,} gene vectors do not fit this answer ({most:,} do). Send fewer cells, "
+            "name the genes, group the cells with group_by, or ask for a packed answer.",
+        )
 
 
 def _rows(cells: Cells, group_by: str) -> tuple[list[str], NDArray[np.int64]]:
@@ -131,15 +160,15 @@ def _wanted(embedder: Embedder, genes: Sequence[str]) -> tuple[NDArray[np.int64]
 
 
 def _sums(
-    embedder: Embedder, tokens: Tokens, slots: NDArray[np.int64], n_slots: int, dtype: type
+    embedder: Embedder, tokens: Tokens, vectors: _Vectors, dtype: type
 ) -> NDArray[np.floating]:
-    """Output of the tokens, added up by slot (-1: none): ``[slots, d_model]``."""
-    sums: NDArray[np.floating] = np.zeros((n_slots, embedder.config.d_model), dtype)
+    """Output of the tokens, added up by vector: ``[vectors, d_model]``."""
+    sums: NDArray[np.floating] = np.zeros((len(vectors.rows), embedder.config.d_model), dtype)
     total = torch.from_numpy(sums)
     for position, output in embedder.run_tokens(tokens):
-        slot = torch.from_numpy(slots[position])  # [n]
-        used = slot >= 0
-        total.index_add_(0, slot[used], output[used].to(total.dtype))
+        vector = torch.from_numpy(vectors.of_token[position])  # [n]
+        used = vector >= 0
+        total.index_add_(0, vector[used], output[used].to(total.dtype))
     if not np.isfinite(sums).all():
         raise EngineError(
             "not_finite_embedding",

@@ -113,7 +113,7 @@ def test_too_many_vectors_for_json(server: Server, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("obs", [3, {"type": "B"}, {"type": [1]}, {"type": ["B"]}])
 def test_labels_that_are_none(server: Server, obs: Any) -> None:
-    from model.codec import KIND_CELLS, pack
+    from model.envelope import KIND_CELLS, pack
 
     header = {"cells": 2, "genes": ["G1"], "ids": None, "obs": obs}
     header |= {"gap_type": "u1", "value_type": "u1"}

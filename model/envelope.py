@@ -1,0 +1,153 @@
+"""The envelope of every packed form: base64( ``SCGP``, version, kind, length, zlib(body) ).
+
+The body is a JSON header and little-endian arrays. Nothing is unpickled, and nothing is
+decompressed beyond its stated length.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.contract import MAX_BODY_BYTES, MAX_PACKED_CHARS
+from model.errors import InvalidPacking, LimitExceeded
+
+MAGIC, VERSION = b"SCGP", 1
+KIND_CELLS, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, KIND_GENES_IN_CONTEXT = 1, 2, 3, 4
+UNSIGNED = ("u1", "u2", "u4")
+FLOATS = ("f2", "f4")
+_ENVELOPE = struct.Struct("<4sBBHI")  # magic, version, kind, reserved (0), bytes of the body
+
+
+def pack(kind: int, header: dict[str, Any], arrays: list[NDArray[Any]], level: int) -> str:
+    """A payload of any kind: header and arrays, compressed, in their envelope, as base64."""
+    head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    body = b"".join([struct.pack("<I", len(head)), head, *(x.tobytes() for x in arrays)])
+    if len(body) > MAX_BODY_BYTES:
+        raise LimitExceeded(
+            "packed_too_large",
+            f"{len(body):,} bytes before compression, {MAX_BODY_BYTES:,} are allowed; "
+            "use smaller chunks.",
+        )
+    envelope = _ENVELOPE.pack(MAGIC, VERSION, kind, 0, len(body))
+    return base64.b64encode(envelope + zlib.compress(body, level)).decode("ascii")
+
+
+class Body:
+    """A packed payload, opened: its header, and its arrays one after the other."""
+
+    def __init__(self, text: str, *kinds: int, max_chars: int | None = MAX_PACKED_CHARS) -> None:
+        self.kind, body = _open(text, kinds, max_chars)
+        if len(body) < 4:
+            raise InvalidPacking("packed_truncated", "the body ends before its header.")
+        (length,) = struct.unpack_from("<I", body)
+        try:
+            header = json.loads(body[4 : 4 + length].decode("utf-8"))
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict):
+            raise InvalidPacking("packed_header", "the header must be a JSON object in UTF-8.")
+        self.header: dict[str, Any] = header
+        self._body, self._at = body, 4 + length
+
+    def count(self, name: str, limit: int) -> int:
+        """An integer of the header, 0 .. limit."""
+        value = self.header.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InvalidPacking(
+                "packed_header", f"{name} must be an integer of 0 or more, not {str(value)[:40]!r}."
+            )
+        return _limited(name, value, limit)
+
+    def strings(self, name: str, limit: int) -> list[str]:
+        """A list of strings of the header, at most ``limit`` of them."""
+        value = self.header.get(name)
+        if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
+            raise InvalidPacking("packed_header", f"{name} must be a list of strings.")
+        _limited(name, len(value), limit)
+        return value
+
+    def type_name(self, name: str, allowed: Sequence[str]) -> str:
+        """A number type of the header."""
+        value = self.header.get(name)
+        if value not in allowed:
+            raise InvalidPacking(
+                "packed_header",
+                f"{name} must be one of {', '.join(allowed)}, not {str(value)[:40]!r}.",
+            )
+        return str(value)
+
+    def array(self, type_name: str, count: int) -> NDArray[Any]:
+        """The next ``count`` numbers."""
+        dtype = np.dtype("<" + type_name)
+        if self._at + count * dtype.itemsize > len(self._body):
+            raise InvalidPacking(
+                "packed_truncated",
+                f"the body has {len(self._body)} bytes and ends before its {count} {type_name} "
+                "numbers do.",
+            )
+        numbers = np.frombuffer(self._body, dtype, count, self._at)
+        self._at += count * dtype.itemsize
+        return numbers
+
+    def end(self) -> None:
+        """Refuse bytes that nothing accounts for."""
+        if self._at != len(self._body):
+            raise InvalidPacking(
+                "packed_inconsistent",
+                f"{len(self._body) - self._at} bytes follow after the last array.",
+            )
+
+
+def _open(text: str, kinds: Sequence[int], max_chars: int | None) -> tuple[int, bytes]:
+    """Envelope checked, body decompressed: ``(kind, body)``."""
+    if max_chars is not None and len(text) > max_chars:
+        raise LimitExceeded(
+            "packed_too_large",
+            f"{len(text):,} characters, {max_chars:,} are allowed; send fewer cells per row.",
+        )
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidPacking("packed_base64", "the packed value is not base64.") from None
+    if len(raw) < _ENVELOPE.size or raw[:4] != MAGIC:
+        raise InvalidPacking(
+            "packed_magic", "the packed value does not begin with SCGP; see docs/wire-format.md."
+        )
+    _, version, kind, _, length = _ENVELOPE.unpack_from(raw)
+    if version != VERSION:
+        raise InvalidPacking(
+            "packed_version", f"version {version} is not known here; send version {VERSION}."
+        )
+    if kind not in kinds:
+        raise InvalidPacking("packed_kind", f"kind {kind} cannot stand here; expected {kinds}.")
+    _limited("bytes of the body", length, MAX_BODY_BYTES)
+    unzip = zlib.decompressobj()
+    try:
+        body = unzip.decompress(raw[_ENVELOPE.size :], length + 1)
+    except zlib.error:
+        raise InvalidPacking("packed_damaged", "the compressed body is damaged.") from None
+    if len(body) != length or not unzip.eof or unzip.unused_data:
+        raise InvalidPacking(
+            "packed_length", f"the body is not of the {length:,} bytes that the envelope states."
+        )
+    return kind, body
+
+
+def _limited(name: str, value: int, limit: int) -> int:
+    if value > limit:
+        raise LimitExceeded("packed_too_large", f"{value:,} {name}; at most {limit:,} are allowed.")
+    return value
+
+
+def type_name_of(numbers: NDArray[Any]) -> str:
+    """Name of a number type on the wire: ``u1``, ``u2``, ``u4``, ``f2`` or ``f4``."""
+    return f"{numbers.dtype.kind}{numbers.dtype.itemsize}"
