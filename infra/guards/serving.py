@@ -29,7 +29,7 @@ def served(planned: Planned) -> Iterator[Finding]:
             "Name every served entity: without one, a new version is sent under the old name.",
         )
     routes = block(config, "traffic_config").get("routes") or []
-    if (total := sum(route["traffic_percentage"] for route in routes)) != 100:
+    if (total := sum(route.get("traffic_percentage") or 0 for route in routes)) != 100:
         yield planned.finds(
             "traffic",
             f"routes add up to {total} %",
@@ -46,7 +46,8 @@ def served(planned: Planned) -> Iterator[Finding]:
 def versions(planned: Planned) -> Iterator[Finding]:
     """Are the versions in the registry, and has a build validated them?"""
     entities = block(planned.after, "config").get("served_entities") or []
-    wanted = {int(entity["entity_version"]) for entity in entities if entity.get("entity_version")}
+    named = [str(entity.get("entity_version")) for entity in entities]
+    wanted = {int(version) for version in named if version.isdecimal()}
     facts = planned.facts
     if facts.versions is not None and (missing := sorted(wanted - facts.versions)):
         yield planned.finds(

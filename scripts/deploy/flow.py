@@ -91,15 +91,12 @@ def deploy(
                 _apply(terraform, take_over(deployment, terraform, stack, planned))
         except ApplyError as error:
             # The state may now claim changes that were never made, which no later plan shows.
-            raise DeployError(
-                "\n  ".join(
-                    [
-                        str(error),
-                        "Run it again, to go on from here. The workspace differs:",
-                        *map(str, deployment.differences()),
-                    ]
-                )
-            ) from error
+            lines = [
+                str(error),
+                "Run it again, to go on from here. The workspace differs:",
+                *_compared(deployment),
+            ]
+            raise DeployError("\n  ".join(lines)) from error
         _verify(deployment)
     return DeployResult(planned, planned.changes > 0, True, time.monotonic() - started)
 
@@ -192,6 +189,16 @@ def _verify(deployment: Deployment) -> None:
         ]
         raise DeployError("\n  ".join(lines))
     deployment.report(f"{name}: verified by API")
+
+
+def _compared(deployment: Deployment) -> list[str]:
+    """The differences after a failure, whose cause may keep them from being asked for."""
+    from databricks.sdk.errors import DatabricksError
+
+    try:
+        return list(map(str, deployment.differences()))
+    except DatabricksError as error:
+        return [f"in what nobody can tell: {error}"]
 
 
 def _require_no_endpoint(deployment: Deployment) -> None:

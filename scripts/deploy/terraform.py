@@ -52,8 +52,7 @@ class Terraform:
         """
         if forget_lock:
             (self.folder / ".terraform.lock.hcl").unlink(missing_ok=True)
-        # -reconfigure: this folder is synthesised anew, and the state is where it says.
-        self._must("init", "-input=false", "-no-color", "-reconfigure")
+        self._must("init", "-input=false", "-no-color")
 
     def plan(self, *, destroy: bool = False) -> dict[str, Any]:
         """Plan into a file of the folder; return the plan as JSON.

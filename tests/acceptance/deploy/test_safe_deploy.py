@@ -19,7 +19,7 @@ from infra import layout, release, settings
 from infra.errors import RefusedError
 from infra.local_workspace import instance
 from infra.local_workspace.children import free_port
-from scripts.deploy import child_environment, deploy, destroy, plan, second_plan
+from scripts.deploy import child_environment, deploy, destroy, plan, second_plan, verify_environment
 
 from .settings_file import write_settings
 
@@ -97,7 +97,14 @@ def _a_grant_taken_away_comes_back(environments: Path) -> None:
     change = PermissionsChange(principal="scientists", remove=[Privilege.EXECUTE])
     names = settings.load("local", environments).names
     client.grants.update("function", names.full_model, changes=[change])
-    repaired = deploy("local", folder=environments)
+    (difference,) = verify_environment("local", folder=environments)
+    assert (difference.field, difference.declared) == ("grant to scientists", "EXECUTE")
+    reviewed = plan("local", folder=environments).digest
+    with pytest.raises(RefusedError, match="not the one that was reviewed") as caught:
+        deploy("local", folder=environments, reviewed="0" * 64)
+    assert reviewed in str(caught.value)
+    repaired = deploy("local", folder=environments, reviewed=reviewed)
+    assert verify_environment("local", folder=environments) == []
     assert repaired.plan.stacks[0].changes == ((GRANTS[0], "create"),)
 
 

@@ -1,0 +1,132 @@
+"""Whatever the API answers while a deploy goes on: run again, it converges, nothing is orphaned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from requests import HTTPError
+
+from .conftest import ENDPOINT, Place
+
+pytestmark = pytest.mark.acceptance
+
+UNITY = "/api/2.1/unity-catalog"
+REGISTRY = [
+    ("POST", f"{UNITY}/schemas"),
+    ("POST", f"{UNITY}/volumes"),
+    ("POST", f"{UNITY}/models"),
+    ("PATCH", f"{UNITY}/permissions/*"),
+    ("POST", "/api/2.0/mlflow/experiments/create"),
+]
+SERVING = [
+    ("POST", "/api/2.0/serving-endpoints"),
+    ("PUT", "/api/2.0/permissions/serving-endpoints/*"),
+    ("GET", ENDPOINT),
+]
+STATUSES = (400, 403, 404, 409, 429, 503)
+FAULTS = [
+    *({"status": status, "when": when} for status in STATUSES for when in ("before", "after")),
+    {"drop": True, "when": "before"},
+    {"drop": True, "when": "after"},
+]
+MOST_RUNS = 8
+
+
+def name(fault: dict[str, object]) -> str:
+    return f"{fault.get('status', 'drop')}-{fault['when']}"
+
+
+def converge(place: Place, *routes: tuple[str, str], fault: dict[str, object]) -> int:
+    """Hit each route once; how many runs of the same command it takes."""
+    for method, path in routes:
+        place.control("POST", "faults", method=method, path=path, **fault)
+    try:
+        for run in range(1, MOST_RUNS + 1):
+            done = place.scgpt("deploy", "local")
+            if done.code == 0:
+                return run
+            assert done.code == 1, done.err
+            assert "error:" in done.err
+    finally:
+        place.control("DELETE", "faults")
+    pytest.fail(f"not deployed after {MOST_RUNS} runs:\n{done.err}")
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    place = Place(tmp_path_factory.mktemp("faults"))
+    place.declare()
+    place.start_workspace()
+    yield place
+    place.stop_workspace()
+
+
+def check_registry(place: Place) -> None:
+    assert place.scgpt("verify", "local").code == 0
+    assert place.changes() == 0
+    schemas = place.api("GET", f"{UNITY}/schemas?catalog_name=main")["schemas"]
+    assert [each["name"] for each in schemas if each["name"] != "default"] == ["scgpt"]
+    volumes = place.api("GET", f"{UNITY}/volumes?catalog_name=main&schema_name=scgpt")["volumes"]
+    assert sorted(each["name"] for each in volumes) == ["artifacts", "checkpoints"]
+
+
+def test_an_answer_that_is_lost_after_the_effect(empty: Place) -> None:
+    """The short sample: the schema is made, and nobody hears of it."""
+    runs = converge(empty, REGISTRY[0], fault={"status": 503, "when": "after"})
+    assert runs == 2
+    check_registry(empty)
+    empty.succeed("destroy", "local", "--yes")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_faults_of_the_registry(empty: Place, fault: dict[str, object]) -> None:
+    converge(empty, *REGISTRY, fault=fault)
+    check_registry(empty)
+    empty.succeed("destroy", "local", "--yes")
+    assert empty.api("GET", f"{UNITY}/schemas?catalog_name=main").get("schemas", []) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_faults_of_the_endpoint(released: Place, fault: dict[str, object]) -> None:
+    released.declare()
+    released.release((2, 100))
+    with suppress(HTTPError):  # there is none before the first of the cases
+        released.api("DELETE", ENDPOINT)
+    converge(released, *SERVING, fault=fault)
+    assert released.scgpt("verify", "local").code == 0
+    assert released.changes() == 0
+    found = released.api("GET", "/api/2.0/serving-endpoints")["endpoints"]
+    assert Counter(each["name"] for each in found) == {"scgpt-serving": 1}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", ["config", "tags", "ai-gateway"])
+@pytest.mark.parametrize("status", [400, 409])
+def test_an_update_that_stops_half_way(released: Place, part: str, status: int) -> None:
+    """The provider records what it never sent: the deploy says so, and what to do."""
+    released.declare(tags={"run": "before"})
+    released.release((1, 100))
+    released.succeed("deploy", "local")
+    released.declare(
+        tags={"run": f"{part}-{status}"},
+        gateway={"rate_limits": [{"calls": 30, "key": "user"}]},
+    )
+    released.release((2, 100))
+    method = {"config": "PUT", "tags": "PATCH", "ai-gateway": "PUT"}[part]
+    path = f"{ENDPOINT}/{part}"
+    released.control("POST", "faults", method=method, path=path, status=status)
+    stopped = released.scgpt("deploy", "local")
+    assert stopped.code == 1
+    assert "The workspace differs:" in stopped.err
+    again = released.scgpt("deploy", "local")
+    if again.code != 0:
+        assert "scgpt endpoint apply local" in again.err
+        released.succeed("endpoint", "apply", "local")
+        released.succeed("deploy", "local")
+    assert released.scgpt("verify", "local").code == 0
+    assert released.changes() == 0
