@@ -1,0 +1,144 @@
+"""What was found, in the words of our files: an environment's settings and its release manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from infra.errors import RefusedError
+from infra.release import Manifest, Served
+from infra.settings.access import ModelPrivilege, SchemaPrivilege, VolumePrivilege
+
+from .found import Found
+
+UNKNOWN_DIGEST = "0" * 64
+"""Stands for a digest that nobody recorded: the version was built elsewhere."""
+
+PRIVILEGES = {
+    "schema": get_args(SchemaPrivilege),
+    "model": get_args(ModelPrivilege),
+    "volume": get_args(VolumePrivilege),
+    "checkpoints_volume": get_args(VolumePrivilege),
+}
+
+
+def settings_tables(
+    found: Found,
+    *,
+    environment: str,
+    profile: str | None,
+    state: Mapping[str, str],
+    grants: Mapping[str, Mapping[str, list[str]]],
+) -> dict[str, Any]:
+    """The tables of the environment's TOML file; what the endpoint leaves out stays out."""
+    catalog, schema, model = found.model
+    local = environment == "local"
+    return {
+        "catalog": catalog,
+        "schema": schema,
+        "model": model,
+        "deletion_protection": not local,
+        "workspace": {
+            **({} if local else {"host": found.host.rstrip("/")}),
+            **({"profile": profile} if profile else {}),
+        },
+        "endpoint": _endpoint(found),
+        "gateway": _gateway(found),
+        "monitoring": {"enabled": False},
+        "permissions": {
+            kind: {principal: level for k, principal, level in sorted(found.access) if k == kind}
+            for kind in sorted({kind for kind, _, _ in found.access})
+        },
+        **({"grants": granted} if (granted := _grants(grants)) else {}),
+        "tags": {t["key"]: t.get("value", "") for t in found.endpoint.get("tags", [])},
+        "state": dict(state),
+    }
+
+
+def _endpoint(found: Found) -> dict[str, Any]:
+    endpoint, entity = found.endpoint, leading(found)
+    low, high = (entity.get(f"{end}_provisioned_concurrency") for end in ("min", "max"))
+    size: dict[str, Any] = {"workload_size": entity.get("workload_size") or "Small"}
+    if high:
+        size = {"provisioned_concurrency": {"min": low or 4, "max": high}}
+    optional = {
+        "route_optimized": endpoint.get("route_optimized"),
+        "budget_policy_id": endpoint.get("budget_policy_id"),
+        "description": endpoint.get("description"),
+        "email_notifications": endpoint.get("email_notifications"),
+        "environment": entity.get("environment_vars"),
+    }
+    return {
+        "name": endpoint["name"],
+        "workload_type": entity.get("workload_type") or "CPU",
+        **size,
+        "scale_to_zero": bool(entity.get("scale_to_zero_enabled")),
+        **{key: value for key, value in optional.items() if value},
+    }
+
+
+def _gateway(found: Found) -> dict[str, Any]:
+    gateway = found.endpoint.get("ai_gateway") or {}
+    table = gateway.get("inference_table_config") or {}
+    limits = [
+        {key: limit[key] for key in ("calls", "key", "principal") if limit.get(key)}
+        for limit in gateway.get("rate_limits") or []
+        if limit.get("calls")
+    ]
+    prefix = table.get("table_name_prefix") or found.endpoint["name"]
+    return {
+        "inference_table_prefix": prefix if table.get("enabled") else "",
+        "usage_tracking": bool((gateway.get("usage_tracking_config") or {}).get("enabled")),
+        **({"rate_limits": limits} if limits else {}),
+    }
+
+
+def leading(found: Found) -> dict[str, Any]:
+    """The entity with most of the traffic, the newest of several."""
+    return max(
+        found.entities, key=lambda e: (found.traffic(str(e["name"])), int(e["entity_version"]))
+    )
+
+
+def _grants(grants: Mapping[str, Mapping[str, list[str]]]) -> list[dict[str, Any]]:
+    """One entry per principal, of the privileges that the settings know."""
+    entries: dict[str, dict[str, Any]] = {}
+    for kind, by in grants.items():
+        for principal, held in sorted(by.items()):
+            if known := [privilege for privilege in held if privilege in PRIVILEGES[kind]]:
+                entries.setdefault(principal, {"principal": principal})[kind] = known
+    return [entries[principal] for principal in sorted(entries)]
+
+
+def manifest(found: Found) -> Manifest:
+    """The release that the endpoint serves."""
+    champion = int(leading(found)["entity_version"])
+    served = []
+    for entity in found.entities:
+        version, traffic = int(entity["entity_version"]), found.traffic(str(entity["name"]))
+        role: Literal["champion", "challenger", "previous"] = (
+            "challenger" if traffic else "previous"
+        )
+        registered = found.versions[version]
+        tags = {tag["key"]: tag["value"] for tag in registered.get("tags", [])}
+        served.append(
+            Served(
+                version=version,
+                traffic=traffic,
+                role="champion" if version == champion else role,
+                run_id=registered.get("run_id") or "unknown",
+                checkpoint_sha256=tags.get("checkpoint_sha256", UNKNOWN_DIGEST),
+                signature_digest=tags.get("signature_digest", UNKNOWN_DIGEST),
+                engine_digest=tags.get("engine_digest", UNKNOWN_DIGEST),
+            )
+        )
+    if (total := sum(each.traffic for each in served)) != 100:
+        raise RefusedError(f"{found.endpoint['name']}: its traffic adds up to {total}, not to 100")
+    changed = int(found.endpoint.get("last_updated_timestamp", 0)) / 1000
+    return Manifest(
+        model=".".join(found.model),
+        git_commit="adopted",
+        created_at=datetime.fromtimestamp(changed, UTC),
+        served=tuple(served),
+    )

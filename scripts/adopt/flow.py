@@ -1,0 +1,250 @@
+"""Adopt an endpoint: draft the files, see what Terraform makes of them, write, import.
+
+The workspace is only read. Terraform's state is the one thing that is changed, by ``terraform
+import``; where a pipeline alone reaches the state, import blocks are written instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra import layout, naming
+from infra.errors import DeployError, RefusedError, SettingsError
+from infra.settings import Settings
+from scripts.deploy.deployment import opened
+
+from . import draft, found, imports
+from .changes import Change, changes, held
+from .notes import notes
+from .toml import to_toml
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+Report = Callable[[str], None]
+Imports = Mapping[str, Mapping[str, str]]
+"""Stack -> address -> id of what Terraform takes over."""
+
+_LOCAL_STATE = {"backend": "local"}
+_PATIENCE_SECONDS = 20
+"""How long a workspace that does not answer is asked again."""
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What an adoption found, wrote and left to the first deploy."""
+
+    environment: str
+    endpoint: str
+    files: tuple[Path, ...]
+    """TOML file, manifest, and import blocks where those were asked for."""
+    imports: Imports
+    changes: tuple[Change, ...]
+    """What the first plan will show."""
+    notes: tuple[str, ...]
+    applied: bool
+
+
+def adopt(
+    endpoint: str,
+    *,
+    environment: str,
+    profile: str | None = None,
+    folder: Path | None = None,
+    state: Mapping[str, str] = _LOCAL_STATE,
+    blocks: bool = False,
+    dry_run: bool = False,
+    report: Report = lambda _: None,
+) -> Adoption:
+    """Describe an endpoint that was made elsewhere as an environment, and take it over.
+
+    Run again after it was cut off, it goes on.
+
+    Parameters
+    ----------
+    endpoint
+        Name of the endpoint.
+    environment
+        Name of the new environment.
+    profile
+        Profile of the Databricks configuration file; by default the environment's variables say
+        which workspace it is.
+    folder
+        Folder of the environments; by default the repository's.
+    state
+        Where Terraform shall keep its state: the TOML file's table ``[state]``.
+    blocks
+        Write import blocks instead of importing.
+    dry_run
+        Find out and say everything; write nothing.
+    report
+        Receives progress, line by line.
+
+    Raises
+    ------
+    RefusedError
+        When the endpoint cannot be described, or the environment exists already; nothing was
+        written.
+    DeployError
+        When there is no such endpoint, or Terraform fails.
+    """
+    target = layout.environments_folder(folder)
+    client, profile = _connect(environment, profile, target)
+    try:
+        seen = found.look(client, endpoint)
+    except TimeoutError as error:
+        raise DeployError(f"{client.config.host} does not answer: {error}") from error
+    report(f"{endpoint}: {len(seen.entities)} served, in {seen.host}")
+    grants = found.grants(client, _names(seen, environment))
+
+    def toml(kept: Mapping[str, str]) -> str:
+        tables = draft.settings_tables(
+            seen, environment=environment, profile=profile, state=kept, grants=grants
+        )
+        return to_toml(tables, f"Written by `scgpt adopt {endpoint}`; dev.toml explains every key.")
+
+    manifest = draft.manifest(seen).to_json(environment)
+    texts = {
+        target / f"{environment}.toml": toml(state),
+        layout.manifest_path(target, environment): manifest,
+    }
+    _refuse_others(texts)
+    with tempfile.TemporaryDirectory() as scratch:
+        trial = Path(scratch).resolve()
+        (trial / f"{environment}.toml").write_text(toml(_LOCAL_STATE), encoding="utf-8")
+        layout.manifest_path(trial, environment).write_text(manifest, encoding="utf-8")
+        if environment == layout.LOCAL:
+            (trial / "databrickscfg").symlink_to(_profiles(target))
+        taken, remaining = _preview(client, endpoint, environment, trial, report)
+    if blocks:
+        texts |= {
+            target / f"{stack}.imports.tf.json": imports.blocks(each)
+            for stack, each in taken.items()
+        }
+    if not dry_run:
+        _write(texts)
+        if environment == layout.LOCAL:
+            _link_profiles(target)
+        if not blocks:
+            _import(environment, target, taken, report)
+    return Adoption(
+        environment=environment,
+        endpoint=endpoint,
+        files=tuple(texts),
+        imports=taken,
+        changes=tuple(remaining),
+        notes=tuple(notes(seen, grants)),
+        applied=not dry_run,
+    )
+
+
+def _names(seen: found.Found, environment: str) -> naming.Names:
+    catalog, schema, model = seen.model
+    return naming.Names(
+        environment=environment,
+        catalog=catalog,
+        schema=schema,
+        model=model,
+        volume=Settings.model_fields["volume"].default,
+        endpoint=str(seen.endpoint["name"]),
+        inference_table_prefix=None,
+    )
+
+
+def _preview(
+    client: WorkspaceClient, endpoint: str, environment: str, trial: Path, report: Report
+) -> tuple[dict[str, dict[str, str]], list[Change]]:
+    """What would be imported, and what a plan shows after that: in a state of its own."""
+    taken: dict[str, dict[str, str]] = {}
+    remaining: list[Change] = []
+    try:
+        with opened(environment, trial, "adopt", report) as deployment:
+            for terraform in deployment.stacks:
+                stack = json.loads((terraform.folder / "cdk.tf.json").read_text())
+                taken[terraform.stack] = imports.ids(client, stack)
+                text = imports.blocks(taken[terraform.stack])
+                (terraform.folder / "imports.tf.json").write_text(text)
+                remaining += changes(terraform.stack, terraform.plan())
+                report(f"{terraform.stack}: {len(taken[terraform.stack])} to import")
+    except SettingsError as error:
+        problems = str(error).partition("\n")[2] or str(error)
+        raise RefusedError(f"{endpoint}: the settings cannot hold it:\n{problems}") from error
+    return taken, remaining
+
+
+def _import(environment: str, target: Path, taken: Imports, report: Report) -> None:
+    """Take what exists into the declared state; what is in it already stays."""
+    with opened(environment, target, "adopt", report) as deployment:
+        for terraform in deployment.stacks:
+            there = held(terraform.plan())
+            terraform.forget_plan()
+            for address, identifier in sorted(taken[terraform.stack].items()):
+                if address not in there:
+                    terraform.take(address, identifier)
+                    report(f"{terraform.stack}: imported {address}")
+
+
+def _refuse_others(texts: Mapping[Path, str]) -> None:
+    """An environment of this name that says something else is not overwritten."""
+    different = [
+        str(path)
+        for path, text in texts.items()
+        if path.exists() and path.read_text(encoding="utf-8") != text
+    ]
+    if different:
+        raise RefusedError(
+            f"{', '.join(different)} exists and says something else: choose another name with "
+            "--environment or another folder with --out"
+        )
+
+
+def _write(texts: Mapping[Path, str]) -> None:
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _connect(
+    environment: str, profile: str | None, target: Path
+) -> tuple[WorkspaceClient, str | None]:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.config import Config
+
+    if environment != layout.LOCAL:
+        config = Config(profile=profile, retry_timeout_seconds=_PATIENCE_SECONDS)
+        return WorkspaceClient(config=config), profile
+    profile = profile or "local"
+    # An explicit file and profile beside foreign variables would be ambiguous.
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        del os.environ[name]
+    config = Config(
+        config_file=str(_profiles(target)),
+        profile=profile,
+        retry_timeout_seconds=_PATIENCE_SECONDS,
+    )
+    return WorkspaceClient(config=config), profile
+
+
+def _profiles(target: Path) -> Path:
+    """The local workspace's credentials: of this folder's own instance, or of the usual one."""
+    folders = (target, layout.environments_folder(), layout.ENVIRONMENTS)
+    candidates = [layout.runtime_folder(folder) / "databrickscfg" for folder in folders]
+    config = next((path for path in candidates if path.exists()), None)
+    if config is None:
+        raise DeployError(
+            f"no {candidates[-1]}: start the local workspace with `scgpt workspace start`"
+        )
+    return config.resolve()
+
+
+def _link_profiles(target: Path) -> None:
+    """Let an environment elsewhere find the credentials, without a second copy of them."""
+    wanted, config = layout.runtime_folder(target) / "databrickscfg", _profiles(target)
+    if not wanted.exists():
+        wanted.symlink_to(config)

@@ -1,0 +1,69 @@
+"""Which resources of a stack exist already, and under which id Terraform imports them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .found import get, privileges
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+_UNITY = "/api/2.1/unity-catalog"
+_COLLECTIONS = {
+    "databricks_schema": "schemas",
+    "databricks_volume": "volumes",
+    "databricks_registered_model": "models",
+}
+
+
+def ids(client: WorkspaceClient, stack: Mapping[str, Any]) -> dict[str, str]:
+    """Address -> import id of every resource of a synthesised stack that the workspace has.
+
+    Parameters
+    ----------
+    stack
+        What the CDK wrote: ``cdk.tf.json``.
+    """
+    return {
+        f"{kind}.{name}": identifier
+        for kind, resources in stack.get("resource", {}).items()
+        for name, attributes in resources.items()
+        for identifier in _id(client, kind, attributes, stack)
+    }
+
+
+def blocks(found: Mapping[str, str]) -> str:
+    """The same as import blocks in Terraform's JSON syntax."""
+    entries = [{"to": address, "id": identifier} for address, identifier in sorted(found.items())]
+    return json.dumps({"import": entries}, indent=2) + "\n"
+
+
+def _id(
+    client: WorkspaceClient, kind: str, attributes: Mapping[str, Any], stack: Mapping[str, Any]
+) -> Iterator[str]:
+    """The id where the resource exists; nothing where it does not, or is of no kind that
+    endpoints made elsewhere have.
+    """
+    if kind in _COLLECTIONS:
+        parts = ("catalog_name", "schema_name", "name")
+        full = ".".join(attributes[part] for part in parts if part in attributes)
+        if get(client, f"{_UNITY}/{_COLLECTIONS[kind]}/{full}"):
+            yield full
+    elif kind == "databricks_grant":
+        securable = next(key for key in ("schema", "model", "volume") if key in attributes)
+        full, principal = attributes[securable], attributes["principal"]
+        if principal in privileges(client, securable, full):
+            yield f"{securable}/{full}/{principal}"
+    elif kind == "databricks_mlflow_experiment":
+        path = "/api/2.0/mlflow/experiments/get-by-name"
+        found = get(client, path, experiment_name=attributes["name"])
+        if found and found["experiment"].get("lifecycle_stage") != "deleted":
+            yield str(found["experiment"]["experiment_id"])
+    elif kind in ("databricks_model_serving", "databricks_permissions"):
+        (endpoint,) = stack["resource"]["databricks_model_serving"].values()
+        if found := get(client, f"/api/2.0/serving-endpoints/{endpoint['name']}"):
+            permissions = kind == "databricks_permissions"
+            yield f"/serving-endpoints/{found['id']}" if permissions else str(found["name"])

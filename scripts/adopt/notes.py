@@ -1,0 +1,68 @@
+"""What an adoption's files do not say, or say differently than the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .draft import PRIVILEGES, UNKNOWN_DIGEST, leading, manifest
+from .found import Found
+
+_SHAPE = (
+    *("workload_type", "workload_size", "scale_to_zero_enabled", "environment_vars"),
+    *("min_provisioned_concurrency", "max_provisioned_concurrency"),
+)
+_DESCRIBED = {
+    "": (
+        *("name", "id", "config", "ai_gateway", "tags", "description", "email_notifications"),
+        *("budget_policy_id", "route_optimized", "state", "pending_config", "creator"),
+        *("creation_timestamp", "last_updated_timestamp", "permission_level", "endpoint_url"),
+        *("data_plane_info", "creator_display_name", "creator_kind", "task", "resource_credential"),
+    ),
+    "config": ("served_entities", "served_models", "traffic_config", "config_version"),
+    "ai_gateway": ("inference_table_config", "usage_tracking_config", "rate_limits"),
+}
+"""Fields of the endpoint that the settings describe, or that are no settings at all."""
+
+
+def notes(found: Found, grants: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
+    """Sentences for whoever adopts the endpoint."""
+    return [*_entities(found), *_undescribed(found), *_privileges(grants)]
+
+
+def _entities(found: Found) -> Iterator[str]:
+    first = leading(found)
+    for entity in found.entities:
+        expected = f"{found.model[2]}-{entity['entity_version']}"
+        if entity["name"] != expected:
+            yield (
+                f"served entity {entity['name']!r} is renamed to {expected!r} by the first deploy: "
+                "the version starts anew beside the running one, requests go on"
+            )
+        if differs := [key for key in _SHAPE if entity.get(key) != first.get(key)]:
+            yield (
+                f"served entity {entity['name']!r} gets the {', '.join(differs)} of "
+                f"{first['name']!r}: one endpoint has one size"
+            )
+    for served in manifest(found).served:
+        if served.engine_digest == UNKNOWN_DIGEST:
+            yield (
+                f"version {served.version} was not built and validated here: the manifest has "
+                "zeros for its digests, and a deploy that touches the endpoint is refused until a "
+                "build of yours serves, or a [[waivers]] entry for version-not-validated says why"
+            )
+
+
+def _undescribed(found: Found) -> Iterator[str]:
+    for place, known in _DESCRIBED.items():
+        document = found.endpoint.get(place, {}) if place else found.endpoint
+        for key, value in sorted(document.items()):
+            if key not in known and value:
+                name = f"{place}.{key}".lstrip(".")
+                yield f"{name} is not described by the settings: it stays as it is"
+
+
+def _privileges(grants: Mapping[str, Mapping[str, list[str]]]) -> Iterator[str]:
+    for kind, by in grants.items():
+        for principal, held in by.items():
+            if unknown := [each for each in held if each not in PRIVILEGES[kind]]:
+                yield f"{principal}: {', '.join(unknown)} on the {kind} stays outside of Terraform"

@@ -1,0 +1,110 @@
+"""``scgpt adopt``: an endpoint that was made elsewhere becomes an environment."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scripts.cli.console import err, json_option, show
+
+if TYPE_CHECKING:
+    from scripts.adopt import Adoption
+
+
+@click.command()
+@click.argument("endpoint")
+@click.option("--profile", help="Profile of the Databricks configuration file.")
+@click.option("--environment", help="Name of the new environment.  [default: that of the profile]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
+)
+@click.option(
+    "--state",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Where Terraform keeps its state, as in the table [state].  [default: backend=local]",
+)
+@click.option("--blocks", is_flag=True, help="Write import blocks; leave the state alone.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@json_option
+def adopt(
+    endpoint: str,
+    profile: str | None,
+    environment: str | None,
+    out: Path | None,
+    state: tuple[str, ...],
+    blocks: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take over ENDPOINT, however it was made: TOML file, release manifest, Terraform's state.
+
+    \b
+    The workspace is only read. What the first deploy would add or change is said
+    before anything is written; exit code 3 when the endpoint cannot be described.
+    Example:  scgpt adopt scgpt-serving --profile dev --dry-run
+    """
+    from scripts.adopt import adopt as adopt_endpoint
+
+    name = environment or profile
+    if name is None:
+        raise click.UsageError("give --profile, --environment, or both")
+    pairs = [entry.partition("=") for entry in state or ("backend=local",)]
+    if wrong := [key for key, equals, _ in pairs if not equals]:
+        raise click.BadParameter(f"{wrong[0]!r} is no KEY=VALUE", param_hint="--state")
+    started = time.monotonic()
+    result = adopt_endpoint(
+        endpoint,
+        environment=name,
+        profile=profile,
+        folder=out,
+        state={key: value for key, _, value in pairs},
+        blocks=blocks,
+        dry_run=dry_run,
+        report=lambda line: err.print(
+            f"{time.monotonic() - started:6.1f} s  {line}", markup=False, soft_wrap=True
+        ),
+    )
+    show(_as_dict(result), as_json, _text(result))
+
+
+def _as_dict(result: Adoption) -> dict[str, object]:
+    return {
+        "environment": result.environment,
+        "endpoint": result.endpoint,
+        "files": [str(path) for path in result.files],
+        "imports": {stack: dict(taken) for stack, taken in result.imports.items()},
+        "changes": [
+            {
+                "stack": change.stack,
+                "address": change.address,
+                "action": change.action,
+                "fields": list(change.fields),
+                "adds_only": change.adds_only,
+            }
+            for change in result.changes
+        ],
+        "notes": list(result.notes),
+        "applied": result.applied,
+    }
+
+
+def _text(result: Adoption) -> str:
+    would = "" if result.applied else "would be "
+    taken = sum(len(stack) for stack in result.imports.values())
+    lines = [
+        f"{result.endpoint} {would}adopted as {result.environment}: {taken} resources",
+        *(f"  {would}written: {path}" for path in result.files),
+        *(f"  note: {note}" for note in result.notes),
+    ]
+    if result.changes:
+        lines.append("the first deploy will")
+        lines += [f"  {change}" for change in result.changes]
+    else:
+        lines.append("the plan is empty")
+    return "\n".join([*lines, f"next: scgpt plan {result.environment}"])

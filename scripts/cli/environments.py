@@ -1,0 +1,88 @@
+"""``scgpt environments``: all of them at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from scripts.cli.console import json_option, out, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scripts.overview import Row
+
+
+@click.command()
+@click.option(
+    "--environments",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
+)
+@click.option("--offline", is_flag=True, help="Read the files only; ask no workspace.")
+@click.option("--limit", default=20.0, show_default=True, help="Seconds for all workspaces.")
+@json_option
+def environments(folder: Path | None, offline: bool, limit: float, as_json: bool) -> None:
+    """Show each environment: workspace, stacks, live version, drift, last change.
+
+    \b
+    A broken file or a workspace that does not answer is a row with the reason.
+    Example:  scgpt environments --json
+    """
+    from scripts.overview import overview
+
+    rows = overview(folder, offline=offline, limit_s=limit)
+    if as_json:
+        show({"environments": [_as_dict(row) for row in rows]}, True, "")
+        return
+    out.print(_table(rows, offline))
+    for row in rows:
+        for line in [row.problem] if row.problem else row.drift or ():
+            out.print(f"{row.environment}: {line}", soft_wrap=True, markup=False)
+
+
+def _as_dict(row: Row) -> dict[str, Any]:
+    changed = row.last_change.isoformat() if row.last_change else None
+    return {**asdict(row), "last_change": changed, "as_released": row.as_released}
+
+
+def _table(rows: list[Row], offline: bool) -> Table:
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("environment", no_wrap=True)
+    for column in ("workspace", "stacks", "manifest", "live", "state", "drift", "last change"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, _cells(row, offline)))
+    return table
+
+
+def _cells(row: Row, offline: bool) -> list[str]:
+    kinds = [stack.removeprefix(f"{row.environment}-") for stack in row.stacks]
+    live = "not asked" if offline else "?" if row.live is None else _versions(row.live)
+    drift = "not asked" if offline else "?" if row.drift is None else str(len(row.drift) or "none")
+    changed = f"{row.last_change:%Y-%m-%d %H:%M} UTC" if row.last_change else ""
+    if row.problem:
+        live = drift = "?"
+    return [
+        row.environment,
+        (row.workspace or "").removeprefix("https://"),
+        ", ".join(kinds),
+        _versions(row.released),
+        "none" if row.state == "absent" else live,
+        row.state or "",
+        drift,
+        changed,
+    ]
+
+
+def _versions(shares: Mapping[int, int]) -> str:
+    return (
+        ", ".join(f"{version} ({share} %)" for version, share in sorted(shares.items())) or "none"
+    )

@@ -1,0 +1,190 @@
+"""All environments at a glance: what each declares, what its workspace says.
+
+A file that cannot be read or a workspace that does not answer is a row with the reason. Workspaces
+are asked side by side, within one limit of time.
+"""
+
+from __future__ import annotations
+
+import configparser
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra import layout, release, settings
+from infra.errors import InfraError
+from infra.naming import STACKS
+from infra.settings import Settings
+from scripts import connection
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service.serving import ServingEndpointDetailed
+
+LIMIT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One environment."""
+
+    environment: str
+    workspace: str | None = None
+    stacks: tuple[str, ...] = ()
+    """Stacks that it declares."""
+    endpoint: str | None = None
+    released: Mapping[int, int] = field(default_factory=dict)
+    """Version -> percent of the traffic, as the manifest says."""
+    live: Mapping[int, int] | None = None
+    """The same as the endpoint does it; None where it was not asked, or does not exist."""
+    state: str | None = None
+    """``READY``, ``NOT_READY`` or ``UPDATING``; ``absent`` where there is no endpoint."""
+    drift: tuple[str, ...] | None = None
+    """Fields that are not as declared; None where the workspace was not asked."""
+    last_change: datetime | None = None
+    """When the endpoint was last changed, by a deploy or otherwise."""
+    made_by: str | None = None
+    """Who deployed the endpoint first: Databricks names no other."""
+    problem: str | None = None
+    """Why there is no more to say."""
+
+    @property
+    def as_released(self) -> bool | None:
+        """Whether the endpoint serves what the manifest says; None where that is not known."""
+        return None if self.live is None else dict(self.live) == dict(self.released)
+
+
+def overview(
+    folder: Path | None = None, *, offline: bool = False, limit_s: float = LIMIT_SECONDS
+) -> list[Row]:
+    """A row for each environment of a folder, in order of names.
+
+    Parameters
+    ----------
+    folder
+        Folder of the environments; by default the repository's.
+    offline
+        Read the files only.
+    limit_s
+        Seconds for all workspaces together.
+    """
+    names = settings.known(folder)
+    rows: dict[str, Row] = {}
+    answers: queue.SimpleQueue[Row] = queue.SimpleQueue()
+    asked: set[str] = set()
+    for name in names:
+        try:
+            loaded = settings.load(name, folder)
+            manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
+        except InfraError as error:
+            rows[name] = Row(name, problem=str(error))
+            continue
+        rows[name] = _declared(loaded, manifest)
+        if not offline:
+            # A daemon: a workspace that never answers must not keep the command from ending.
+            arguments = (loaded, manifest, rows[name], limit_s, answers)
+            threading.Thread(target=_ask, args=arguments, daemon=True).start()
+            asked.add(name)
+    deadline = time.monotonic() + limit_s
+    while asked:
+        try:
+            row = answers.get(timeout=max(deadline - time.monotonic(), 0.001))
+        except queue.Empty:
+            break
+        rows[row.environment] = row
+        asked.remove(row.environment)
+    for name in asked:
+        rows[name] = replace(rows[name], problem=f"no answer within {limit_s:.0f} s")
+    return [rows[name] for name in names]
+
+
+def _declared(loaded: Settings, manifest: release.Manifest | None) -> Row:
+    monitored = loaded.monitoring.enabled and loaded.names.inference_table is not None
+    declared = {"registry": True, "serving": manifest is not None, "monitoring": monitored}
+    return Row(
+        loaded.environment,
+        workspace=loaded.workspace.host,
+        stacks=tuple(loaded.names.stack(kind) for kind in STACKS if declared[kind]),
+        endpoint=loaded.names.endpoint,
+        released={each.version: each.traffic for each in manifest.served} if manifest else {},
+    )
+
+
+def _ask(
+    loaded: Settings,
+    manifest: release.Manifest | None,
+    row: Row,
+    limit_s: float,
+    answers: queue.SimpleQueue[Row],
+) -> None:
+    try:
+        answers.put(_found(_client(loaded, limit_s), loaded, manifest, row))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this row's and no other's
+        text = str(error).strip().splitlines()
+        reason = text[0] if text else type(error).__name__
+        answers.put(replace(row, problem=reason))
+
+
+def _found(
+    client: WorkspaceClient, loaded: Settings, manifest: release.Manifest | None, row: Row
+) -> Row:
+    from databricks.sdk.errors import NotFound
+
+    from scripts.deploy.verify import differences
+
+    row = replace(row, workspace=client.config.host)
+    row = replace(row, drift=tuple(map(str, differences(client, loaded, manifest))))
+    try:
+        endpoint = client.serving_endpoints.get(loaded.names.endpoint)
+    except NotFound:
+        return replace(row, state="absent")
+    changed = (endpoint.last_updated_timestamp or 0) / 1000
+    return replace(
+        row,
+        live=_live(endpoint),
+        state=_state(endpoint),
+        last_change=datetime.fromtimestamp(changed, UTC).replace(microsecond=0),
+        made_by=endpoint.creator,
+    )
+
+
+def _live(endpoint: ServingEndpointDetailed) -> dict[int, int]:
+    config = endpoint.config
+    entities = (config and config.served_entities) or []
+    routes = (config and config.traffic_config and config.traffic_config.routes) or []
+    share = {r.served_model_name or r.served_entity_name: r.traffic_percentage for r in routes}
+    return {int(e.entity_version or 0): share.get(e.name) or 0 for e in entities}
+
+
+def _state(endpoint: ServingEndpointDetailed) -> str:
+    state = endpoint.state
+    if state and state.config_update and state.config_update.value == "IN_PROGRESS":
+        return "UPDATING"
+    return state.ready.value if state and state.ready else "NOT_READY"
+
+
+def _client(loaded: Settings, limit_s: float) -> WorkspaceClient:
+    """A client of its own for each environment: variables are the same for all threads."""
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.config import Config
+
+    limits: dict[str, Any] = {
+        "http_timeout_seconds": limit_s,
+        "retry_timeout_seconds": int(limit_s),
+    }
+    if loaded.is_local:
+        connection.require_running(loaded)
+        profiles = configparser.ConfigParser()
+        profiles.read(layout.runtime_folder(loaded.folder) / "databrickscfg")
+        local = profiles[loaded.workspace.profile or "DEFAULT"]
+        config = Config(host=local["host"], token=local["token"], auth_type="pat", **limits)
+    elif loaded.workspace.profile:
+        config = Config(profile=loaded.workspace.profile, **limits)
+    else:
+        config = Config(host=loaded.workspace.host, **limits)
+    return WorkspaceClient(config=config)

@@ -1,0 +1,63 @@
+"""Every environment has a row, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from infra import layout, release, settings
+from scripts.cli.main import cli
+from scripts.overview import overview
+from tests.unit.infra.manifests import canary
+
+
+@pytest.fixture
+def environments(tmp_path: Path) -> Path:
+    for source in layout.ENVIRONMENTS.glob("*.toml"):
+        shutil.copy(source, tmp_path)
+    (tmp_path / "broken.toml").write_text("catalog = 7\n")
+    return tmp_path
+
+
+def test_offline_the_files_alone_are_read(environments: Path) -> None:
+    prod = settings.load("prod", environments)
+    release.write(prod.manifest_path, canary(prod))
+    rows = {row.environment: row for row in overview(environments, offline=True)}
+    assert list(rows) == ["broken", "dev", "local", "prod", "staging"]
+    assert "catalog" in str(rows["broken"].problem)
+    assert rows["prod"].released == {9: 95, 10: 5}
+    assert "prod-serving" in rows["prod"].stacks
+    assert "dev-serving" not in rows["dev"].stacks
+    assert rows["dev"].problem is None
+    assert rows["prod"].as_released is None
+
+
+def test_a_workspace_that_does_not_answer_is_a_row(tmp_path: Path) -> None:
+    shutil.copy(layout.ENVIRONMENTS / "local.toml", tmp_path)
+    # Accepts connections and never says a word.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (tmp_path / "databrickscfg").write_text(
+            f"[local]\nhost = http://127.0.0.1:{silent.getsockname()[1]}\ntoken = hidden-token\n"
+        )
+        started = time.monotonic()
+        (row,) = overview(tmp_path, limit_s=1.0)
+    assert time.monotonic() - started < 5
+    assert row.problem is not None
+    assert "hidden-token" not in row.problem
+
+
+def test_the_command_tells_all_and_ends_well(environments: Path) -> None:
+    arguments = ["environments", "--offline", "--environments", str(environments)]
+    said = CliRunner().invoke(cli, [*arguments, "--json"])
+    assert said.exit_code == 0
+    rows = json.loads(said.stdout)["environments"]
+    assert [row["environment"] for row in rows] == ["broken", "dev", "local", "prod", "staging"]
+    table = CliRunner().invoke(cli, arguments)
+    assert table.exit_code == 0
+    assert "broken: " in table.stdout
