@@ -22,6 +22,7 @@ from infra.release import Manifest
 from infra.wheel import ENTRY_POINTS, wheel
 
 from .manifests import canary, champion
+from .provider_schema import mistakes
 
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
 REMOTE = ("/Volumes/", "/Workspace/", "/Shared/")
@@ -69,6 +70,29 @@ def test_without_a_release_there_is_no_endpoint(name: str) -> None:
     watched = settings.load(name, layout.ENVIRONMENTS).monitoring.enabled
     kinds = ["registry", "monitoring"] if watched else ["registry"]
     assert list(synthesised(name, None)) == [f"{name}-{kind}" for kind in kinds]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_provider_knows_all_of_it(name: str) -> None:
+    for stack in synthesised(name, "canary").values():
+        assert mistakes(stack) == []
+
+
+def test_what_the_provider_would_refuse_is_seen() -> None:
+    stack = json.loads(json.dumps(synthesised("dev", "canary")["dev-serving"]))
+    endpoint = stack["resource"]["databricks_model_serving"]["endpoint"]
+    (entity, _) = endpoint["config"]["served_entities"]
+    entity["scale_to_zero"] = entity.pop("scale_to_zero_enabled")
+    entity["entity_version"] = 9
+    del endpoint["name"]
+    stack["resource"]["databricks_endpoint"] = {}
+    at = "databricks_model_serving.endpoint"
+    assert sorted(mistakes(stack)) == [
+        "databricks_endpoint: no such resource type",
+        f"{at}.config.0.served_entities.0.entity_version: 9 is no string",
+        f"{at}.config.0.served_entities.0.scale_to_zero: no such key",
+        f"{at}.name: missing",
+    ]
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -221,6 +245,7 @@ def everything(tmp_path: Path) -> dict[str, Any]:
     app = App(outdir=str(tmp_path / "out"))
     build(app, environment, champion(environment))
     stacks = [json.loads(Cdk.synth(n)) for n in app.node.children if isinstance(n, TerraformStack)]
+    assert [mistake for stack in stacks for mistake in mistakes(stack)] == []
     found = {kind: blocks for stack in stacks for kind, blocks in stack["resource"].items()}
     return {**found, "backends": [stack["terraform"]["backend"] for stack in stacks]}
 
