@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from model.checkpoint import CheckpointFiles, read_checkpoint
+from model.checkpoint import Checkpoint, CheckpointFiles, read_checkpoint
 from model.config import ModelConfig
 from model.errors import EngineError, InvalidRequest
 from model.network import Network, build_network
@@ -74,24 +75,36 @@ class Embedder:
 
     Parameters
     ----------
-    config, vocab, network
+    checkpoint, network
         What ``read_checkpoint`` and ``build_network`` give.
-    digest
-        Identity of the checkpoint, repeated in every answer.
     token_budget
-        Padded tokens per batch; bounds the memory of a batch.
+        Tokens per batch; bounds the memory of a batch.
     """
 
     def __init__(
-        self,
-        config: ModelConfig,
-        vocab: GeneVocab,
-        network: Network,
-        digest: str,
-        token_budget: int | None = None,
+        self, checkpoint: Checkpoint, network: Network, token_budget: int | None = None
     ) -> None:
-        self.config, self.vocab, self.network, self.digest = config, vocab, network, digest
+        self.checkpoint, self.network = checkpoint, network
         self.token_budget = token_budget or _TOKEN_BUDGET[network.device.type]
+        # Not before the weights were read: both want the processor.
+        hasher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-digest")
+        self._hashing = hasher.submit(lambda: checkpoint.digest)
+        hasher.shutdown(wait=False)
+
+    @property
+    def config(self) -> ModelConfig:
+        """Architecture, from ``args.json``."""
+        return self.checkpoint.config
+
+    @property
+    def vocab(self) -> GeneVocab:
+        """The gene vocabulary."""
+        return self.checkpoint.vocab
+
+    @property
+    def digest(self) -> str:
+        """Identity of the checkpoint, repeated in every answer; the first may wait for it."""
+        return self._hashing.result()
 
     @classmethod
     def load(
@@ -114,7 +127,7 @@ class Embedder:
             ``float32``, ``bfloat16`` or ``float16``; by default float32 on the CPU, and on CUDA
             bfloat16 from compute capability 8.0, float16 below.
         token_budget
-            Padded tokens per batch; by default 2,048 on the CPU and 65,536 on CUDA.
+            Tokens per batch; by default 2,048 on the CPU and 65,536 on CUDA.
 
         Raises
         ------
@@ -129,7 +142,7 @@ class Embedder:
             place,
             _DTYPES[precision or _default_precision(place)],
         )
-        return cls(checkpoint.config, checkpoint.vocab, network, checkpoint.digest, token_budget)
+        return cls(checkpoint, network, token_budget)
 
     def embed_cells(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,14 +91,12 @@ def read_vocab(path: Path, ids: Path | None = None, aliases: Path | None = None)
     CheckpointError
         A file is missing, or is not ``{token: index}`` or ``{name: symbol}``.
     """
-    tokens: dict[str, int] = {}
-    for token, index in read_json_object(path).items():
-        if isinstance(index, bool) or not isinstance(index, int):
-            raise CheckpointError(
-                "invalid_vocabulary",
-                f"{path.name}: the index of {token!r} is {index!r}, no integer.",
-            )
-        tokens[token] = index
+    tokens = read_json_object(path)
+    if any(type(index) is not int for index in tokens.values()):  # bool is an int as well
+        token, index = next((t, i) for t, i in tokens.items() if type(i) is not int)
+        raise CheckpointError(
+            "invalid_vocabulary", f"{path.name}: the index of {token!r} is {index!r}, no integer."
+        )
     symbol_of = _read_names(ids) if ids else {}
     versioned = next((name for name in symbol_of if not _is_plain_id(name)), None)
     if ids and versioned is not None:
@@ -106,7 +105,9 @@ def read_vocab(path: Path, ids: Path | None = None, aliases: Path | None = None)
             f"{ids.name}: {versioned!r} is no Ensembl gene id without a version "
             "(such as ENSG00000167286).",
         )
-    return GeneVocab(tokens, symbol_of, _read_names(aliases) if aliases else {})
+    return GeneVocab(
+        cast("dict[str, int]", tokens), symbol_of, _read_names(aliases) if aliases else {}
+    )
 
 
 def _is_plain_id(name: str) -> bool:

@@ -35,7 +35,7 @@ def embedder(tmp_path: Path) -> Embedder:
 
 def small(embedder: Embedder) -> Embedder:
     parts = {part.name: getattr(embedder.network, part.name) for part in fields(Network)}
-    return Embedder(embedder.config, embedder.vocab, SmallDevice(**parts), embedder.digest, 4096)
+    return Embedder(embedder.checkpoint, SmallDevice(**parts), 4096)
 
 
 def test_the_budget_is_halved_until_a_batch_fits(embedder: Embedder) -> None:
