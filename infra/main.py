@@ -27,15 +27,17 @@ def build(app: App, environment: Settings, manifest: Manifest | None) -> None:
 def main() -> None:
     """Synthesise the environment that ``SCGPT_ENVIRONMENT`` names, or every one that is right."""
     only = os.environ.get("SCGPT_ENVIRONMENT")
-    app = App()
-    for name in [only] if only else settings.known():
+    names = [only] if only else settings.known()
+    app, broken = App(), 0
+    for name in names:
         try:
             each = settings.load(name)
             build(app, each, release.find(each.manifest_path, model=each.names.full_model))
         except InfraError as error:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
-            if only:
-                sys.exit(1)
+            broken += 1
+    if broken and broken == len(names):
+        sys.exit(1)
     app.synth()
 
 

@@ -22,7 +22,14 @@ PACKAGE = "scgpt-jobs"
 VERSION = "0.1.0"
 ENTRY_POINTS = {"scgpt-monitor": "scripts.monitoring.error_rate:main"}
 
-_SOURCES = ("infra/__init__.py", "infra/monitoring", "scripts/__init__.py", "scripts/monitoring")
+_SOURCES = (
+    "infra/__init__.py",
+    "infra/monitoring",
+    "scripts/__init__.py",
+    "scripts/monitoring/__init__.py",
+    "scripts/monitoring/error_rate.py",
+)
+"""Files and folders; a job's own modules are added here."""
 _SUFFIXES = (".py", ".sql")
 _MODULE = PACKAGE.replace("-", "_")
 _INFO = f"{_MODULE}-{VERSION}.dist-info"

@@ -62,7 +62,9 @@ def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_snapshot(name: str, release: str, snapshot: SnapshotAssertion) -> None:
-    assert synthesised(name, release) == snapshot(extension_class=JSONSnapshotExtension)
+    # Without the digest of the wheel, which every change of a job's code changes.
+    text = json.dumps(synthesised(name, release)).replace(wheel().sha256, "<sha256>")
+    assert json.loads(text) == snapshot(extension_class=JSONSnapshotExtension)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.main import main
+
+FIVE = """
+catalog = "{name}"
+[workspace]
+host = "https://dbc-{name}.cloud.databricks.com"
+[state]
+backend = "local"
+"""
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("dev", "prod"):
+        (tmp_path / f"{name}.toml").write_text(FIVE.format(name=name))
+    monkeypatch.setenv("SCGPT_ENVIRONMENTS", str(tmp_path))
+    monkeypatch.setenv("CDKTF_OUTDIR", str(tmp_path / "out"))
+    monkeypatch.delenv("SCGPT_ENVIRONMENT", raising=False)
+    return tmp_path / "out"
+
+
+def stacks(out: Path) -> list[str]:
+    return sorted(json.loads((out / "manifest.json").read_text())["stacks"])
+
+
+def test_a_broken_environment_is_told_and_stops_no_other(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (out.parent / "dev.toml").write_text("catalog = 5")
+    main()
+    assert "dev.toml" in capsys.readouterr().err
+    assert stacks(out) == ["prod-monitoring", "prod-registry"]
+
+
+def test_a_broken_environment_that_was_asked_for_is_a_failure(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out.parent / "dev.toml").write_text("catalog = 5")
+    monkeypatch.setenv("SCGPT_ENVIRONMENT", "dev")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    monkeypatch.setenv("SCGPT_ENVIRONMENT", "prod")
+    main()
+    assert stacks(out) == ["prod-monitoring", "prod-registry"]
+
+
+def test_where_nothing_is_right_nothing_is_synthesised(out: Path) -> None:
+    for path in out.parent.glob("*.toml"):
+        path.write_text("catalog = 5")
+    with pytest.raises(SystemExit):
+        main()
+    assert not out.exists()
