@@ -1,0 +1,57 @@
+"""The examples' request says what the serving stack says, for every environment."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import layout, release, settings
+from tests.unit.infra.manifests import canary
+from tests.unit.infra.test_synthesis import endpoint as synthesised_endpoint
+from tests.unit.infra.test_synthesis import synthesised
+
+_PROGRAM = runpy.run_path(str(layout.ROOT / "examples" / "endpoint" / "description.py"))
+describe, access = _PROGRAM["describe"], _PROGRAM["access"]
+
+TERRAFORM_ONLY = {"lifecycle", "timeouts", "depends_on"}
+
+
+def given(environment: str, **more: Any) -> argparse.Namespace:
+    nothing = {"name": None, "model": None, "version": None, "workload_type": None}
+    return argparse.Namespace(env=environment, **{**nothing, **more})
+
+
+@pytest.fixture
+def environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for source in layout.ENVIRONMENTS.glob("*.toml"):
+        shutil.copy(source, tmp_path)
+    monkeypatch.setenv("SCGPT_ENVIRONMENTS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["local", "dev", "staging", "prod"])
+def test_the_request_is_what_the_stack_declares(name: str, environments: Path) -> None:
+    loaded = settings.load(name)
+    release.write(loaded.manifest_path, canary(loaded))
+    declared = synthesised_endpoint(name, "canary")
+    wanted = {key: value for key, value in declared.items() if key not in TERRAFORM_ONLY}
+    assert describe(given(name)) == {key: v for key, v in wanted.items() if v}
+    stack = synthesised(name, "canary")[f"{name}-serving"]["resource"]
+    (permissions,) = stack["databricks_permissions"].values()
+    assert access(given(name)) == permissions["access_control"]
+
+
+def test_what_is_given_takes_the_place_of_what_is_declared(environments: Path) -> None:
+    asked = given("dev", name="trial", model="a.b.c", version=4, workload_type="CPU")
+    body = describe(asked)
+    (entity,) = body["config"]["served_entities"]
+    assert body["name"] == "trial"
+    assert (entity["name"], entity["entity_version"]) == ("c-4", "4")
+    assert entity["workload_type"] == "CPU"
+    with pytest.raises(SystemExit, match="nothing released yet; give --version"):
+        describe(given("dev"))
