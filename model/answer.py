@@ -62,16 +62,11 @@ def answer(
     task = options.task or (
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS
     )
+    contract.check_params_of(task, options)
     if _reads_cells(task, options):
         sent = _checked_cells(embedder, rows, options.min_known_fraction)
         if task != contract.GENE_EMBEDDINGS and not options.allow_imputed:
             check_not_imputed(sent)
-    if options.group_by and task != contract.CONTEXTUAL_GENE_EMBEDDINGS:
-        raise InvalidRequest(
-            "invalid_param",
-            f"group_by is {options.group_by!r}, but task is {task}; only "
-            f"{contract.CONTEXTUAL_GENE_EMBEDDINGS} can be grouped.",
-        )
     respond = {
         contract.CELL_EMBEDDINGS: _answer_cells,
         contract.GENE_EMBEDDINGS: _answer_genes,

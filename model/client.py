@@ -47,8 +47,8 @@ def embed(
     ----------
     adata
         Cells x genes, counts or normalised values in ``.X``, gene symbols in ``.var_names``.
-        Receives float32 ``obsm[key]``, per-cell ``obs["scgpt_matched_genes"]`` and
-        ``obs["scgpt_truncated_genes"]``, and ``uns["scgpt"]``.
+        Receives float32 ``obsm[key]``, ``uns["scgpt"]``, and of each cell's genes the numbers
+        that were matched, unknown and truncated: ``obs["scgpt_matched_genes"]`` and so on.
     endpoint
         Where to send them.
     key
@@ -203,6 +203,7 @@ def _write(
 ) -> None:
     adata.obsm[key] = np.concatenate([answer.embeddings for answer in answers])
     adata.obs["scgpt_matched_genes"] = _all(answers, "matched")
+    adata.obs["scgpt_unknown_genes"] = _all(answers, "unknown")
     adata.obs["scgpt_truncated_genes"] = _all(answers, "truncated")
     adata.uns["scgpt"] = _origin(endpoint, report)
 

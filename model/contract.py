@@ -171,6 +171,26 @@ def read_params(params: Mapping[str, Any] | None) -> Options:
     return options
 
 
+# What only some tasks have a use for; elsewhere it would be ignored in silence.
+_TASKS_OF = {
+    "genes": (GENE_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS),
+    "gene_offset": (GENE_EMBEDDINGS,),
+    "gene_limit": (GENE_EMBEDDINGS,),
+    "group_by": (CONTEXTUAL_GENE_EMBEDDINGS,),
+}
+
+
+def check_params_of(task: str, options: Options) -> None:
+    """Refuse params that the task has no use for (``invalid_param``)."""
+    for name, tasks in _TASKS_OF.items():
+        if getattr(options, name) and task not in tasks:
+            raise InvalidRequest(
+                "invalid_param",
+                f"{name} is {getattr(options, name)!r}, but task is {task}; {name} belongs to "
+                f"{' and '.join(tasks)}.",
+            )
+
+
 def check_param_names(names: Mapping[str, Any] | frozenset[str]) -> None:
     """Refuse names that are no params (``unknown_param``)."""
     unknown = sorted(set(names) - PARAM_NAMES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +38,9 @@ from model import contract
 from model.answer import answer
 from model.checkpoint import CheckpointFiles
 from model.codec import encode_cells
+from model.config import SPECIAL_TOKENS
 from model.embedder import Embedder
-from model.errors import InvalidRequest, ScgptError
+from model.errors import CheckpointError, InvalidRequest, ScgptError
 from model.vocab import GeneVocab
 from model.volumes import check_prefixes
 
@@ -55,7 +56,24 @@ class ScgptModel(PythonModel):
     ``gene_aliases_file``). Model config (optional): ``device``,
     ``precision``, ``token_budget`` as in ``Embedder.load``; ``allowed_path_prefixes``, the folders
     below ``/Volumes`` from which ``input_data_path`` may be read (default: none).
+
+    Parameters
+    ----------
+    special_tokens
+        As the guide passes them; no others are known.
+
+    Raises
+    ------
+    CheckpointError
+        ``unsupported_config``: other special tokens.
     """
+
+    def __init__(self, special_tokens: Sequence[str] = SPECIAL_TOKENS) -> None:
+        if set(special_tokens) != set(SPECIAL_TOKENS):
+            raise CheckpointError(
+                "unsupported_config",
+                f"special_tokens are {list(special_tokens)}; scGPT's are {list(SPECIAL_TOKENS)}.",
+            )
 
     def load_context(self, context: PythonModelContext) -> None:
         """Build the engine, once."""
@@ -127,9 +145,8 @@ class ScgptModel(PythonModel):
         """
         from model.notebook import preprocessed  # slow to import; endpoints never need it
 
-        return preprocessed(
-            input_data_path, input_dataframe, {**(params or {}), "data_is_raw": data_is_raw}
-        )
+        raw = {"data_is_raw": True} if data_is_raw else {}
+        return preprocessed(input_data_path, input_dataframe, {**(params or {}), **raw})
 
     def filter(
         self, gene_embeddings: Mapping[str, Any], preprocessed_data: AnnData
@@ -137,6 +154,9 @@ class ScgptModel(PythonModel):
         """The vectors of those genes that the data have, in the order of ``gene_embeddings``."""
         genes = set(preprocessed_data.var_names)
         return {gene: vector for gene, vector in gene_embeddings.items() if gene in genes}
+
+
+TransformerModelWrapper = ScgptModel  # the guide's name
 
 
 def _checkpoint_of(artifacts: Mapping[str, str]) -> Path | CheckpointFiles:

@@ -170,6 +170,39 @@ def test_notebook_helpers_of_the_guide(
     assert all(found[gene] == whole[gene] for gene in kept)
 
 
+def test_the_guides_class_by_its_name_and_argument(
+    checkpoint: Path, embedder: Embedder, tmp_path: Path
+) -> None:
+    tokens = ["<pad>", "<cls>", "<eoc>"]
+    mlflow.pyfunc.save_model(
+        tmp_path / "logged",
+        python_model=pyfunc.TransformerModelWrapper(special_tokens=tokens),
+        artifacts={
+            "model_file": str(checkpoint / "best_model.pt"),
+            "model_config_file": str(checkpoint / "args.json"),
+            "vocab_file": str(checkpoint / "vocab.json"),
+        },
+        signature=pyfunc.signature(),
+        pip_requirements=["mlflow"],
+    )
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "logged"))
+    (line,) = loaded.predict(pyfunc.guide_frame(COUNTS, SOME)).to_dict("records")
+    assert line["model_digest"] == embedder.digest
+    assert list(line["gene_embeddings"]) == SOME
+    with pytest.raises(CheckpointError, match="special_tokens"):
+        pyfunc.TransformerModelWrapper(special_tokens=["<pad>"])
+
+
+def test_raw_data_may_be_said_either_way(loaded: mlflow.pyfunc.PyFuncModel) -> None:
+    model, frame = loaded.unwrap_python_model(), pyfunc.guide_frame(COUNTS, SOME)
+    params = {"subset_hvg": 1200}
+    for said in (
+        model.preprocess(None, None, frame, True, params),
+        model.preprocess(None, None, frame, params={**params, "data_is_raw": True}),
+    ):
+        assert "seurat_v3" in said.uns["applied_steps"][0]
+
+
 def test_a_notebook_gives_one_input(loaded: mlflow.pyfunc.PyFuncModel) -> None:
     model, frame = loaded.unwrap_python_model(), pyfunc.guide_frame(COUNTS, SOME)
     for arguments, code in (

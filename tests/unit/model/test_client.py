@@ -77,7 +77,7 @@ def embeddings(body: dict[str, Any], digest: str = DIGEST) -> Answer:
             names=list(cells.ids or []),
             embeddings=vectors,
             matched=np.full(len(sums), len(cells.genes)),
-            unknown=np.zeros(len(sums), np.int64),
+            unknown=np.full(len(sums), 2),
             truncated=np.zeros(len(sums), np.int64),
             not_found=[],
             digest=digest,
@@ -128,6 +128,8 @@ def test_chunks_are_put_together_in_order(server: Server) -> None:
     assert adata.uns["scgpt"]["model_digest"] == DIGEST
     # Only the genes that a chunk expresses travel.
     assert list(adata.obs["scgpt_matched_genes"]) == [3, 3, 3, 3, 3, 3, 1]
+    assert list(adata.obs["scgpt_unknown_genes"]) == [2] * 7
+    assert list(adata.obs["scgpt_truncated_genes"]) == [0] * 7
 
 
 def test_each_request_is_authenticated_and_packed(server: Server) -> None:

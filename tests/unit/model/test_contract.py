@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.contract import PARAMS, Options, read_params
+from model.contract import PARAMS, TASKS, Options, check_params_of, read_params
 from model.errors import InvalidRequest, find_tag
 
-SLIM = ["errors", "contract", "config", "vocab", "tokenizer", "codec"]
+SLIM = ["errors", "contract", "config", "vocab", "tokenizer", "codec", "imputed", "client"]
 
 
 def test_nothing_sent_means_the_defaults() -> None:
@@ -70,3 +70,22 @@ def test_slim_modules_import_without_torch_mlflow_and_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("params", "tasks"),
+    [
+        ({"genes": ["A"]}, ["gene_embeddings", "contextual_gene_embeddings"]),
+        ({"gene_offset": 1}, ["gene_embeddings"]),
+        ({"gene_limit": 1}, ["gene_embeddings"]),
+        ({"group_by": "type"}, ["contextual_gene_embeddings"]),
+    ],
+)
+def test_a_param_that_a_task_would_ignore_is_refused(task: str, params: dict, tasks: list) -> None:
+    options = read_params(params)
+    if task in tasks:
+        check_params_of(task, options)
+    else:
+        with pytest.raises(InvalidRequest, match=f"but task is {task}"):
+            check_params_of(task, options)
