@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.bindings import App
 from infra.main import main
 
 FIVE = """
@@ -21,7 +22,8 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("dev", "prod"):
         (tmp_path / f"{name}.toml").write_text(FIVE.format(name=name))
     monkeypatch.setenv("SCGPT_ENVIRONMENTS", str(tmp_path))
-    monkeypatch.setenv("CDKTF_OUTDIR", str(tmp_path / "out"))
+    # The CDK's own process, which reads CDKTF_OUTDIR, may run already.
+    monkeypatch.setattr("infra.main.App", lambda: App(outdir=str(tmp_path / "out")))
     monkeypatch.delenv("SCGPT_ENVIRONMENT", raising=False)
     return tmp_path / "out"
 
