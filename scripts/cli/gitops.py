@@ -1,0 +1,102 @@
+"""``scgpt review | reviewed | drift | summary``: what the workflows on GitHub call."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from scripts.cli.console import err, json_option, show
+from scripts.cli.deploy import REFUSED, environment_argument, reporter
+
+
+@click.command()
+@environment_argument
+@click.option("--post", is_flag=True, help="Write it into the comment of this job's pull request.")
+@json_option
+def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> None:
+    """Plan ENV and describe the plan for reviewers, in Markdown; change nothing.
+
+    \b
+    In a job of GitHub Actions it is also added to the job's summary.
+    Exit code 3 when a guard refuses.
+    Example:  scgpt review dev
+    """
+    from infra.errors import InfraError
+    from scripts import gitops
+    from scripts.gitops.github import append
+
+    failed = None
+    try:
+        found = gitops.review(environment, folder=folder, report=reporter())
+    except InfraError as error:
+        found, failed = gitops.unplannable(environment, error), error
+    append("GITHUB_STEP_SUMMARY", found.markdown)
+    url = gitops.post_review(found) if post else None
+    if failed is not None:
+        raise failed
+    show({**asdict(found), "comment": url}, as_json, found.markdown)
+    if found.refused:
+        raise SystemExit(REFUSED)
+
+
+@click.command()
+@click.argument("environment", metavar="ENV")
+@json_option
+def reviewed(environment: str, as_json: bool) -> None:
+    """Print the digest of ENV's plan in the pull request that was merged as GITHUB_SHA.
+
+    \b
+    In a job of GitHub Actions it becomes the step's output `digest`.
+    Exit code 3 when nobody reviewed a plan.
+    Example:  scgpt deploy dev --reviewed "$(scgpt reviewed dev)"
+    """
+    from scripts.gitops import reviewed_digest
+    from scripts.gitops.github import append
+
+    digest = reviewed_digest(environment)
+    append("GITHUB_OUTPUT", f"digest={digest}")
+    show({"environment": environment, "digest": digest}, as_json, digest)
+
+
+@click.command()
+@environment_argument
+@click.option("--post", is_flag=True, help="Open, update or close the issue about ENV.")
+@json_option
+def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> None:
+    """Plan ENV, ask its workspace field by field, and describe what is not as declared.
+
+    \b
+    Exit code 1 when something is not; nothing is changed.
+    Example:  scgpt drift dev
+    """
+    from scripts.gitops import find_drift, post_drift
+    from scripts.gitops.github import append
+
+    found = find_drift(environment, folder=folder, report=reporter())
+    append("GITHUB_STEP_SUMMARY", found.markdown)
+    done, url = post_drift(found) if post else (None, None)
+    if done:
+        err.print(f"issue: {done} {url or ''}".rstrip(), soft_wrap=True)
+    result = {**asdict(found), "drift": found.found, "issue": {"done": done, "url": url}}
+    show(result, as_json, found.markdown)
+    if found.found:
+        raise SystemExit(1)
+
+
+@click.command()
+@environment_argument
+@json_option
+def summary(environment: str, folder: Path | None, as_json: bool) -> None:
+    """Say what ENV serves now, in Markdown; in a job of GitHub Actions, in its summary too.
+
+    \b
+    Example:  scgpt summary dev
+    """
+    from scripts.gitops import summary as describe
+    from scripts.gitops.github import append
+
+    text = describe(environment, folder=folder)
+    append("GITHUB_STEP_SUMMARY", text)
+    show({"environment": environment, "markdown": text}, as_json, text)

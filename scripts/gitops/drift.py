@@ -1,0 +1,122 @@
+"""Is a workspace still as main declares it? One issue per environment, closed when it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infra import release, settings
+from scripts.connection import workspace_client
+from scripts.deploy import PlanResult
+from scripts.deploy import plan as plan_environment
+from scripts.deploy.verify import Difference, differences
+
+from .github import BODY_LIMIT, Repository
+from .markdown import bullets, code, table
+from .markers import drift_marker
+from .plan_text import shown
+from .review import folded_plan
+from .words import sentences
+
+LABEL = "drift"
+
+Posted = Literal["opened", "updated", "unchanged", "closed", "none"]
+
+_ROOM_FOR_THE_END = 1_000
+_NOT_AS_DECLARED = (
+    "is not as this repository declares it: somebody changed it by hand, or a deploy was refused "
+    "or stopped."
+)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How an environment's workspace differs from what is declared."""
+
+    environment: str
+    changes: int
+    """Changes that a plan holds."""
+    differences: tuple[Difference, ...]
+    """What the API says otherwise; a plan does not see all of it."""
+    markdown: str
+
+    @property
+    def found(self) -> bool:
+        return bool(self.changes or self.differences)
+
+
+def find_drift(
+    name: str, *, folder: Path | None = None, report: Callable[[str], None] = lambda _: None
+) -> Drift:
+    """Plan an environment and verify it field by field; nothing is changed or posted.
+
+    Raises
+    ------
+    InfraError
+        When settings or manifest are wrong, or Terraform fails.
+    """
+    planned = plan_environment(name, folder=folder, report=report)
+    loaded = settings.load(name, folder)
+    manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
+    found = tuple(differences(workspace_client(loaded), loaded, manifest))
+    report(f"{name}: {len(found)} differences by API")
+    return Drift(name, planned.changes, found, _markdown(name, planned, found))
+
+
+def post_drift(drift: Drift) -> tuple[Posted, str | None]:
+    """Open, update or close the environment's issue; returns what was done, and its address.
+
+    Raises
+    ------
+    GitHubError
+        When GitHub refuses.
+    """
+    repository, marker = Repository.of_this_job(), drift_marker(drift.environment)
+    issue = repository.open_issue(LABEL, marker)
+    if not drift.found:
+        if issue is None:
+            return "none", None
+        commit = code(os.environ.get("GITHUB_SHA", "main")[:12])
+        repository.comment(issue["number"], f"The workspace is as {commit} declares it again.")
+        repository.edit_issue(issue["number"], state="closed", state_reason="completed")
+        return "closed", issue["html_url"]
+    if issue is None:
+        title = f"Drift: {drift.environment} is not as declared"
+        issue = repository.create_issue(title, drift.markdown, LABEL)
+        return "opened", issue["html_url"]
+    if issue["body"] == drift.markdown:
+        return "unchanged", issue["html_url"]
+    repository.edit_issue(issue["number"], body=drift.markdown)
+    return "updated", issue["html_url"]
+
+
+def _markdown(name: str, planned: PlanResult, found: tuple[Difference, ...]) -> str:
+    if not planned.changes and not found:
+        return f"The workspace of {code(name)} is as declared.\n"
+    parts = [
+        drift_marker(name),
+        f"The workspace of {code(name)} {_NOT_AS_DECLARED}",
+    ]
+    if found:
+        head = ["resource", "field", "declared", "found"]
+        parts.append(f"**What the workspace says**\n\n{table(head, map(_row, found))}")
+    if planned.changes:
+        parts.append(f"**What a deploy would do**\n\n{bullets(sentences(planned.documents))}")
+    parts.append(
+        "**What to do.** To put it back: merge a pull request (an empty commit will do); its "
+        "review shows the plan, and its merge applies it. To keep it: declare it in "
+        f"{code(f'{name}.toml')}, in a pull request. This issue is closed when nothing is left."
+    )
+    text = "\n\n".join(parts)
+    if planned.changes:
+        text += "\n\n" + folded_plan(planned, BODY_LIMIT - len(text) - _ROOM_FOR_THE_END)
+    return text + "\n"
+
+
+def _row(difference: Difference) -> list[str]:
+    field = difference.field
+    values = [shown(field, value) for value in (difference.declared, difference.found)]
+    return [code(text) for text in (difference.resource, field, *values)]

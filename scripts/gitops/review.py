@@ -1,0 +1,154 @@
+"""A plan as reviewers read it: one comment per environment, updated in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra import settings
+from infra.errors import InfraError
+from infra.settings import Settings
+from scripts.deploy import PlanResult
+from scripts.deploy import plan as plan_environment
+
+from . import versions
+from .endpoint import split
+from .github import BODY_LIMIT, Repository, commit, pull_request_number
+from .markdown import bullets, code, folded
+from .markers import plan_line, plan_marker
+from .plan_text import changed, lines
+from .words import sentences
+
+_ROOM_FOR_THE_END = 1_000
+
+
+@dataclass(frozen=True)
+class Review:
+    """What reviewers see of one environment."""
+
+    environment: str
+    markdown: str
+    digest: str | None
+    """Of the plan; None where there is none that could be applied."""
+    changes: int
+    refused: bool
+    """Whether a guard refuses the plan."""
+
+
+def review(
+    name: str, *, folder: Path | None = None, report: Callable[[str], None] = lambda _: None
+) -> Review:
+    """Plan an environment and describe the plan; nothing is changed or posted.
+
+    Parameters
+    ----------
+    name
+        Environment.
+    folder
+        Folder of the environments; by default the repository's.
+    report
+        Receives progress, line by line.
+
+    Raises
+    ------
+    InfraError
+        When settings or manifest are wrong, or Terraform fails.
+    """
+    planned = plan_environment(name, folder=folder, report=report)
+    digest = None if planned.refused else planned.digest
+    parts = [
+        plan_line(name, digest),
+        f"### {name}: {_counted(planned.changes)}",
+        *users(planned, settings.load(name, folder)),
+        *_guards(planned),
+        _promise(name, planned),
+    ]
+    text = "\n\n".join(parts)
+    if planned.changes:
+        room = BODY_LIMIT - len(text) - _ROOM_FOR_THE_END
+        text += "\n\n" + folded_plan(planned, room)
+    return Review(name, text + "\n", digest, planned.changes, planned.refused)
+
+
+def unplannable(name: str, error: InfraError) -> Review:
+    """The review of an environment that cannot be planned: says why, and has no digest."""
+    fence = "````"
+    text = "\n\n".join(
+        [
+            plan_line(name, None),
+            f"### {name}: cannot be planned",
+            f"{fence}text\n{str(error)[: BODY_LIMIT // 2]}\n{fence}",
+            "A merge deploys nothing here until this is put right.",
+        ]
+    )
+    return Review(name, text + "\n", None, 0, getattr(error, "exit_code", 1) == 3)
+
+
+def post_review(found: Review) -> str:
+    """Write the review into the comment of the pull request that started this job.
+
+    Returns
+    -------
+    str
+        Address of the comment.
+
+    Raises
+    ------
+    GitHubError
+        When no pull request started this job, or GitHub refuses.
+    """
+    marker = plan_marker(found.environment)
+    return Repository.of_this_job().put_comment(pull_request_number(), marker, found.markdown)
+
+
+def users(planned: PlanResult, loaded: Settings) -> list[str]:
+    """What changes for users, and the versions side by side, as parts in Markdown."""
+    said = sentences(planned.documents)
+    if not said:
+        return ["**For users** nothing changes."]
+    moved = split(planned.documents)
+    if moved is None:
+        return [f"**For users**\n\n{bullets(said)}"]
+    # Imported late: the client takes a second, and most plans leave the versions alone.
+    from scripts.connection import workspace_client
+
+    client, model = workspace_client(loaded), loaded.names.full_model
+    numbers = sorted(moved.before.keys() | moved.after.keys())
+    found = {number: versions.built(client, model, number) for number in numbers}
+    weights = versions.weights_sentence(moved, found)
+    said += [weights] if weights else []
+    return [f"**For users**\n\n{bullets(said)}", versions.comparison(moved, found)]
+
+
+def folded_plan(planned: PlanResult, room: int) -> str:
+    """The plans of all stacks, folded; without any value that may be a secret."""
+    shown = [
+        line
+        for stack, document in planned.documents.items()
+        for number, entry in enumerate(changed(document))
+        for line in [*([f"# {stack}"] if number == 0 else []), *lines(entry)]
+    ]
+    return folded(f"The plan, by {planned.provider}", shown, room)
+
+
+def _guards(planned: PlanResult) -> list[str]:
+    if not planned.findings:
+        return ["**Guards** have nothing to say."]
+    said = [f"**{finding.severity}**: {finding}" for finding in planned.findings]
+    return [f"**Guards**\n\n{bullets(said)}"]
+
+
+def _promise(name: str, planned: PlanResult) -> str:
+    planned_for = commit()
+    of = f" of commit {code(planned_for[:12])}" if planned_for else ""
+    if planned.refused:
+        return f"A guard refuses this plan{of}: a merge deploys nothing to {code(name)}."
+    return (
+        f"Digest of the plan{of}: {code(planned.digest)}. After the merge it is planned again, "
+        "and applied only if the digest is the same."
+    )
+
+
+def _counted(changes: int) -> str:
+    return "no changes" if changes == 0 else f"{changes} change{'' if changes == 1 else 's'}"

@@ -1,0 +1,93 @@
+"""The versions that a plan takes away and brings, with what their builds logged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .endpoint import Split
+from .markdown import code, table
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+_NOT_SERVED = "-"
+_MOST_METRICS = 25
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the MLflow run of one version says; empty where the run or the version is gone."""
+
+    weights: str | None = None
+    """Digest of the checkpoint."""
+    commit: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def built(client: WorkspaceClient, model: str, version: int) -> Built:
+    """Ask the registry for a version, and tracking for its run."""
+    from databricks.sdk.errors import NotFound, PermissionDenied
+
+    try:
+        run_id = client.model_versions.get(model, version).run_id
+        run = client.experiments.get_run(run_id).run if run_id else None
+    except (NotFound, PermissionDenied):
+        # A review without metrics is better than none.
+        return Built()
+    if run is None or run.data is None:
+        return Built()
+    tags = {tag.key: tag.value for tag in run.data.tags or []}
+    metrics = {
+        str(metric.key): float(metric.value)
+        for metric in run.data.metrics or []
+        if metric.value is not None
+    }
+    return Built(tags.get("checkpoint_sha256"), tags.get("git_commit"), metrics)
+
+
+def comparison(split: Split, found: dict[int, Built]) -> str:
+    """The versions side by side, as a table in Markdown."""
+    versions = sorted(found)
+    rows = [
+        ["requests now", *(_share(split.before, version) for version in versions)],
+        ["requests after", *(_share(split.after, version) for version in versions)],
+        ["weights", *(_short(found[version].weights) for version in versions)],
+        ["built from commit", *(_short(found[version].commit) for version in versions)],
+    ]
+    names = sorted({name for each in found.values() for name in each.metrics})
+    rows += [
+        [code(name), *(_number(found[version].metrics.get(name)) for version in versions)]
+        for name in names[:_MOST_METRICS]
+    ]
+    text = table(["", *(f"version {version}" for version in versions)], rows)
+    if not names:
+        return f"{text}\n\nNo metrics were logged to the runs of these versions."
+    more = len(names) - _MOST_METRICS
+    return f"{text}\n\n{more} more metrics are in the runs." if more > 0 else text
+
+
+def weights_sentence(split: Split, found: dict[int, Built]) -> str | None:
+    """May embeddings of the old and the new versions be compared?"""
+    old = {found[version].weights for version in split.before}
+    new = {found[version].weights for version in split.after.keys() - split.before.keys()}
+    if not old or not new or None in old | new:
+        return None
+    if new <= old:
+        return "The weights stay the same: new embeddings can be compared with stored ones."
+    return (
+        "**The weights change**: new embeddings lie in another space. Do not mix them with stored "
+        "ones; embed those cells again."
+    )
+
+
+def _share(traffic: dict[int, int], version: int) -> str:
+    return f"{traffic[version]} %" if version in traffic else _NOT_SERVED
+
+
+def _short(digest: str | None) -> str:
+    return code(digest[:12]) if digest else "unknown"
+
+
+def _number(value: float | None) -> str:
+    return _NOT_SERVED if value is None else f"{value:.4g}"

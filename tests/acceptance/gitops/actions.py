@@ -1,0 +1,126 @@
+"""Runs the `run:` lines of a workflow's job as Actions does: same order, same variables, same
+conditions; what actions prepare (`uses:`) is there already.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.gitops.conftest import WRITER
+from tests.acceptance.gitops.github import REPOSITORY, GitHub
+from tests.acceptance.site import LIMIT_S, Site
+from tests.unit.scripts.gitops.workflows import workflow
+
+ENVIRONMENT = "local"
+
+_EXPRESSION = re.compile(r"\$\{\{ (.*?) \}\}")
+
+
+@dataclass
+class Finished:
+    """What a job did."""
+
+    codes: dict[str, int] = field(default_factory=dict)
+    """Line -> exit code, in the order in which they ran."""
+    out: str = ""
+    err: str = ""
+    summary: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return any(self.codes.values())
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs jobs in a clone."""
+
+    clone: Path
+    site: Site
+    github: GitHub
+    scratch: Path
+
+    def pull_request(self, number: int, head: str) -> Finished:
+        """`plan`, started by a push to a pull request."""
+        repository = {"repo": {"full_name": REPOSITORY}}
+        pull = {"number": number, "head": {"sha": head, **repository}}
+        return self._run("plan", {"pull_request": pull}, sha="e" * 40)
+
+    def push(self, commit: str) -> Finished:
+        """`deploy`, started by a push to main."""
+        return self._run("deploy", {"after": commit}, sha=commit)
+
+    def schedule(self, commit: str) -> Finished:
+        """`drift`, started by the clock."""
+        return self._run("drift", {}, sha=commit)
+
+    def _run(self, name: str, event: dict[str, Any], *, sha: str) -> Finished:
+        (job,) = workflow(name)["jobs"].values()
+        files = {key: self.scratch / f"{name}-{key}" for key in ("event", "output", "summary")}
+        files["event"].write_text(json.dumps(event))
+        files["summary"].write_text("")
+        known = {"matrix.environment": ENVIRONMENT, "github.token": WRITER}
+        variables = self.site.variables | {
+            "GITHUB_API_URL": self.github.url,
+            "GITHUB_EVENT_PATH": str(files["event"]),
+            "GITHUB_OUTPUT": str(files["output"]),
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_SHA": sha,
+            "GITHUB_STEP_SUMMARY": str(files["summary"]),
+        }
+        done = Finished()
+        for step in job["steps"]:
+            if "run" not in step or not self._wanted(step.get("if"), known, done):
+                continue
+            files["output"].write_text("")
+            given = {**job.get("env", {}), **step.get("env", {})}
+            self._line(step["run"], variables | _filled(given, known), done)
+            for line in files["output"].read_text().splitlines():
+                key, _, value = line.partition("=")
+                known[f"steps.{step['id']}.outputs.{key}"] = value
+        done.summary = files["summary"].read_text()
+        return done
+
+    def _line(self, line: str, variables: dict[str, str], done: Finished) -> None:
+        # `bash -e` is the shell of a runner.
+        ran = subprocess.run(
+            ["bash", "-e", "-c", line],
+            cwd=self.clone,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_S,
+        )
+        self.site.check_silence(ran.stdout + ran.stderr)
+        assert WRITER not in ran.stdout + ran.stderr
+        assert "Traceback" not in ran.stderr, ran.stderr
+        done.codes[line] = ran.returncode
+        done.out += ran.stdout
+        done.err += ran.stderr
+
+    def _wanted(self, condition: str | None, known: dict[str, str], done: Finished) -> bool:
+        if condition is None:
+            return not done.failed
+        if condition in ("always()", "failure()"):
+            return condition == "always()" or done.failed
+        match = re.fullmatch(r"hashFiles\(format\('(.*)', matrix\.environment\)\) != ''", condition)
+        assert match, f"a condition that this runner does not know: {condition}"
+        named = match[1].format(known["matrix.environment"])
+        return not done.failed and bool(list(self.clone.glob(named)))
+
+
+def _filled(given: dict[str, str], known: dict[str, str]) -> dict[str, str]:
+    """Variables with their expressions evaluated; an unset `vars.*` is empty, as on GitHub."""
+    return {
+        name: _EXPRESSION.sub(
+            lambda match: "" if match[1].startswith("vars.") else known[match[1]], value
+        )
+        for name, value in given.items()
+    }

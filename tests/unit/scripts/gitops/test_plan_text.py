@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from scripts.gitops.markdown import folded
+from scripts.gitops.plan_text import HIDDEN, lines, shown
+from tests.unit.scripts.gitops.plans import change, endpoint
+
+
+def test_an_update_is_what_differs() -> None:
+    before, after = endpoint({1: 100}), endpoint({2: 100})
+    assert list(lines(change("model_serving", before, after))) == [
+        "! databricks_model_serving.it: update",
+        '-     config[0].served_entities[0].entity_version = "1"',
+        '+     config[0].served_entities[0].entity_version = "2"',
+        '-     config[0].served_entities[0].name = "genes-1"',
+        '+     config[0].served_entities[0].name = "genes-2"',
+        '-     config[0].traffic_config[0].routes[0].served_model_name = "genes-1"',
+        '+     config[0].traffic_config[0].routes[0].served_model_name = "genes-2"',
+    ]
+
+
+def test_a_creation_leaves_out_what_only_the_workspace_knows() -> None:
+    after = {"name": "s", "comment": None, "tags": []}
+    entry = change("schema", None, after, after_unknown={"id": True, "owner": True})
+    assert list(lines(entry)) == ["+ databricks_schema.it: create", '+     name = "s"']
+
+
+def test_an_update_says_what_will_be_known_later() -> None:
+    entry = change("schema", {"id": "1"}, {}, after_unknown={"id": True})
+    assert list(lines(entry)) == [
+        "! databricks_schema.it: update",
+        '-     id = "1"',
+        "+     id = (known after the deploy)",
+    ]
+
+
+def test_a_replacement_and_a_deletion() -> None:
+    replaced = change("volume", {"name": "a"}, {"name": "b"}, actions=["delete", "create"])
+    assert next(lines(replaced)) == "! databricks_volume.it: replace"
+    deleted = change("volume", {"name": "a"}, None)
+    assert list(lines(deleted)) == ["- databricks_volume.it: delete", '-     name = "a"']
+
+
+def test_no_secret() -> None:
+    """Marked as sensitive, set by hand as a plain variable, or under a telling name."""
+    before = endpoint({1: 100}, environment_vars={"A": "hunter2", "B": "{{secrets/s/k}}"})
+    after = endpoint({1: 100}, environment_vars={"B": "{{secrets/s/other}}", "C": "hunter3"})
+    before |= {"string_value": "hunter4", "hooks": [{"url": "hunter5"}], "api_key": "hunter6"}
+    entry = change(
+        "model_serving", before, after,
+        before_sensitive={"string_value": True, "hooks": [{"url": True}]},
+    )  # fmt: skip
+    text = "\n".join(lines(entry))
+    assert "hunter" not in text
+    assert f"environment_vars.A = {HIDDEN}" in text
+    assert '"{{secrets/s/k}}"' in text
+    assert '"{{secrets/s/other}}"' in text
+    assert text.count(HIDDEN) == 5
+
+
+def test_a_field_of_a_difference() -> None:
+    assert shown("tags.team", "bio") == '"bio"'
+    assert shown("environment_vars.KEY", "hunter2") == HIDDEN
+    assert shown("webhook token", "hunter2") == HIDDEN
+
+
+def test_a_value_cannot_close_the_block() -> None:
+    text = folded("plan", ["+ a = ````", "+ b"], 1000)
+    assert text.count("`````") == 2
+    assert text.index("`````diff") < text.index("````\n") < text.rindex("`````")
+
+
+def test_a_long_plan_is_cut() -> None:
+    text = folded("plan", [f"line {number}" for number in range(100)], 80)
+    assert "line 9\n" in text
+    assert "line 11\n" not in text
+    assert "more lines: scgpt review shows them" in text

@@ -1,0 +1,180 @@
+"""What the workflow files must hold to, whoever edits them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+import pytest
+
+from infra.layout import LOCAL, ROOT
+from infra.settings import known
+from scripts.cli.main import cli
+from tests.unit.scripts.gitops.workflows import FOLDER, NAMES, SETUP, jobs, read, steps, workflow
+
+# The keys of GitHub's schema for workflow files that we use; a misspelt one is found here.
+TOP = {"name", "on", "permissions", "concurrency", "jobs"}
+JOB = {
+    "if", "strategy", "runs-on", "timeout-minutes", "environment", "concurrency", "permissions",
+    "env", "steps",
+}  # fmt: skip
+STEP = {"id", "if", "uses", "with", "run", "env", "shell"}
+STRATEGY = {"fail-fast", "max-parallel", "matrix"}
+EVENTS = {"pull_request", "push", "schedule", "workflow_dispatch"}
+LEVELS = {"read", "write", "none"}
+CONTEXTS = {"matrix", "github", "vars", "steps", "inputs"}
+
+LINE = re.compile(r"make (?P<target>[a-z]+)|\.venv/bin/scgpt (?P<command>[a-z]+)(?P<rest>( \S+)*)")
+PINNED = re.compile(r"uses: ([\w.-]+/[\w./-]+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+")
+
+EXPECTED_PERMISSIONS = {
+    "ci.test": {"contents": "read"},
+    "ci.long": {"contents": "read"},
+    "plan.plan": {"contents": "read", "id-token": "write", "pull-requests": "write"},
+    "deploy.deploy": {"contents": "read", "id-token": "write", "pull-requests": "read"},
+    "drift.drift": {"contents": "read", "id-token": "write", "issues": "write"},
+}
+ON_A_WORKSPACE = ("plan.plan", "deploy.deploy", "drift.drift")
+
+
+def test_no_workflow_is_left_out() -> None:
+    assert tuple(sorted(path.stem for path in FOLDER.iterdir())) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_structure(name: str) -> None:
+    found = workflow(name)
+    assert found.keys() <= TOP
+    assert found["name"] == name
+    assert found["on"].keys() <= EVENTS
+    for job in found["jobs"].values():
+        assert job.keys() <= JOB
+        assert job["runs-on"] == "ubuntu-24.04"
+        assert 0 < job["timeout-minutes"] <= 360
+        assert job.get("strategy", {}).keys() <= STRATEGY
+        assert set(job["permissions"].values()) <= LEVELS
+        assert all(isinstance(value, str) for value in job.get("env", {}).values())
+
+
+def test_the_steps() -> None:
+    for name, step in steps():
+        assert step.keys() <= STEP, name
+        assert ("uses" in step) != ("run" in step), f"{name}: {step}"
+    for step in read(SETUP)["runs"]["steps"]:
+        assert "run" not in step or step["shell"] == "bash"
+    inputs = read(SETUP)["inputs"].keys()
+    given = [step["with"] for _, step in steps() if str(step.get("uses")).startswith("./")
+             and "with" in step]  # fmt: skip
+    assert given
+    assert all(each.keys() <= inputs for each in given)
+
+
+def test_expressions_are_of_known_contexts_and_never_part_of_a_command() -> None:
+    for path in [*FOLDER.iterdir(), SETUP]:
+        for expression in re.findall(r"\$\{\{ (.*?) \}\}", path.read_text()):
+            assert expression.split(".")[0] in CONTEXTS, expression
+    assert not any("${{" in step.get("run", "") for _, step in steps())
+
+
+def test_each_line_is_a_target_or_a_command_that_exists() -> None:
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    context = click.Context(cli)
+    lines = [step["run"] for _, step in steps() if "run" in step]
+    assert len(lines) >= 10
+    for line in lines:
+        match = LINE.fullmatch(line)
+        assert match, f"neither a make target nor a scgpt command: {line}"
+        if match["target"]:
+            assert match["target"] in targets
+            continue
+        command = cli.get_command(context, match["command"])
+        assert command is not None, line
+        known_options = {option for p in command.params for option in p.opts}
+        options = {word for word in match["rest"].split() if word.startswith("--")}
+        assert options <= known_options, line
+
+
+def test_actions_are_pinned_by_commit_with_their_version() -> None:
+    for path in [*FOLDER.iterdir(), SETUP]:
+        used = [line.strip().removeprefix("- ") for line in path.read_text().splitlines()
+                if "uses:" in line]  # fmt: skip
+        for line in used:
+            assert line == "uses: ./.github/actions/setup" or PINNED.fullmatch(line), line
+    pins: dict[str, set[str]] = {}
+    for path in [*FOLDER.iterdir(), SETUP]:
+        for action, commit in PINNED.findall(path.read_text()):
+            pins.setdefault(action, set()).add(commit)
+    assert all(len(commits) == 1 for commits in pins.values()), "one commit of each action"
+
+
+def test_least_permissions() -> None:
+    assert {name: job["permissions"] for name, job, _ in jobs()} == EXPECTED_PERMISSIONS
+    assert all(whole["permissions"] == {} for _, _, whole in jobs())
+    for _, step in steps():
+        if "actions/checkout@" in step.get("uses", ""):
+            assert step["with"] == {"persist-credentials": False}
+        # The token is given to the one command that speaks with GitHub.
+        speaks = bool(re.search(r" reviewed |--post", step.get("run", "")))
+        assert ("GITHUB_TOKEN" in step.get("env", {})) == speaks, step
+    assert not any("GITHUB_TOKEN" in job.get("env", {}) for _, job, _ in jobs())
+
+
+def test_no_secret_is_stored() -> None:
+    """Databricks and AWS are reached by OIDC; nothing needs `secrets`."""
+    assert not any("secrets" in path.read_text() for path in FOLDER.iterdir())
+    for name, job, _ in jobs():
+        if name in ON_A_WORKSPACE:
+            assert job["env"]["DATABRICKS_AUTH_TYPE"] == "github-oidc"
+
+
+@pytest.mark.parametrize("name", ON_A_WORKSPACE)
+def test_one_job_per_environment_at_a_time(name: str) -> None:
+    job: Any = {key: job for key, job, _ in jobs()}[name]
+    assert sorted(job["strategy"]["matrix"]["environment"]) == [
+        environment for environment in known(FOLDER.parents[1] / "infra/environments")
+        if environment != LOCAL
+    ]  # fmt: skip
+    assert "${{ matrix.environment }}" in job["concurrency"]["group"]
+    # Terraform that is cancelled may leave its lock behind.
+    assert job["concurrency"]["cancel-in-progress"] is False
+    assert job["env"]["ENVIRONMENT"] == "${{ matrix.environment }}"
+
+
+def test_who_may_read_and_who_may_change() -> None:
+    """The rules of the environments ask for approval before the changing identity is given out."""
+    environments = {name: job.get("environment") for name, job, _ in jobs()}
+    assert environments == {
+        "ci.test": None,
+        "ci.long": None,
+        "plan.plan": "${{ matrix.environment }}-plan",
+        "deploy.deploy": "${{ matrix.environment }}",
+        "drift.drift": "${{ matrix.environment }}-plan",
+    }
+
+
+def test_forks_never_meet_our_identities() -> None:
+    job = workflow("plan")["jobs"]["plan"]
+    assert job["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+    assert "pull_request_target" not in "".join(path.read_text() for path in FOLDER.iterdir())
+
+
+def test_the_order_of_a_deploy() -> None:
+    """One environment after the other, and only what was reviewed."""
+    job = workflow("deploy")["jobs"]["deploy"]
+    assert job["strategy"]["matrix"]["environment"] == ["dev", "staging", "prod"]
+    assert (job["strategy"]["max-parallel"], job["strategy"]["fail-fast"]) == (1, True)
+    lines = [step["run"].removeprefix(".venv/bin/scgpt ") for step in job["steps"] if "run" in step]
+    assert lines == [
+        'reviewed "$ENVIRONMENT"',
+        'deploy "$ENVIRONMENT" --reviewed "$REVIEWED"',
+        'smoke "$ENVIRONMENT"',
+        'summary "$ENVIRONMENT"',
+        'review "$ENVIRONMENT"',
+    ]
+    assert workflow("deploy")["on"] == {"push": {"branches": ["main"]}}
+
+
+def test_plan_files_are_never_uploaded() -> None:
+    uploads = [step["with"]["path"] for _, step in steps() if "upload-artifact" in str(step)]
+    assert uploads == [".local/quickstart/"]
