@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import ROOT, RUNS, Figure, seconds
 from infra import release, settings
@@ -128,9 +129,10 @@ def _register(loaded: Settings) -> int:
     use_mlflow(loaded)
     import mlflow
     import pandas as pd
+    from mlflow.pyfunc.model import PythonModel
 
-    class Nothing(mlflow.pyfunc.PythonModel):
-        def predict(self, context, model_input, params=None):
+    class Nothing(PythonModel):
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> list[str]:
             return list(model_input["cell"])
 
     cells = pd.DataFrame({"cell": ["a"]})

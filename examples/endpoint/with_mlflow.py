@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.serving import ServingEndpointAccessControlRequest
@@ -24,7 +25,7 @@ POLL_SECONDS = 2.0
 def main() -> None:
     given = description.arguments(__doc__)
     body = description.describe(given)
-    client = get_deploy_client("databricks")
+    client: Any = get_deploy_client("databricks")  # type: ignore[no-untyped-call]
 
     # The whole request as `config`; name and route_optimized as arguments are deprecated.
     endpoint = client.create_endpoint(config=body)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import requests
 from databricks.sdk.core import Config
@@ -46,10 +47,11 @@ def main() -> None:
     print(json.dumps({"name": endpoint["name"], "id": endpoint["id"]}))
 
 
-def _answer(response: requests.Response) -> dict:
+def _answer(response: requests.Response) -> dict[str, Any]:
     if not response.ok:
         raise SystemExit(f"{response.request.method} {response.url}: {response.text}")
-    return response.json()
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main() -> None:
     )
     if entries := description.access(given):
         client.serving_endpoints.set_permissions(
-            endpoint.id,
+            str(endpoint.id),
             access_control_list=[
                 ServingEndpointAccessControlRequest.from_dict(entry) for entry in entries
             ],
