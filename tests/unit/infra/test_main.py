@@ -59,4 +59,4 @@ def test_where_nothing_is_right_nothing_is_synthesised(out: Path) -> None:
         path.write_text("catalog = 5")
     with pytest.raises(SystemExit):
         main()
-    assert not out.exists()
+    assert not (out / "manifest.json").exists()
