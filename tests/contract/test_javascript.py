@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +133,65 @@ def test_a_refusal_keeps_its_code(server: Server) -> None:
     )
     assert (refusal["status"], refusal["code"]) == (400, "no_known_gene")
     assert "vocab.json" in refusal["message"]
+
+
+@pytest.fixture
+def host(server: Server) -> Iterator[str]:
+    """A host whose ``/serving-endpoints/e/invocations`` is MLflow's server."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/serving-endpoints/e/invocations"
+            assert self.headers["Authorization"] == "Bearer a-token"
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer = server.post("/invocations", data=body)
+            self.send_response(answer.status_code)
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def command(host: str, cells: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DATABRICKS_HOST": host, "DATABRICKS_TOKEN": "a-token"}
+    return subprocess.run(
+        ["node", str(CLIENT.with_name("embed.mjs")), "e", str(cells)],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_the_command_answers_every_cell_of_a_file(
+    host: str, embedder: Embedder, tmp_path: Path
+) -> None:
+    """Also a last chunk whose cells have unknown genes alone."""
+    counts = np.zeros((300, 11), np.float32)
+    counts[:256, :10] = make_counts(256, 10, seed=2) + np.eye(256, 10)
+    counts[256:, 10] = 1
+    genes = [*GENES[:10], "nowhere"]
+    lines = [",".join(["cell", *genes])]
+    lines += [",".join([f"c{i}", *map(str, row.tolist())]) for i, row in enumerate(counts)]
+    (tmp_path / "cells.csv").write_text("\n".join(lines))
+    done = command(host, tmp_path / "cells.csv")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(",") for line in done.stdout.splitlines()]
+    wanted = embedder.embed_cells(sparse.csr_matrix(counts), genes)
+    assert [row[0] for row in rows] == [f"c{i}" for i in range(300)]
+    assert [int(row[1]) for row in rows] == wanted.matched.tolist()
+    got = np.array([row[2:] for row in rows], dtype=np.float64)
+    np.testing.assert_allclose(got, wanted.embeddings, atol=1e-6)
+
+
+def test_the_command_says_why_it_was_refused(host: str, tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("cell,Cd3d\na,1\n")
+    done = command(host, tmp_path / "cells.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("no_known_gene: ")
