@@ -54,6 +54,7 @@ AREAS = (
     "alert_evaluation",
     "dashboards",
     "jobs",
+    "job_runs",
 )
 
 _NOBODY = Principal("", "")

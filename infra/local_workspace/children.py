@@ -58,6 +58,7 @@ class Child:
         env: Mapping[str, str],
         log: Path,
         cwd: Path | None = None,
+        status: Path | None = None,
     ) -> Child:
         """Start a command in a process group of its own.
 
@@ -69,11 +70,13 @@ class Child:
             Its whole environment.
         log
             File that gets its output, appended.
+        status
+            File that gets its exit status when it ends by itself.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_SUPERVISOR), *argv],
+                [sys.executable, "-I", "-S", str(_SUPERVISOR), str(status or "-"), *argv],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -144,6 +144,16 @@ def token_of(workspace: Workspace, seeded: str) -> str:
     return str((workspace.store.get("principals", seeded) or {})["token"])
 
 
+def token_for(workspace: Workspace, name: str) -> str:
+    """Token of the user or service principal of that name, who must exist."""
+    found = [
+        str(document["token"])
+        for _, document in workspace.store.items("principals")
+        if str(document["name"]).lower() == name.lower()
+    ]
+    return found[0]
+
+
 def write_config(workspace: Workspace, path: Path) -> None:
     """Write the Databricks configuration file of the instance, readable by its owner only.
 
