@@ -1,10 +1,16 @@
-"""``make bench``: measure, print the table, write ``benchmarks/results.json``."""
+"""``make bench``: measure, print the table, write ``benchmarks/results.json``.
+
+``python -m benchmarks.run GROUP ...`` measures some groups only and leaves the other figures of the
+file as they are.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,26 +18,52 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures
+from benchmarks import figures, memory, served
 from benchmarks.checkpoints import whole_human
-from benchmarks.figures import Figure
+from benchmarks.figures import ROOT, Figure
+from model import demo
 
 RESULTS = Path(__file__).parent / "results.json"
-CHECKPOINT = figures.ROOT / ".local" / "bench" / "human"
+
+
+def groups() -> dict[str, Callable[[], list[Figure]]]:
+    """What can be measured, by name."""
+    _, genes = figures.cells()
+    human = whole_human(ROOT / ".local" / "bench" / "human", genes)
+    small = ROOT / ".local" / "demo" / "checkpoint"
+    return {
+        "upstream": lambda: figures.against_upstream(human),
+        "gemm": lambda: figures.of_gemm_limit(human),
+        "genes": lambda: figures.gene_embeddings(human),
+        "bytes": figures.bytes_on_the_wire,
+        "load": lambda: figures.load_weights(human),
+        "served": lambda: served.http_vs_in_process(human),
+        "memory": lambda: memory.backed_memory(demo.train(small)),
+    }
 
 
 def main() -> None:
-    _, genes = figures.cells()
-    human = whole_human(CHECKPOINT, genes)
-    found = [
-        *figures.against_upstream(human),
-        *figures.of_gemm_limit(human),
-        *figures.gene_embeddings(human),
-        *figures.bytes_on_the_wire(),
-        *figures.load_weights(human),
-    ]
-    RESULTS.write_text(json.dumps([asdict(figure) for figure in found], indent=2) + "\n")
-    Console().print(_table(found))
+    known = groups()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("group", nargs="*", help=f"of {', '.join(known)}; by default all")
+    wanted = parser.parse_args().group or list(known)
+    if unknown := sorted(set(wanted) - set(known)):
+        parser.error(f"unknown group {', '.join(unknown)}; known are {', '.join(known)}")
+    console = Console()
+    found: list[Figure] = []
+    for name in wanted:
+        console.print(f"measuring {name} ...")
+        found += known[name]()
+    _keep(found)
+    console.print(_table(found))
+
+
+def _keep(found: list[Figure]) -> None:
+    """Write what was found; figures of groups that were left out stay."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    new = {figure.name: asdict(figure) for figure in found}
+    kept = [new.pop(old["name"], old) for old in before]
+    RESULTS.write_text(json.dumps([*kept, *new.values()], indent=2) + "\n")
 
 
 def _table(found: list[Figure]) -> Table:

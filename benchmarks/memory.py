@@ -1,0 +1,67 @@
+"""Peak memory of embedding a file, by the number of its cells: the command itself, measured."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import anndata
+import numpy as np
+from scipy import sparse
+
+from benchmarks.figures import Figure
+from model.demo import pbmc_cells
+
+SCGPT = Path(sys.executable).parent / "scgpt"
+FEW, MANY = 20_000, 200_000
+
+
+def backed_memory(checkpoint: Path) -> list[Figure]:
+    """Of 200,000 cells over that of 20,000: flat when it is 1."""
+    peaks = {}
+    with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
+        for cells in (FEW, MANY):
+            source = Path(folder) / f"{cells}.h5ad"
+            _atlas(cells, source)
+            peaks[cells] = _peak_mib(checkpoint, source)
+            source.unlink()
+    return [
+        Figure(
+            "backed_memory",
+            peaks[MANY],
+            peaks[FEW],
+            peaks[MANY] / peaks[FEW],
+            "MiB",
+            "demo",
+            "<= 1.1",
+            f"scgpt embed-file, {MANY:,} and {FEW:,} cells",
+        )
+    ]
+
+
+def _atlas(cells: int, path: Path) -> None:
+    """The 700 PBMC cells over and over, the last time as many as are missing."""
+    few = pbmc_cells()
+    rows = np.arange(cells) % few.n_obs
+    atlas = anndata.AnnData(sparse.csr_matrix(few.X)[rows], var=few.var[[]])
+    atlas.obs_names = [f"cell-{i}" for i in range(cells)]
+    atlas.write_h5ad(path)
+
+
+def _peak_mib(checkpoint: Path, source: Path) -> float:
+    """Largest resident size of the process that embeds the file."""
+    out = source.with_suffix(".out.h5ad")
+    process = subprocess.Popen(
+        [SCGPT, "embed-file", checkpoint, source, "--out", out, "--json"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"scgpt embed-file of {source.name} ended with {process.returncode}")
+    out.unlink()
+    return usage.ru_maxrss / 1024

@@ -1,0 +1,85 @@
+"""Cells per second through a local endpoint over the engine's own, at whole-human size.
+
+A workspace of its own is started, the checkpoint built, registered and deployed by the commands
+that users have, in a folder that is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.figures import CELLS, RUNS, Figure, cells, seconds
+from infra.layout import ENVIRONMENTS, LOCAL, ROOT
+from model.embedder import Embedder
+
+SCGPT = Path(sys.executable).parent / "scgpt"
+PORT = 8799
+
+
+def http_vs_in_process(human: Path) -> list[Figure]:
+    """``scgpt embed``'s way and the engine's, in turns; the same cells, the same checkpoint."""
+    from anndata import AnnData
+
+    from scripts.embed import embed_through_endpoint
+
+    counts, genes = cells()
+    adata = AnnData(counts)
+    adata.var_names = genes
+    embedder = Embedder.load(human)
+    served, alone = [], []
+    with endpoint(human):
+        for run in range(RUNS + 1):
+            http = seconds(lambda: embed_through_endpoint(LOCAL, adata))
+            engine = seconds(lambda: embedder.embed_cells(counts, genes))
+            if run:
+                served.append(http)
+                alone.append(engine)
+    ratio = statistics.median(a / s for a, s in zip(alone, served, strict=True))
+    return [
+        Figure(
+            "http_vs_in_process",
+            CELLS / statistics.median(served),
+            CELLS / statistics.median(alone),
+            ratio,
+            "cells/s",
+            "whole-human size",
+            ">= 0.9",
+        )
+    ]
+
+
+@contextmanager
+def endpoint(checkpoint: Path) -> Iterator[None]:
+    """A local workspace that serves the checkpoint, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="bench-served-") as folder:
+        environments, before = Path(folder), os.environ.get("SCGPT_ENVIRONMENTS")
+        shutil.copy(ENVIRONMENTS / f"{LOCAL}.toml", environments)
+        os.environ["SCGPT_ENVIRONMENTS"] = folder
+        workspace = ("--folder", str(environments / "workspace"))
+        try:
+            _scgpt("workspace", "start", *workspace, "--port", str(PORT))
+            _scgpt("deploy", LOCAL)
+            _scgpt("build", "--env", LOCAL, "--checkpoint", str(checkpoint.resolve()))
+            _scgpt("deploy", LOCAL)
+            yield
+        finally:
+            _scgpt("workspace", "stop", "--quiet", *workspace)
+            os.environ.pop("SCGPT_ENVIRONMENTS")
+            if before is not None:
+                os.environ["SCGPT_ENVIRONMENTS"] = before
+
+
+def _scgpt(*arguments: str) -> None:
+    done = subprocess.run(
+        [SCGPT, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"scgpt {' '.join(arguments)}: {done.stderr[-2000:]}")
