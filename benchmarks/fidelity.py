@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benchmarks import likeness
 from benchmarks.checkpoints import whole_human
 from benchmarks.synthetic import clustered_cells, train_on
 from benchmarks.upstream.pipe import ROOT, Upstream
@@ -26,9 +27,8 @@ from model.embedder import Embedder
 from model.tokenizer import TIES
 
 Row = dict[str, Any]
-Array = NDArray[np.float32]
 
-DRAWS, SEEDS, NEIGHBOURS = 20, 10, 15
+DRAWS, SEEDS = 20, 10
 RESULTS = Path(__file__).with_name("fidelity.json")
 
 
@@ -121,11 +121,14 @@ def ties(
     rows = [
         {
             "": "upstream, another draw",
-            **_mean([_likeness(a, b) for a, b in combinations(draws, 2)]),
-            **_mean(
-                [_likeness_to_mean(x, draws[:i] + draws[i + 1 :]) for i, x in enumerate(draws)]
+            **likeness.mean([likeness.likeness(a, b) for a, b in combinations(draws, 2)]),
+            **likeness.mean(
+                [
+                    likeness.likeness_to_mean(x, draws[:i] + draws[i + 1 :])
+                    for i, x in enumerate(draws)
+                ]
             ),
-            **_mean([_accuracy(x, labels) for x in draws]),
+            **likeness.mean([likeness.accuracy(x, labels) for x in draws]),
         }
     ]
     engine = _engine(checkpoint)
@@ -136,11 +139,14 @@ def ties(
         rows.append(
             {
                 "": choice,
-                **_mean([_likeness(ours, draw) for draw in draws]),
-                **_mean(
-                    [_likeness_to_mean(ours, draws[:i] + draws[i + 1 :]) for i in range(DRAWS)]
+                **likeness.mean([likeness.likeness(ours, draw) for draw in draws]),
+                **likeness.mean(
+                    [
+                        likeness.likeness_to_mean(ours, draws[:i] + draws[i + 1 :])
+                        for i in range(DRAWS)
+                    ]
                 ),
-                **_accuracy(ours, labels),
+                **likeness.accuracy(ours, labels),
                 "distinct bins per cell": float(np.mean(bins)),
             }
         )
@@ -159,7 +165,8 @@ def ties_random_weights(
         ours = engine.embed_cells(cells, genes, ties=choice).embeddings
         compared[choice] = [(ours, draw) for draw in draws]
     return [
-        {"": name, **_mean([_cosines(a, b) for a, b in pairs])} for name, pairs in compared.items()
+        {"": name, **likeness.mean([likeness.cosines(a, b) for a, b in pairs])}
+        for name, pairs in compared.items()
     ]
 
 
@@ -172,7 +179,7 @@ def subsets(
 ) -> list[Row]:
     """One subset of genes for all cells of a request against one per cell, over ten seeds."""
     whole = engine.embed_cells(cells, genes)
-    found: dict[str, list[Array]] = {
+    found: dict[str, list[likeness.Array]] = {
         "one for all cells (ours)": [
             engine.embed_cells(cells, genes, max_length=max_length, seed=seed).embeddings
             for seed in range(SEEDS)
@@ -187,24 +194,27 @@ def subsets(
     }
     rows = []
     for name, runs in found.items():
-        to_whole = [_likeness(run, whole.embeddings) for run in runs]
-        pairs = [_likeness(a, b) for a, b in combinations(runs, 2)]
+        to_whole = [likeness.likeness(run, whole.embeddings) for run in runs]
+        pairs = [likeness.likeness(a, b) for a, b in combinations(runs, 2)]
         rows.append(
             {
                 "subset": name,
                 **size,
-                "overlap with all genes": _spread(to_whole, "neighbour overlap"),
-                "cosine to all genes": _mean(to_whole)["mean cosine"],
-                "overlap of two seeds": _mean(pairs)["neighbour overlap"],
-                **_mean([_accuracy(run, labels) for run in runs]),
+                "overlap with all genes": likeness.spread(to_whole, "neighbour overlap"),
+                "cosine to all genes": likeness.mean(to_whole)["mean cosine"],
+                "overlap of two seeds": likeness.mean(pairs)["neighbour overlap"],
+                **likeness.mean([likeness.accuracy(run, labels) for run in runs]),
             }
         )
-    return [*rows, {"subset": "none: all genes", **size, **_accuracy(whole.embeddings, labels)}]
+    return [
+        *rows,
+        {"subset": "none: all genes", **size, **likeness.accuracy(whole.embeddings, labels)},
+    ]
 
 
 def _one_subset_per_cell(
     engine: Embedder, cells: sparse.csr_matrix, genes: list[str], max_length: int, seed: int
-) -> Array:
+) -> likeness.Array:
     first = 1_000 + seed * cells.shape[0]
     alone = [
         engine.embed_cells(cells[[i]], genes, max_length=max_length, seed=first + i).embeddings
@@ -254,53 +264,6 @@ def steadiness(
 
 def _engine(checkpoint: Path) -> Embedder:
     return Embedder.load(checkpoint, device="cpu", precision="float32")
-
-
-def _cosines(a: Array, b: Array) -> dict[str, float]:
-    cosine = (a * b).sum(axis=1)
-    return {"mean cosine": float(cosine.mean()), "least cosine": float(cosine.min())}
-
-
-def _likeness(a: Array, b: Array) -> dict[str, float]:
-    return {**_cosines(a, b), "neighbour overlap": _overlap(a, b)}
-
-
-def _likeness_to_mean(x: Array, draws: list[Array]) -> dict[str, float]:
-    """Against the mean of draws, which is where repeating upstream would lead."""
-    return {"overlap with the mean draw": _overlap(x, np.mean(draws, axis=0))}
-
-
-def _overlap(a: Array, b: Array) -> float:
-    """Share of the 15 nearest cells (by cosine) that two embeddings have in common."""
-    shared = [np.intersect1d(x, y).size for x, y in zip(_nearest(a), _nearest(b), strict=True)]
-    return float(np.mean(shared)) / NEIGHBOURS
-
-
-def _nearest(x: Array) -> NDArray[np.int64]:
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    cosine = unit @ unit.T
-    np.fill_diagonal(cosine, -2)
-    return np.argsort(-cosine, axis=1)[:, :NEIGHBOURS]
-
-
-def _accuracy(x: Array, labels: NDArray[Any]) -> dict[str, float]:
-    """Share of cells whose label is the most frequent one of its 15 nearest cells."""
-    names, label = np.unique(labels, return_inverse=True)
-    votes = np.eye(len(names))[label[_nearest(x)]].sum(axis=1)
-    return {"label of neighbours": float((votes.argmax(axis=1) == label).mean())}
-
-
-def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The mean over the rows; of what is called least, the least."""
-    return {
-        name: float((np.min if name.startswith("least") else np.mean)([row[name] for row in rows]))
-        for name in rows[0]
-    }
-
-
-def _spread(rows: list[dict[str, float]], name: str) -> str:
-    values = [row[name] for row in rows]
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
 
 
 def _markdown(rows: list[Row]) -> str:

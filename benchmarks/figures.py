@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from scipy import sparse
 
+from benchmarks import likeness
 from benchmarks.gpu import useful_flops
 from benchmarks.upstream.pipe import Upstream
 from model.codec import PackedEmbeddings, encode_cells, encode_embeddings
@@ -65,7 +66,7 @@ def against_upstream(human: Path) -> list[Figure]:
                     times[name].append(value)
     exact = full.embed_cells(counts, genes).embeddings
     rough = half.embed_cells(counts, genes).embeddings
-    cosine, overlap = float((exact * rough).sum(1).min()), neighbour_overlap(exact, rough)
+    cosine, overlap = float((exact * rough).sum(1).min()), likeness.overlap(exact, rough)
     note = f"min cosine to fp32 {cosine:.5f}, 15-neighbour overlap {overlap:.3f}"
     return [
         _speed("cpu_fp32_vs_upstream", times["fp32"], times["upstream"], ">= 6", ""),
@@ -186,18 +187,6 @@ def load_weights(human: Path) -> list[Figure]:
             "ours includes the sha256 of the checkpoint and the folded tables",
         )
     ]
-
-
-def neighbour_overlap(a: np.ndarray, b: np.ndarray, k: int = 15) -> float:
-    """Mean share of common k nearest neighbours (cosine) of two embeddings [cells, dim]."""
-
-    def nearest(x: np.ndarray) -> np.ndarray:
-        similarity = x @ x.T
-        np.fill_diagonal(similarity, -np.inf)
-        return np.argsort(-similarity, axis=1)[:, :k]
-
-    pairs = zip(nearest(a), nearest(b), strict=True)
-    return float(np.mean([len(set(p) & set(q)) / k for p, q in pairs]))
 
 
 def seconds(work: Callable[[], Any], repeat: int = 1) -> float:

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, memory, served
+from benchmarks import figures, infrastructure, memory, served
 from benchmarks.checkpoints import whole_human
 from benchmarks.figures import ROOT, Figure
 from model import demo
@@ -38,6 +38,8 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "bytes": figures.bytes_on_the_wire,
         "load": lambda: figures.load_weights(human),
         "served": lambda: served.http_vs_in_process(human),
+        "synthesis": infrastructure.synth_environment,
+        "deploy": infrastructure.no_op_deploy,
         "memory": lambda: memory.backed_memory(demo.train(small)),
     }
 

@@ -1,0 +1,58 @@
+"""How alike two embeddings of the same cells are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+NEIGHBOURS = 15
+
+
+def cosines(a: Array, b: Array) -> dict[str, float]:
+    cosine = (a * b).sum(axis=1)
+    return {"mean cosine": float(cosine.mean()), "least cosine": float(cosine.min())}
+
+
+def likeness(a: Array, b: Array) -> dict[str, float]:
+    return {**cosines(a, b), "neighbour overlap": overlap(a, b)}
+
+
+def likeness_to_mean(x: Array, draws: list[Array]) -> dict[str, float]:
+    """Against the mean of draws, which is where repeating upstream would lead."""
+    return {"overlap with the mean draw": overlap(x, np.mean(draws, axis=0))}
+
+
+def overlap(a: Array, b: Array) -> float:
+    """Share of the 15 nearest cells (by cosine) that two embeddings have in common."""
+    shared = [np.intersect1d(x, y).size for x, y in zip(nearest(a), nearest(b), strict=True)]
+    return float(np.mean(shared)) / NEIGHBOURS
+
+
+def nearest(x: Array) -> NDArray[np.int64]:
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -2)
+    return np.argsort(-cosine, axis=1)[:, :NEIGHBOURS]
+
+
+def accuracy(x: Array, labels: NDArray[Any]) -> dict[str, float]:
+    """Share of cells whose label is the most frequent one of its 15 nearest cells."""
+    names, label = np.unique(labels, return_inverse=True)
+    votes = np.eye(len(names))[label[nearest(x)]].sum(axis=1)
+    return {"label of neighbours": float((votes.argmax(axis=1) == label).mean())}
+
+
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean over the rows; of what is called least, the least."""
+    return {
+        name: float((np.min if name.startswith("least") else np.mean)([row[name] for row in rows]))
+        for name in rows[0]
+    }
+
+
+def spread(rows: list[dict[str, float]], name: str) -> str:
+    values = [row[name] for row in rows]
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
