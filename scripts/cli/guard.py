@@ -15,6 +15,9 @@ from scripts.cli.deploy import REFUSED, environment_argument, environments_optio
 if TYPE_CHECKING:
     from scripts.deploy.verify import Difference
 
+_COLUMNS = ("resource", "field", "declared", "found")
+_WIDE = 240
+
 
 @click.command()
 @click.argument("plan", metavar="PLAN.json", type=click.Path(path_type=Path, dir_okay=False))
@@ -79,9 +82,12 @@ def as_dict(environment: str, found: list[Difference]) -> dict[str, Any]:
 
 def print_table(found: list[Difference]) -> None:
     """Differences for people."""
-    from rich.table import Table
+    from rich.console import Console
+    from rich.table import Column, Table
 
-    table = Table("resource", "field", "declared", "found")
+    table = Table(*(Column(name, overflow="fold") for name in _COLUMNS))
     for each in found:
         table.add_row(each.resource, each.field, str(each.declared), str(each.found))
-    out.print(table, markup=False)
+    # In a file or a pipe nobody gains from narrow columns.
+    console = out if out.is_terminal else Console(width=_WIDE)
+    console.print(table, markup=False)

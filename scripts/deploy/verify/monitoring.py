@@ -96,7 +96,9 @@ def _of_alert(found: AlertV2) -> Fields:
     threshold, schedule = found.evaluation.threshold, found.schedule
     value = threshold.value if threshold else None
     return {
-        "threshold": value.double_value if value else ABSENT,
+        "threshold": ABSENT
+        if value is None or value.double_value is None
+        else float(value.double_value),
         "query": found.query_text,
         "warehouse": found.warehouse_id,
         "schedule": schedule.quartz_cron_schedule,
