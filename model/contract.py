@@ -214,6 +214,10 @@ def _scalar(param: Param, sent: Any) -> Any:
     kind = _PYTHON_TYPES[param.dtype]
     if not isinstance(value, kind) or (param.dtype != "boolean" and isinstance(value, bool)):
         raise _wrong_type(param, value)
+    if isinstance(value, str) and not is_text(value):
+        raise InvalidRequest(
+            "invalid_text", f"{param.name} holds half of a surrogate pair, which is no character."
+        )
     if isinstance(value, (int, float)) and not abs(value) < 2.0**63:  # NaN, infinity, too large
         raise _wrong_type(param, value)
     if param.allowed and value not in param.allowed:
@@ -222,6 +226,15 @@ def _scalar(param: Param, sent: Any) -> Any:
             f"{param.name} is {value!r}; it must be one of {', '.join(param.allowed)}.",
         )
     return value
+
+
+def is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8: JSON may hold halves of surrogate pairs."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
@@ -233,11 +246,13 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _wrong_type(param: Param, value: Any) -> InvalidRequest:
-    wanted = {"string": "string", "long": "integer", "double": "finite number"}.get(
-        param.dtype, param.dtype
-    )
+    wanted = {
+        "string": ("a string", "a list of strings"),
+        "long": ("an integer below 2^63", "a list of integers"),
+        "double": ("a finite number", "a list of numbers"),
+        "boolean": ("true or false", "a list of booleans"),
+    }[param.dtype]
     return InvalidRequest(
         "invalid_param",
-        f"{param.name} is {value!r}; it must be {'a list of ' if param.is_list else 'a '}{wanted}"
-        f"{' values' if param.is_list else ''}.",
+        f"{param.name} is {value!r}; it must be {wanted[1] if param.is_list else wanted[0]}.",
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from model.codec import Cells, decode_cells
-from model.contract import GUIDE_COLUMNS, MATRIX, MAX_CELLS, MAX_GENES, OBS, PACKED, VAR
+from model.contract import GUIDE_COLUMNS, MATRIX, MAX_CELLS, MAX_GENES, OBS, PACKED, VAR, is_text
 from model.errors import InvalidRequest, LimitExceeded
 
 
@@ -58,13 +58,35 @@ def read_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str] = ()) 
         raise InvalidRequest("two_forms", f"the request mixes two forms. {_FORMS}")
     if not all(packed) and not all(guide):
         raise InvalidRequest("no_form", f"a row of the request holds no input. {_FORMS}")
-    return [_packed_row(row) if all(packed) else _guide_row(row, columns) for row in rows]
+    read = [_packed_row(row) if all(packed) else _guide_row(row, columns) for row in rows]
+    for row in read:
+        _check_names(row)
+    return read
 
 
 _FORMS = (
     f"Each row holds either the columns {', '.join(GUIDE_COLUMNS)} or the column {PACKED}; "
     "all rows of a request use the same form."
 )
+
+
+def _check_names(row: Row) -> None:
+    """Genes must have names, and whatever may be repeated in an answer must be text."""
+    names: dict[str, Sequence[Any]] = {"genes": row.genes or []}
+    odd = [gene for gene in names["genes"] if not isinstance(gene, str) or not gene]
+    if odd:
+        raise InvalidRequest(
+            "invalid_gene_name",
+            f"gene names must be non-empty strings; {len(odd)} are not, {odd[0]!r} for one.",
+        )
+    if row.cells is not None:
+        labels = {name: [x for x in column if x] for name, column in row.cells.obs.items()}
+        names |= {"cell ids": row.cells.ids or [], **labels}
+    for what, many in names.items():
+        if not is_text("".join(many)):
+            raise InvalidRequest(
+                "invalid_text", f"the {what} hold half of a surrogate pair, which is no character."
+            )
 
 
 def holds_input(rows: Sequence[Mapping[str, Any]]) -> bool:

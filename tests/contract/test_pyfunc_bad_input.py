@@ -76,7 +76,13 @@ BAD_COLUMNS = {
         {**GOOD, "adata_var": json.dumps({"index": ["G1"] * 10, "columns": [], "data": []})}
     ],
     "invalid_gene_name": [
-        {**GOOD, "adata_var": json.dumps({"index": list(range(10)), "columns": [], "data": []})}
+        {**GOOD, "adata_var": json.dumps({"index": list(range(10)), "columns": [], "data": []})},
+        {**GOOD, "adata_var": json.dumps({"index": [None, *(f"X{i}" for i in range(9))]})},
+        {**GOOD, "adata_var": json.dumps({"index": [["a", "b"]] * 10})},
+    ],
+    "invalid_text": [
+        {**GOOD, "adata_var": json.dumps({"index": ["\ud800", *SOME[1:]]})},
+        {**GOOD, "adata_obs": json.dumps({"index": ["a", "b", "\udfff", "d"]})},
     ],
     "gene_count_mismatch": [matrix(COUNTS.toarray()[:, :5].tolist()), matrix([[]])],
     "no_gene_names": [{k: v for k, v in GOOD.items() if k != "adata_var"}],
@@ -127,6 +133,11 @@ def test_bad_columns(server: Server, code: str, columns: dict[str, Any]) -> None
         ("unknown_param", {"task": "cell_embeddings", "batchsize": 3, "x": None}),
         ("invalid_param", {"task": "cells"}),
         ("invalid_param", {"ties": "random"}),
+        ("invalid_param", {"group_by": "type", **CELLS}),
+        ("invalid_param", {"genes": ["G1"], **CELLS}),
+        ("invalid_param", {"gene_limit": 3, **CELLS}),
+        ("invalid_text", {"genes": ["G1", "\ud800"]}),
+        ("invalid_text", {"input_data_path": "/Volumes/\ud800"}),
         ("invalid_param", {"response_format": "float64"}),
         ("invalid_param", {"hvg_flavor": "mine"}),
         ("invalid_param", {"use_key": "counts"}),
@@ -195,6 +206,16 @@ def test_params_of_a_wrong_type_are_refused_by_mlflow(server: Server, params: An
 def test_malformed_bodies(server: Server, body: str) -> None:
     answer = server.post("/invocations", data=body)
     assert answer.status_code == 400, answer.text
+
+
+def test_half_a_character_in_a_packed_request(server: Server) -> None:
+    body = zlib.decompress(base64.b64decode(encode_cells(COUNTS, SOME, list("abcd")))[12:])
+    body = body.replace(b'"a"', b'"\\ud800"')
+    (head,) = struct.unpack_from("<I", body)
+    body = struct.pack("<I", head + 5) + body[4:]
+    envelope = struct.pack("<4sBBHI", b"SCGP", 1, 1, 0, len(body))
+    sent = base64.b64encode(envelope + zlib.compress(body)).decode()
+    assert code_of(send(server, {"packed": sent}, CELLS)) == "invalid_text"
 
 
 def test_rows_of_two_forms_and_rows_without_any(server: Server) -> None:
