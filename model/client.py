@@ -66,7 +66,7 @@ def embed(
     ------
     InvalidRequest
         No cell, NaN, infinite or negative values, or what the model itself refuses. Whether the
-        genes are known is asked once, of the first chunk that has counts.
+        genes are known and the values measured is asked once, of the first chunk that has counts.
     EndpointError
         No access, no such endpoint, not ready, not reachable, or two models in one result.
     """
@@ -74,14 +74,14 @@ def embed(
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
     prefix = request_prefix or uuid.uuid4().hex[:12]
     answers: list[PackedEmbeddings] = []
-    judged: dict[str, float] = {}
+    judged: dict[str, float | bool] = {}
     with Conversation(endpoint) as conversation:
         for start, counts in _chunks(adata, chunk):
             body = _request(counts, adata, start, f"{prefix}-{start}", {**(params or {}), **judged})
             (line,) = conversation.ask(body)
             answers.append(decode_embeddings(line[PACKED]))
-            if counts.nnz:  # the genes are the right ones; no later chunk may fail for its few
-                judged = {"min_known_fraction": 0.0}
+            if counts.nnz:  # genes and values are the right ones; no later chunk may be judged
+                judged = {"min_known_fraction": 0.0, "allow_imputed": True}
             if progress:
                 progress(start + counts.shape[0], adata.n_obs)
     report = conversation.report()

@@ -18,7 +18,7 @@ from model.codec import Cells
 from model.errors import InvalidRequest
 
 LEAST_GENES = 200  # columns; fewer may well all be expressed
-_SHARE = 0.9  # of the columns that hold a fraction of their own
+_SHARE = 0.8  # of the columns that hold a fraction of their own
 
 
 def check_not_imputed(sent: Sequence[Cells]) -> None:
@@ -45,7 +45,7 @@ def check_not_imputed(sent: Sequence[Cells]) -> None:
         if odd.sum() * 2 > n_cells:
             raise InvalidRequest(
                 "imputed_values",
-                f"{int(odd.sum())} of {n_cells} cells look imputed or smoothed: nearly all of "
+                f"{int(odd.sum())} of {n_cells} cells look imputed or smoothed: most of "
                 f"their {n_genes} genes are above 0, each with a value of its own. The model reads "
                 "which genes a cell expresses; send the measured counts, raw or normalised (often "
                 "in adata.raw or adata.layers), or set allow_imputed if these values are meant.",
@@ -53,7 +53,7 @@ def check_not_imputed(sent: Sequence[Cells]) -> None:
 
 
 def looks_imputed(counts: sparse.csr_matrix) -> NDArray[np.bool_]:
-    """Cells in which 9 of 10 genes hold a fraction that no other gene does: bool ``[cells]``."""
+    """Cells in which 4 of 5 genes hold a fraction that no other gene does: bool ``[cells]``."""
     least = _SHARE * counts.shape[1]
     found = np.diff(counts.indptr) >= least
     for i in np.flatnonzero(found):  # of measured cells, hardly any gets here

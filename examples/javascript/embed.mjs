@@ -22,8 +22,8 @@ async function main([name, file]) {
   for (let at = 0; at < cells.length; at += CELLS_PER_REQUEST) {
     const end = at + CELLS_PER_REQUEST;
     const chunk = { genes, ids: ids.slice(at, end), cells: cells.slice(at, end) };
-    // Whether the genes are known is asked once: a few odd cells at the end must not undo the rest.
-    const params = judged ? { min_known_fraction: 0 } : {};
+    // Genes and values are judged once: a few odd cells at the end must not undo the rest.
+    const params = judged ? { min_known_fraction: 0, allow_imputed: true } : {};
     const [answer] = await embed({ url, token }, encodeCells(chunk), params);
     judged ||= chunk.cells.some((cell) => [...cell.values()].some((value) => value > 0));
     digest ??= answer.digest;

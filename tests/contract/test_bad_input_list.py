@@ -121,7 +121,7 @@ LIST = [
         "dense imputed values",
         guide(imputed(3), WIDE),
         "imputed_values",
-        "3 of 3 cells look imputed or smoothed: nearly all of their 220 genes are above 0",
+        "3 of 3 cells look imputed or smoothed: most of their 220 genes are above 0",
     ),
     Bad(
         "dense imputed values, packed",

@@ -270,3 +270,5 @@ def test_whether_genes_are_known_is_asked_of_the_first_chunk_with_counts(server:
     embed(adata, server.endpoint, chunk=2, params={"min_known_fraction": 0.7})
     asked = [request["params"]["min_known_fraction"] for request in server.requests]
     assert asked == [0.7, 0.7, 0.0, 0.0]
+    allowed = [request["params"].get("allow_imputed", False) for request in server.requests]
+    assert allowed == [False, False, True, True]
