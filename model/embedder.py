@@ -178,14 +178,25 @@ class Embedder:
             negative values; no known gene; an impossible option. A cell without any non-zero
             known gene is no error: its row is flagged.
         """
-        tokens = self.tokenize(
-            cells,
-            genes,
-            ties=ties,
-            max_length=max_length,
-            seed=seed,
-            require_known=require_known,
+        return self.embed_tokens(
+            self.tokenize(
+                cells,
+                genes,
+                ties=ties,
+                max_length=max_length,
+                seed=seed,
+                require_known=require_known,
+            )
         )
+
+    def embed_tokens(self, tokens: Tokens) -> CellEmbeddings:
+        """Embed what ``tokenize`` gave; two threads can so read and compute at the same time.
+
+        Raises
+        ------
+        EngineError
+            The network gave NaN or infinity, or one cell does not fit the device's memory.
+        """
         embeddings = self._run(tokens)
         embeddings[tokens.matched == 0] = 0
         if not np.isfinite(embeddings).all():

@@ -1,15 +1,16 @@
 """Embed an ``.h5ad`` that may be larger than memory, chunk by chunk, resumable.
 
-The cells are read in backed mode; finished chunks lie in a folder beside the target until all are
-there. Then the source is copied, the embeddings are written into the copy, and it takes its name.
-A run that was stopped goes on after its last finished chunk.
+The cells are read in backed mode, one chunk ahead of the network; finished chunks lie in a folder
+beside the target until all are there. Then the source is copied, the embeddings are written into
+the copy, and it takes its name. A run that was stopped goes on after its last finished chunk.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from scipy import sparse
 
 from model.embedder import Embedder
 from model.errors import InvalidRequest
+from model.tokenizer import Tokens
 
 CHUNK = 2048
 _PROGRESS, _EMBEDDINGS, _COUNTS = "progress.json", "embeddings.npy", "counts.npy"
@@ -74,7 +76,7 @@ def embed_file(
         Of ``obsm``: float32 ``[cells, d_model]``. Also written: ``obs["scgpt_matched_genes"]`` and
         ``obs["scgpt_truncated_genes"]``.
     chunk
-        Cells that are in memory at a time.
+        Cells of which a file is read at a time; two such pieces are in memory.
     progress
         Called with (cells done, cells in all).
 
@@ -96,9 +98,8 @@ def embed_file(
         }
         embeddings, counts, done = _open(work, state)
         resumed_at = done
-        while done < cells.n_obs:
-            stop = min(done + chunk, cells.n_obs)
-            found = embedder.embed_cells(_rows(cells, done, stop), genes)
+        for stop, tokens in _read_ahead(cells, genes, embedder, done, chunk):
+            found = embedder.embed_tokens(tokens)
             embeddings[done:stop] = found.embeddings
             counts[done:stop] = np.stack([found.matched, found.truncated], axis=1)
             embeddings.flush()
@@ -111,6 +112,23 @@ def embed_file(
         cells.file.close()
     _finish(source, target, work, key, embeddings, counts)
     return FileReport(len(embeddings), resumed_at, embedder.digest)
+
+
+def _read_ahead(
+    cells: Any, genes: list[str], embedder: Embedder, done: int, chunk: int
+) -> Iterator[tuple[int, Tokens]]:
+    """Where each chunk ends, and its tokens; the next is read while this one is computed."""
+
+    def read(start: int) -> Tokens:
+        return embedder.tokenize(_rows(cells, start, min(start + chunk, cells.n_obs)), genes)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        ahead = reader.submit(read, done)
+        for start in range(done, cells.n_obs, chunk):
+            tokens = ahead.result()
+            if start + chunk < cells.n_obs:
+                ahead = reader.submit(read, start + chunk)
+            yield min(start + chunk, cells.n_obs), tokens
 
 
 def _rows(cells: Any, start: int, stop: int) -> sparse.csr_matrix:

@@ -15,12 +15,23 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_LINE_SECONDS = 10.0  # between lines of progress where stderr is no terminal
 
 
 def json_option(command: F) -> F:
@@ -50,22 +61,43 @@ def step(title: str, seconds: dict[str, float] | None = None, key: str = "") -> 
     err.print(f"  [green]done[/green] in {took:.1f} s")
 
 
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that shows from the first ``update(done, total)`` on; yields that function."""
+    """A progress bar that shows from the first ``update(done, total)`` on; yields that function.
+
+    Where stderr is no terminal, a line now and then says the same.
+    """
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=err, transient=True)
     task = bar.add_task(title, total=None)
+    said, before = 0.0, -1
 
     def update(done: int, total: int) -> None:
+        nonlocal said, before
+        bar.update(task, completed=done, total=total)
+        now = time.monotonic()
         if err.is_terminal:
             bar.start()
-        bar.update(task, completed=done, total=total)
+        elif before < 0:  # what an earlier run had done tells nothing about this one's rate
+            said, before = now, done
+        elif now - said > _LINE_SECONDS:
+            rate = (done - before) / (now - said)
+            left = (total - done) / rate
+            err.print(f"  {title}: {done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left")
+            said, before = now, done
 
     try:
         yield update
