@@ -1,0 +1,178 @@
+"""The endpoint field by field: what the API says against what is declared."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra import layout, settings
+from infra.settings import Settings
+from scripts.deploy.verify.difference import compare
+from scripts.deploy.verify.serving import declared, described
+from tests.unit.infra.manifests import canary
+
+SECRET = "{{secrets/scgpt/token}}"
+BASE = settings.load("prod", layout.ENVIRONMENTS)
+GIVEN = {
+    "email_notifications": settings.Endpoint.model_validate_json(
+        json.dumps(
+            {"scale_to_zero": False, "email_notifications": {"on_update_failure": ["a@b.c"]}}
+        )
+    ).email_notifications,
+    "environment": {"MODE": "fast", "TOKEN": SECRET},
+    "description": "cells",
+    "budget_policy_id": "b-1",
+}
+PROD: Settings = BASE.model_copy(update={"endpoint": BASE.endpoint.model_copy(update=GIVEN)})
+MANIFEST = canary(PROD)
+
+
+def entity(version: int) -> dict[str, Any]:
+    return {
+        "name": f"scgpt_gene_embeddings-{version}",
+        "entity_name": "prod.scgpt.scgpt_gene_embeddings",
+        "entity_version": str(version),
+        "workload_type": PROD.workload_type,
+        "workload_size": "Small",
+        "environment_vars": {"TOKEN": SECRET, "MODE": "anything"},
+        "state": {"deployment": "DEPLOYMENT_READY"},
+    }
+
+
+def answer() -> dict[str, Any]:
+    """As GET answers it; ``false`` is left out, as the provider leaves it out when it sends."""
+    gateway = PROD.gateway
+    return {
+        "name": "scgpt-serving",
+        "creator": "pipeline",
+        "state": {"ready": "READY", "config_update": "NOT_UPDATING"},
+        "description": "cells",
+        "budget_policy_id": "b-1",
+        "email_notifications": {"on_update_failure": ["a@b.c"]},
+        "tags": [{"key": key, "value": value} for key, value in PROD.tags.items()],
+        "config": {
+            "served_entities": [entity(9), entity(10)],
+            "traffic_config": {
+                "routes": [
+                    {"served_model_name": "scgpt_gene_embeddings-9", "traffic_percentage": 95},
+                    {"served_entity_name": "scgpt_gene_embeddings-10", "traffic_percentage": 5},
+                ]
+            },
+        },
+        "ai_gateway": {
+            "inference_table_config": {
+                "enabled": True,
+                "catalog_name": "prod",
+                "schema_name": "scgpt",
+                "table_name_prefix": gateway.inference_table_prefix,
+            },
+            "usage_tracking_config": {"enabled": True},
+            "rate_limits": [
+                {"calls": limit.calls, "key": limit.key, "renewal_period": "minute"}
+                for limit in gateway.rate_limits
+            ],
+        },
+    }
+
+
+def fields(found: dict[str, Any]) -> list[str]:
+    return [each.field for each in compare("e", declared(PROD, MANIFEST), described(found))]
+
+
+def test_what_was_declared_is_found() -> None:
+    assert fields(answer()) == []
+
+
+V9, V10 = "scgpt_gene_embeddings-9", "scgpt_gene_embeddings-10"
+
+
+@pytest.mark.parametrize(
+    ("change", "differing"),
+    [
+        (lambda e: e["state"].update(ready="NOT_READY"), ["state"]),
+        (lambda e: e.pop("description"), ["description"]),
+        (lambda e: e.update(budget_policy_id="b-2"), ["budget_policy_id"]),
+        (lambda e: e.update(route_optimized=True), ["route_optimized"]),
+        (
+            lambda e: e["email_notifications"].update(on_update_success=["x@y.z"]),
+            ["email_notifications.on_update_success"],
+        ),
+        (lambda e: e.pop("email_notifications"), ["email_notifications.on_update_failure"]),
+        (lambda e: e["tags"].append({"key": "by", "value": "hand"}), ["tags.by"]),
+        (lambda e: e["tags"].pop(0), ["tags.project"]),
+        (
+            lambda e: e["ai_gateway"]["inference_table_config"].pop("enabled"),
+            ["inference_table"],
+        ),
+        (
+            lambda e: e["ai_gateway"]["inference_table_config"].update(schema_name="other"),
+            ["inference_table"],
+        ),
+        (lambda e: e["ai_gateway"].pop("usage_tracking_config"), ["usage_tracking"]),
+        (lambda e: e["ai_gateway"]["rate_limits"][0].update(calls=1), ["rate_limits.user"]),
+        (
+            lambda e: e["ai_gateway"]["rate_limits"].append(
+                {"calls": 5, "key": "service_principal", "principal": "p"}
+            ),
+            ["rate_limits.service_principal.p"],
+        ),
+        (
+            lambda e: e.pop("ai_gateway"),
+            ["inference_table", "usage_tracking", "rate_limits.user", "rate_limits.endpoint"],
+        ),
+        (
+            lambda e: [
+                route.update(traffic_percentage=50)
+                for route in e["config"]["traffic_config"]["routes"]
+            ],
+            [f"{V9}.traffic", f"{V10}.traffic"],
+        ),
+        (
+            lambda e: e["config"]["served_entities"][0].update(entity_version="8"),
+            [f"{V9}.entity_version"],
+        ),
+        (
+            lambda e: e["config"]["served_entities"][1].update(scale_to_zero_enabled=True),
+            [f"{V10}.scale_to_zero"],
+        ),
+        (
+            lambda e: e["config"]["served_entities"][0].update(workload_type="GPU_MEDIUM_8"),
+            [f"{V9}.workload_type"],
+        ),
+        (
+            lambda e: e["config"]["served_entities"][0].update(
+                workload_size=None, min_provisioned_concurrency=4, max_provisioned_concurrency=8
+            ),
+            [
+                f"{V9}.workload_size",
+                f"{V9}.min_provisioned_concurrency",
+                f"{V9}.max_provisioned_concurrency",
+            ],
+        ),
+        (
+            lambda e: e["config"]["served_entities"][0]["environment_vars"].pop("MODE"),
+            [f"{V9}.environment.MODE"],
+        ),
+        (
+            lambda e: e["config"]["served_entities"][0]["environment_vars"].update(TOKEN="x"),
+            [f"{V9}.environment.TOKEN"],
+        ),
+    ],
+)
+def test_each_field_is_compared(
+    change: Callable[[dict[str, Any]], object], differing: list[str]
+) -> None:
+    found = copy.deepcopy(answer())
+    change(found)
+    assert sorted(fields(found)) == sorted(differing)
+
+
+def test_values_of_variables_are_never_told() -> None:
+    found = answer()
+    found["config"]["served_entities"][0]["environment_vars"] = {"OTHER": "hunter2"}
+    told = [str(each) for each in compare("e", declared(PROD, MANIFEST), described(found))]
+    assert len(told) == 3
+    assert not any("hunter2" in line or "fast" in line for line in told)
