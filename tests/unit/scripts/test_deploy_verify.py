@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra import layout, settings
-from infra.settings import Settings
+from infra.settings import EmailNotifications, Settings
 from scripts.deploy.verify.difference import compare
 from scripts.deploy.verify.serving import declared, described
 from tests.unit.infra.manifests import canary
@@ -17,11 +17,7 @@ from tests.unit.infra.manifests import canary
 SECRET = "{{secrets/scgpt/token}}"
 BASE = settings.load("prod", layout.ENVIRONMENTS)
 GIVEN = {
-    "email_notifications": settings.Endpoint.model_validate_json(
-        json.dumps(
-            {"scale_to_zero": False, "email_notifications": {"on_update_failure": ["a@b.c"]}}
-        )
-    ).email_notifications,
+    "email_notifications": EmailNotifications(on_update_failure=("a@b.c",)),
     "environment": {"MODE": "fast", "TOKEN": SECRET},
     "description": "cells",
     "budget_policy_id": "b-1",
