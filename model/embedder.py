@@ -306,11 +306,14 @@ class Embedder:
         lengths = tokens.lengths()
         order = np.argsort(-lengths, kind="stable")
         while len(order):
-            size = max(1, self.token_budget // int(lengths[order[0]]))
+            longest = int(lengths[order[0]])
+            size = max(1, self.token_budget // longest)
             try:
                 found = compute(tokens, order[:size])
-            except torch.OutOfMemoryError as error:
-                self._halve_budget(int(lengths[order[0]]), error)
+            except torch.OutOfMemoryError:
+                found = None  # the error keeps its frames' tensors alive: let go of it first
+            if found is None:
+                self._halve_budget(longest)
             else:
                 yield order[:size], found
                 order = order[size:]
@@ -338,15 +341,15 @@ class Embedder:
         )
         return genes, values
 
-    def _halve_budget(self, longest: int, error: torch.OutOfMemoryError) -> None:
+    def _halve_budget(self, longest: int) -> None:
+        torch.cuda.empty_cache()
         if self.token_budget <= longest:
             raise EngineError(
                 "out_of_memory",
                 f"one cell of {longest} tokens does not fit the memory of {self.network.device}; "
                 "use a larger device, or send a smaller max_length.",
-            ) from error
+            )
         self.token_budget = max(self.token_budget // 2, longest)
-        torch.cuda.empty_cache()
 
 
 def check_cells(cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,17 +16,22 @@ from model.embedder import Embedder
 from model.errors import EngineError
 from model.network import Network
 
+held: list[weakref.ref[torch.Tensor]] = []
+"""What batches that did not fit had in memory."""
+
 
 class SmallDevice(Network):
-    """Runs out of memory beyond 600 padded tokens."""
+    """Runs out of memory beyond 600 tokens."""
 
     room = 600
 
     def cell_embeddings(
-        self, genes: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor
+        self, genes: torch.Tensor, values: torch.Tensor, lengths: Sequence[int]
     ) -> torch.Tensor:
         if genes.numel() > self.room:
-            raise torch.OutOfMemoryError("out of memory")
+            activations = torch.empty(8)
+            held.append(weakref.ref(activations))
+            raise torch.OutOfMemoryError(f"out of memory beside {activations.numel()}")
         return super().cell_embeddings(genes, values, lengths)
 
 
@@ -47,6 +54,20 @@ def test_the_budget_is_halved_until_a_batch_fits(embedder: Embedder) -> None:
     np.testing.assert_allclose(
         found.embeddings, embedder.embed_cells(cells.X, genes).embeddings, atol=1e-6
     )
+
+
+def test_what_a_failed_batch_held_is_gone_before_memory_is_given_back(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held.clear()
+    alive: list[bool] = []
+    monkeypatch.setattr(
+        torch.cuda, "empty_cache", lambda: alive.append(any(x() is not None for x in held))
+    )
+    cells = pbmc_cells()[:12]
+    small(embedder).embed_cells(cells.X, [str(name) for name in cells.var_names])
+    assert len(held) == len(alive) > 0
+    assert not any(alive)
 
 
 def test_one_cell_that_does_not_fit_is_said(
