@@ -54,7 +54,7 @@ def synth_environment() -> list[Figure]:
             empty = [str(python), "-c", _EMPTY.format(cdk=cdk)]
             ours = [str(python), "-m", "infra.main"]
             figures.append(
-                _times_of(f"synth_environment_{cdk}", ours, empty, variables, goal="<= 2.5")
+                _times_of(f"synth_environment_{cdk}", ours, empty, variables, goal="<= 4")
             )
     return figures
 

@@ -7,6 +7,7 @@ result is what ``scgpt deploy`` makes; each can be given on the command line ins
 from __future__ import annotations
 
 import argparse
+import uuid
 from typing import Any
 
 from infra import release, settings
@@ -61,15 +62,29 @@ def describe(given: argparse.Namespace) -> dict[str, Any]:
     return {**_present(body), "ai_gateway": _gateway(wanted)}
 
 
-def access(given: argparse.Namespace) -> list[dict[str, str]]:
-    """The body's list of ``PUT /api/2.0/permissions/serving-endpoints/ID``."""
+def access(given: argparse.Namespace, creator: str) -> list[dict[str, str]]:
+    """The body's list of ``PUT /api/2.0/permissions/serving-endpoints/ID``.
+
+    The call replaces the whole list, so whoever made the endpoint has to be in it.
+    """
     levels = settings.load(given.env).permissions
     entries = [
         *(("group_name", *each) for each in sorted(levels.groups.items())),
         *(("user_name", *each) for each in sorted(levels.users.items())),
         *(("service_principal_name", *each) for each in sorted(levels.service_principals.items())),
     ]
+    if entries:
+        entries.append((_kind(creator), creator, "CAN_MANAGE"))
     return [{kind: principal, "permission_level": level} for kind, principal, level in entries]
+
+
+def _kind(principal: str) -> str:
+    """Service principals go by their application id."""
+    try:
+        uuid.UUID(principal)
+    except ValueError:
+        return "user_name"
+    return "service_principal_name"
 
 
 def _released(wanted: Settings) -> dict[int, int]:

@@ -34,7 +34,7 @@ def main() -> None:
         endpoint = client.get_endpoint(body["name"])
     if endpoint["state"]["ready"] != "READY":
         raise SystemExit(f"{body['name']} is not ready: {json.dumps(endpoint['state'])}")
-    if entries := description.access(given):
+    if entries := description.access(given, endpoint["creator"]):
         WorkspaceClient().serving_endpoints.set_permissions(
             endpoint["id"],
             access_control_list=[

@@ -35,7 +35,7 @@ def main() -> None:
         )
     if endpoint["state"]["ready"] != "READY":
         raise SystemExit(f"{body['name']} is not ready: {json.dumps(endpoint['state'])}")
-    if entries := description.access(given):
+    if entries := description.access(given, endpoint["creator"]):
         _answer(
             requests.put(
                 f"{config.host}/api/2.0/permissions/serving-endpoints/{endpoint['id']}",

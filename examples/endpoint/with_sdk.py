@@ -41,7 +41,7 @@ def main() -> None:
         route_optimized=body.get("route_optimized") or None,
         timeout=LIMIT,
     )
-    if entries := description.access(given):
+    if entries := description.access(given, str(endpoint.creator)):
         client.serving_endpoints.set_permissions(
             str(endpoint.id),
             access_control_list=[

@@ -58,7 +58,9 @@ def _undescribed(found: Found) -> Iterator[str]:
         for key, value in sorted(document.items()):
             if key not in known and value:
                 name = f"{place}.{key}".lstrip(".")
-                yield f"{name} is not described by the settings: it stays as it is"
+                # An update replaces config and gateway as a whole, and nothing beside them.
+                end = f"the next change of {place} removes it" if place else "it stays as it is"
+                yield f"{name} is not described by the settings: {end}"
 
 
 def _privileges(grants: Mapping[str, Mapping[str, list[str]]]) -> Iterator[str]:

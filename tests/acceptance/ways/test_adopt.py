@@ -38,23 +38,20 @@ def test_an_endpoint_made_by_rest_is_described_in_full(
     place: Site, declared: Path, tmp_path: Path
 ) -> None:
     run(place, "-m", "examples.endpoint.with_rest", environments=declared)
-    before = place.api("GET", f"{SERVING}/scgpt-serving")
     out = tmp_path / "adopted"
     command = ("adopt", "scgpt-serving", "--environment", "local", "--out", out, "--json")
-    tried = place.succeed(*command, "--dry-run").json
+    done = place.succeed(*command, "--dry-run").json
     assert not out.exists()
-    done = place.succeed(*command).json
-    assert done == {**tried, "applied": True}
-    assert place.api("GET", f"{SERVING}/scgpt-serving") == before
     assert set(done["imports"]["local-serving"]) == {
         "databricks_model_serving.endpoint",
         "databricks_permissions.endpoint_permissions",
     }
+    assert set(done["imports"]["local-registry"]) == {
+        "databricks_registered_model.model",
+        "databricks_schema.schema",
+    }
+    assert [c for c in done["changes"] if c["stack"] == "local-serving"] == []
     assert all(change["adds_only"] for change in done["changes"]), done["changes"]
-    # Of the endpoint itself, only what no API knows: how long Terraform waits.
-    (endpoint,) = [c for c in done["changes"] if c["stack"] == "local-serving"]
-    assert [field.partition(":")[0] for field in endpoint["fields"]] == ["timeouts"]
-    assert planned(place, out) == announced(done)
     place.api("DELETE", f"{SERVING}/scgpt-serving")
 
 
@@ -98,7 +95,12 @@ def test_an_endpoint_made_in_a_hurry_is_adopted_and_deployed(
     place: Site, by_hand: str, tmp_path: Path
 ) -> None:
     command = ("adopt", "by-hand", "--environment", "local", "--out", tmp_path, "--json")
+    before = place.api("GET", f"{SERVING}/by-hand")
+    tried = place.succeed(*command, "--dry-run").json
+    assert list(tmp_path.iterdir()) == []
     done = place.succeed(*command).json
+    assert done == {**tried, "applied": True}
+    assert place.api("GET", f"{SERVING}/by-hand") == before
     assert any("'current' is renamed" in note for note in done["notes"])
     assert planned(place, tmp_path) == announced(done)
     again = place.succeed(*command).json

@@ -43,7 +43,11 @@ def test_the_request_is_what_the_stack_declares(name: str, environments: Path) -
     assert describe(given(name)) == {key: v for key, v in wanted.items() if v}
     stack = synthesised(name, "canary")[f"{name}-serving"]["resource"]
     (permissions,) = stack["databricks_permissions"].values()
-    assert access(given(name)) == permissions["access_control"]
+    *declared_access, maker = access(given(name), "me@example.com")
+    assert declared_access == permissions["access_control"]
+    assert maker == {"user_name": "me@example.com", "permission_level": "CAN_MANAGE"}
+    application = "00000000-0000-4000-8000-000000000001"
+    assert access(given(name), application)[-1]["service_principal_name"] == application
 
 
 def test_what_is_given_takes_the_place_of_what_is_declared(environments: Path) -> None:
