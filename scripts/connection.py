@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from infra.errors import DeployError
 from infra.layout import runtime_folder
@@ -26,20 +27,32 @@ _QUIET = {
 }
 
 
+_CONNECT_SECONDS = 10.0
 _FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """Variables with which any Databricks client finds the workspace; none holds a secret."""
-    found: dict[str, str] = {}
+    """Variables with which any Databricks client finds the workspace; none holds a secret.
+
+    The profile is for people: where this machine does not have it, as in a pipeline, the address is
+    given instead, and who calls is in the environment already.
+    """
+    profile, host = settings.workspace.profile, settings.workspace.host
     if settings.is_local:
         config = runtime_folder(settings.folder) / "databrickscfg"
-        found["DATABRICKS_CONFIG_FILE"] = str(config)
-    if settings.workspace.profile:
-        found["DATABRICKS_CONFIG_PROFILE"] = settings.workspace.profile
-    elif settings.workspace.host:
-        found["DATABRICKS_HOST"] = settings.workspace.host
-    return found
+        found = {"DATABRICKS_CONFIG_FILE": str(config)}
+        return {**found, "DATABRICKS_CONFIG_PROFILE": profile} if profile else found
+    if profile and profile in _profiles():
+        return {"DATABRICKS_CONFIG_PROFILE": profile}
+    return {"DATABRICKS_HOST": str(host)}
+
+
+def _profiles() -> list[str]:
+    """Names of the profiles in the Databricks configuration file of this machine."""
+    file = os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")
+    found = configparser.ConfigParser()
+    found.read(Path(file).expanduser())
+    return found.sections()
 
 
 def foreign_variables(settings: Settings) -> list[str]:
@@ -51,15 +64,28 @@ def foreign_variables(settings: Settings) -> list[str]:
 
 
 def require_running(settings: Settings) -> None:
-    """Fail at once where the local workspace does not run: clients would wait for minutes.
+    """Fail at once where the workspace cannot be reached: clients would wait for minutes.
 
     Raises
     ------
     DeployError
-        The local workspace was never started, or does not answer.
+        The local workspace was never started, or the workspace does not answer.
     """
-    if not settings.is_local:
-        return
+    if settings.is_local:
+        _require_local(settings)
+    elif settings.workspace.host and not getproxies().keys() & {"https", "all"}:
+        _require_reachable(settings.workspace.host)
+
+
+def _require_reachable(host: str) -> None:
+    address = urlsplit(host)
+    try:
+        socket.create_connection((str(address.hostname), 443), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise DeployError(f"{host} cannot be reached from here: {error}") from error
+
+
+def _require_local(settings: Settings) -> None:
     config = Path(variables(settings)["DATABRICKS_CONFIG_FILE"])
     profiles = configparser.ConfigParser()
     profiles.read(config)
@@ -104,8 +130,22 @@ def use_mlflow(settings: Settings) -> None:
 
 
 def workspace_client(settings: Settings) -> WorkspaceClient:
-    """An unmodified databricks-sdk client of the environment's workspace."""
+    """An unmodified databricks-sdk client of the environment's workspace.
+
+    Raises
+    ------
+    DeployError
+        The workspace cannot be reached, or nobody is logged in to it.
+    """
     from databricks.sdk import WorkspaceClient
 
     use(settings)
-    return WorkspaceClient()
+    try:
+        return WorkspaceClient()
+    except ValueError as error:
+        raise DeployError(
+            f"no login for {settings.workspace.host or settings.environment}: set "
+            "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or DATABRICKS_AUTH_TYPE="
+            "github-oidc, or a profile. The client says: "
+            f"{str(error).splitlines()[0]}"
+        ) from error

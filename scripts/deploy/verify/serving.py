@@ -40,10 +40,28 @@ def serving_differences(
     endpoint = endpoint_of(client, settings.names.endpoint)
     if endpoint is None:
         return [missing(resource)]
+    wanted, found = declared(settings, manifest), described(endpoint)
     return [
-        *compare(resource, declared(settings, manifest), described(endpoint)),
+        *compare(resource, _folded(wanted, found), _folded(found, wanted)),
         *_permissions(client, settings, resource, endpoint),
     ]
+
+
+def _folded(fields: Json, others: Json) -> dict[str, Any]:
+    """The fields, with a line instead of many for a served entity that the other side lacks."""
+    suffix = ".entity_name"
+    alone = [
+        key.removesuffix(suffix) for key in fields if key.endswith(suffix) and key not in others
+    ]
+    found = {
+        key: value
+        for key, value in fields.items()
+        if not key.startswith(tuple(f"{name}." for name in alone))
+    }
+    for name in alone:
+        version, traffic = fields[f"{name}.entity_version"], fields[f"{name}.traffic"]
+        found[name] = f"version {version}, {traffic} %"
+    return found
 
 
 def declared(settings: Settings, manifest: Manifest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from infra import layout, settings
 from infra.errors import DeployError
 from scripts.cli.main import cli
-from scripts.connection import foreign_variables
+from scripts.connection import foreign_variables, require_running
 from scripts.deploy import plan
 
 
@@ -54,9 +54,7 @@ def test_a_protected_environment_is_not_destroyed(
 
 def test_production_is_not_destroyed_without_a_waiver(environments: Path) -> None:
     path = environments / "prod.toml"
-    path.write_text(
-        path.read_text().replace("deletion_protection = true", "deletion_protection = false")
-    )
+    path.write_text(f"deletion_protection = false\n{path.read_text()}")
     arguments = ("destroy", "prod", "--environments", environments, "--confirm", "prod")
     result = scgpt(*arguments)
     assert result.exit_code == 3
@@ -123,3 +121,14 @@ def test_variables_that_would_lead_elsewhere_are_named(monkeypatch: pytest.Monke
     assert {"DATABRICKS_HOST", "ARM_CLIENT_SECRET"} <= set(local)
     assert "DATABRICKS_CONFIG_PROFILE" not in local, "it is set to ours"
     assert foreign_variables(settings.load("dev", layout.ENVIRONMENTS)) == []
+
+
+def test_a_workspace_that_cannot_be_reached_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    dev = settings.load("dev", layout.ENVIRONMENTS)
+    nowhere = dev.workspace.model_copy(update={"host": "https://127.0.0.1"})
+    with pytest.raises(DeployError, match=r"https://127\.0\.0\.1 cannot be reached from here"):
+        require_running(dev.model_copy(update={"workspace": nowhere}))

@@ -11,7 +11,7 @@ import pytest
 from infra import layout, settings
 from infra.settings import EmailNotifications, Settings
 from scripts.deploy.verify.difference import compare
-from scripts.deploy.verify.serving import declared, described
+from scripts.deploy.verify.serving import _folded, declared, described
 from tests.unit.infra.manifests import canary
 
 SECRET = "{{secrets/scgpt/token}}"
@@ -75,11 +75,27 @@ def answer() -> dict[str, Any]:
 
 
 def fields(found: dict[str, Any]) -> list[str]:
-    return [each.field for each in compare("e", declared(PROD, MANIFEST), described(found))]
+    wanted, there = declared(PROD, MANIFEST), described(found)
+    differing = compare("e", _folded(wanted, there), _folded(there, wanted))
+    return [each.field for each in differing]
 
 
 def test_what_was_declared_is_found() -> None:
     assert fields(answer()) == []
+
+
+def test_an_entity_that_one_side_lacks_is_one_line() -> None:
+    found = answer()
+    found["config"]["served_entities"] = [entity(9), entity(11)]
+    found["config"]["traffic_config"]["routes"][1] = {
+        "served_model_name": "scgpt_gene_embeddings-11", "traffic_percentage": 5
+    }  # fmt: skip
+    wanted, there = declared(PROD, MANIFEST), described(found)
+    lines = [str(each) for each in compare("e", _folded(wanted, there), _folded(there, wanted))]
+    assert lines == [
+        "e: scgpt_gene_embeddings-10 is 'absent', declared is 'version 10, 5 %'",
+        "e: scgpt_gene_embeddings-11 is 'version 11, 5 %', declared is 'absent'",
+    ]
 
 
 V9, V10 = "scgpt_gene_embeddings-9", "scgpt_gene_embeddings-10"
