@@ -7,151 +7,32 @@ One set of handlers for all kinds. Model versions and aliases are in :mod:`.regi
 
 from __future__ import annotations
 
-import re
-import shutil
-import uuid
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from . import access, securables
+from .catalog_objects import (
+    OPTIONAL,
+    checked_name,
+    container_of,
+    create_securable,
+    delete_securable,
+)
 from .errors import ApiError, already_exists, invalid
 from .paging import page
 from .principals import catalog_document, check_known
 from .routing import Call, Routes
 from .securables import KINDS, Kind
 from .store import Document
-from .workspace import METASTORE_ID, Workspace
+from .workspace import Workspace
 
 routes = Routes()
 
 BASE = "/api/2.1/unity-catalog"
 
-_NAME = re.compile(r"[^./\s\x00-\x1f\x7f]{1,255}")
 _LIST_KEY = {"models": "registered_models"}
-_OPTIONAL = ("comment", "properties", "storage_root", "storage_location", "volume_type")
 _INTERNAL = {"models": ("aliases", "tags", "uuid"), "tables": ()}
-_ID_FIELD = {"models": "uuid", "schemas": "schema_id", "volumes": "volume_id", "tables": "table_id"}
-
-
-def create_securable(
-    workspace: Workspace, kind: Kind, owner: str, fields: Mapping[str, Any]
-) -> Document:
-    """Create a schema, model or volume; `fields` as in the body of the API call.
-
-    Raises
-    ------
-    ApiError
-        400 for a bad name or one that is taken, 404 when the container does not exist.
-    """
-    name, container = _checked_name(fields), _container(kind, fields)
-    full_name = f"{container}.{name}"
-    above = KINDS[str(kind.parent)]
-    with workspace.store.transaction():
-        securables.get(workspace, above.name, container)
-        if workspace.store.get(kind.name, full_name) is not None:
-            raise already_exists(f"{kind.title} '{full_name}' already exists")
-        document = _new_document(workspace, kind, full_name, owner)
-        document.update({key: fields[key] for key in _OPTIONAL if fields.get(key)})
-        workspace.store.put(kind.name, full_name, document)
-    return document
-
-
-def register_table(
-    workspace: Workspace,
-    full_name: str,
-    *,
-    owner: str,
-    columns: list[dict[str, Any]],
-    storage_location: str,
-    properties: dict[str, str] | None = None,
-) -> Document:
-    """Enter a managed Delta table that the service itself made, for example an inference table.
-
-    Parameters
-    ----------
-    columns
-        Entries of the API's ``columns``: name, type_text, type_name, position, nullable.
-
-    Raises
-    ------
-    ApiError
-        400 when the name is taken, 404 when the schema does not exist.
-    """
-    full_name, kind = securables.key(full_name), KINDS["tables"]
-    with workspace.store.transaction():
-        securables.get(workspace, "schemas", full_name.rpartition(".")[0])
-        if workspace.store.get("tables", full_name) is not None:
-            raise already_exists(f"Table '{full_name}' already exists")
-        document = _new_document(workspace, kind, full_name, owner) | {
-            "table_type": "MANAGED",
-            "data_source_format": "DELTA",
-            "columns": columns,
-            "storage_location": storage_location,
-            "properties": properties or {},
-        }
-        workspace.store.put("tables", full_name, document)
-    return document
-
-
-def delete_securable(workspace: Workspace, kind: Kind, full_name: str) -> None:
-    """Remove a securable with everything inside, its grants and its files."""
-    with workspace.store.transaction():
-        _forget(workspace, kind, securables.key(full_name))
-
-
-def _forget(workspace: Workspace, kind: Kind, full_name: str) -> None:
-    for child, name in securables.children(workspace, kind, full_name):
-        _forget(workspace, child, name)
-    if kind.name == "models":
-        for version, _ in workspace.store.items("versions", f"{full_name}/"):
-            workspace.store.delete("versions", version)
-    workspace.store.delete("grants", f"{kind.name}/{full_name}")
-    workspace.store.delete(kind.name, full_name)
-    folders = {
-        "models": workspace.files / "Models" / full_name.replace(".", "/"),
-        "volumes": workspace.files / "Volumes" / full_name.replace(".", "/"),
-        "tables": workspace.tables / full_name,
-    }
-    if kind.name in folders:
-        shutil.rmtree(folders[kind.name], ignore_errors=True)
-
-
-def _checked_name(fields: Mapping[str, Any]) -> str:
-    name = fields.get("name")
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        raise invalid(
-            f"Name {name!r} is not valid: 1 to 255 characters, "
-            "no '.', '/', space or control character."
-        )
-    return securables.key(name)
-
-
-def _container(kind: Kind, fields: Mapping[str, Any]) -> str:
-    parts = ("catalog_name", "schema_name") if kind.parent == "schemas" else ("catalog_name",)
-    for part in parts:
-        if not isinstance(fields.get(part), str) or not fields[part]:
-            raise invalid(f"Missing required field: {part}")
-    return securables.key(".".join(fields[part] for part in parts))
-
-
-def _new_document(workspace: Workspace, kind: Kind, full_name: str, owner: str) -> Document:
-    now, parts = workspace.now_ms(), full_name.split(".")
-    document: Document = {
-        "name": parts[-1],
-        "full_name": full_name,
-        "catalog_name": parts[0],
-        "metastore_id": METASTORE_ID,
-        "owner": owner,
-        "created_at": now,
-        "created_by": owner,
-        "updated_at": now,
-        "updated_by": owner,
-        _ID_FIELD[kind.name]: str(uuid.uuid4()),
-    }
-    if kind.parent == "schemas":
-        document["schema_name"] = parts[1]
-    return document
 
 
 def _wire(kind: Kind, document: Document, query: Mapping[str, str]) -> dict[str, Any]:
@@ -168,7 +49,7 @@ def _may_create(kind: Kind, call: Call) -> None:
     if kind.parent is None:
         access.admin(call)
         return
-    container = _container(kind, call.body)
+    container = container_of(kind, call.body)
     access.require(call.workspace, call.principal, kind.parent, container, kind.create)
 
 
@@ -189,13 +70,13 @@ async def _create(kind: Kind, call: Call) -> dict[str, Any]:
 
 def _create_catalog(call: Call) -> dict[str, Any]:
     """A new catalog comes with a schema `default`, which the Terraform provider deletes at once."""
-    workspace, name = call.workspace, _checked_name(call.body)
+    workspace, name = call.workspace, checked_name(call.body)
     with workspace.store.transaction():
         if workspace.store.get("catalogs", name) is not None:
             raise already_exists(f"Catalog '{name}' already exists")
         owner = call.principal.name
         document = catalog_document(workspace, name, owner, workspace.now_ms())
-        document.update({key: call.body[key] for key in _OPTIONAL if call.body.get(key)})
+        document.update({key: call.body[key] for key in OPTIONAL if call.body.get(key)})
         workspace.store.put("catalogs", name, document)
         default = {"name": "default", "catalog_name": name}
         create_securable(workspace, KINDS["schemas"], owner, default)
@@ -252,7 +133,7 @@ async def _update(kind: Kind, call: Call) -> dict[str, Any]:
 def _rename(workspace: Workspace, kind: Kind, full_name: str, new_name: str) -> Document:
     if kind.name != "volumes":
         raise invalid(f"{kind.title} '{full_name}' cannot be renamed: only volumes can, here.")
-    store, name = workspace.store, _checked_name({"name": new_name})
+    store, name = workspace.store, checked_name({"name": new_name})
     target = f"{full_name.rpartition('.')[0]}.{name}"
     if store.get(kind.name, target) is not None:
         raise already_exists(f"{kind.title} '{target}' already exists")

@@ -19,7 +19,7 @@ import pyarrow
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from . import access, securables
-from .catalog import register_table
+from .catalog_objects import register_table
 from .errors import invalid
 from .principals import find
 from .store import Document

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from . import access, catalog, securables, versions
+from . import access, catalog_objects, securables, versions
 from . import registry_views as views
 from .errors import invalid
 from .paging import page
@@ -41,7 +41,7 @@ async def create_model(call: Call) -> dict[str, Any]:
     workspace, who = call.workspace, call.principal.name
     fields = {**views.split(_by_name(call)), "comment": call.body.get("description")}
     with workspace.store.transaction():
-        document = catalog.create_securable(workspace, KINDS["models"], who, fields)
+        document = catalog_objects.create_securable(workspace, KINDS["models"], who, fields)
         document["tags"] = versions.tags_of(call.body)
         workspace.store.put("models", document["full_name"], document)
     return {"registered_model": views.model(workspace, document)}
@@ -80,7 +80,7 @@ async def update_model(call: Call) -> dict[str, Any]:
     "DELETE", f"{_MLFLOW}/registered-models/delete", rule=access.on("models", _by_name, access.OWN)
 )
 async def delete_model(call: Call) -> dict[str, Any]:
-    catalog.delete_securable(call.workspace, KINDS["models"], _by_name(call))
+    catalog_objects.delete_securable(call.workspace, KINDS["models"], _by_name(call))
     return {}
 
 

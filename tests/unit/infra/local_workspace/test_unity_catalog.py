@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local_workspace import catalog, versions
+from infra.local_workspace import catalog_objects, versions
 from infra.local_workspace.workspace import BUILDER_APPLICATION_ID, METASTORE_ID, Workspace
 
 from .conftest import As, TestClient
@@ -109,7 +109,7 @@ def test_tables_are_registered_by_the_service(
     url = f"{UC}/tables/main.scgpt.t"
     assert admin.get(f"{url}/exists").json() == {"table_exists": False}
     columns = [{"name": "a", "type_text": "int", "type_name": "INT", "position": 0}]
-    catalog.register_table(
+    catalog_objects.register_table(
         workspace, "main.scgpt.t", owner="admin@local.test", columns=columns, storage_location="x"
     )
     assert admin.get(f"{url}/exists").json() == {"table_exists": True}

@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from deltalake import write_deltalake
 
-from infra.local_workspace import catalog, sql_query
+from infra.local_workspace import catalog_objects, sql_query
 from infra.local_workspace.workspace import Workspace
 from tests.unit.infra.local_workspace.conftest import TestClient
 
@@ -32,7 +32,7 @@ def table(admin: TestClient, workspace: Workspace) -> None:
     )
     path = workspace.tables / TABLE
     write_deltalake(str(path), data)
-    catalog.register_table(
+    catalog_objects.register_table(
         workspace, TABLE, owner="admin@local.test", columns=[], storage_location=path.as_uri()
     )
 
