@@ -107,7 +107,8 @@ def _markdown(name: str, planned: PlanResult, found: tuple[Difference, ...]) -> 
         parts.append(f"**What a deploy would do**\n\n{bullets(sentences(planned.documents))}")
     parts.append(
         "**What to do.** To put it back: merge a pull request (an empty commit will do); its "
-        "review shows the plan, and its merge applies it. To keep it: declare it in "
+        "review shows the plan, and its merge applies it. What no plan shows, the workflow "
+        f"{code('deploy')} sends when it is run by hand. To keep it: declare it in "
         f"{code(f'{name}.toml')}, in a pull request. This issue is closed when nothing is left."
     )
     text = "\n\n".join(parts)

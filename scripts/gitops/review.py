@@ -56,11 +56,23 @@ def review(
         When settings or manifest are wrong, or Terraform fails.
     """
     planned = plan_environment(name, folder=folder, report=report)
+    return describe(planned, _users(planned, settings.load(name, folder)))
+
+
+def describe(planned: PlanResult, for_users: list[str]) -> Review:
+    """The review of a plan.
+
+    Parameters
+    ----------
+    for_users
+        Parts in Markdown that say what changes for users.
+    """
+    name = planned.environment
     digest = None if planned.refused else planned.digest
     parts = [
         plan_line(name, digest),
         f"### {name}: {_counted(planned.changes)}",
-        *users(planned, settings.load(name, folder)),
+        *for_users,
         *_guards(planned),
         _promise(name, planned),
     ]
@@ -102,7 +114,7 @@ def post_review(found: Review) -> str:
     return Repository.of_this_job().put_comment(pull_request_number(), marker, found.markdown)
 
 
-def users(planned: PlanResult, loaded: Settings) -> list[str]:
+def _users(planned: PlanResult, loaded: Settings) -> list[str]:
     """What changes for users, and the versions side by side, as parts in Markdown."""
     said = sentences(planned.documents)
     if not said:

@@ -55,16 +55,26 @@ class Runner:
         """`deploy`, started by a push to main."""
         return self._run("deploy", {"after": commit}, sha=commit)
 
+    def by_hand(self, commit: str) -> Finished:
+        """`deploy`, started by a person."""
+        return self._run("deploy", {}, sha=commit, event_name="workflow_dispatch")
+
     def schedule(self, commit: str) -> Finished:
         """`drift`, started by the clock."""
         return self._run("drift", {}, sha=commit)
 
-    def _run(self, name: str, event: dict[str, Any], *, sha: str) -> Finished:
+    def _run(
+        self, name: str, event: dict[str, Any], *, sha: str, event_name: str = "push"
+    ) -> Finished:
         (job,) = workflow(name)["jobs"].values()
         files = {key: self.scratch / f"{name}-{key}" for key in ("event", "output", "summary")}
         files["event"].write_text(json.dumps(event))
         files["summary"].write_text("")
-        known = {"matrix.environment": ENVIRONMENT, "github.token": WRITER}
+        known = {
+            "matrix.environment": ENVIRONMENT,
+            "github.event_name": event_name,
+            "github.token": WRITER,
+        }
         variables = self.site.variables | {
             "GITHUB_API_URL": self.github.url,
             "GITHUB_EVENT_PATH": str(files["event"]),
@@ -106,14 +116,18 @@ class Runner:
         done.err += ran.stderr
 
     def _wanted(self, condition: str | None, known: dict[str, str], done: Finished) -> bool:
-        if condition is None:
-            return not done.failed
         if condition in ("always()", "failure()"):
             return condition == "always()" or done.failed
+        return not done.failed and all(
+            self._holds(part, known) for part in (condition.split(" && ") if condition else [])
+        )
+
+    def _holds(self, condition: str, known: dict[str, str]) -> bool:
+        if match := re.fullmatch(r"github\.event_name == '(\w+)'", condition):
+            return match[1] == known["github.event_name"]
         match = re.fullmatch(r"hashFiles\(format\('(.*)', matrix\.environment\)\) != ''", condition)
         assert match, f"a condition that this runner does not know: {condition}"
-        named = match[1].format(known["matrix.environment"])
-        return not done.failed and bool(list(self.clone.glob(named)))
+        return bool(list(self.clone.glob(match[1].format(known["matrix.environment"]))))
 
 
 def _filled(given: dict[str, str], known: dict[str, str]) -> dict[str, str]:

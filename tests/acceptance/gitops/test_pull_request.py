@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from infra.layout import ROOT
+from scripts.gitops.markers import plan_line
 from tests.acceptance.gitops.actions import ENVIRONMENT, Runner
-from tests.acceptance.gitops.github import GitHub
+from tests.acceptance.gitops.github import BOT, GitHub
 from tests.acceptance.site import Site
 
 pytestmark = [
@@ -32,6 +33,7 @@ ENDPOINT = "/api/2.0/serving-endpoints/scgpt-serving"
 REVIEW = '.venv/bin/scgpt review "$ENVIRONMENT" --post'
 REVIEWED = '.venv/bin/scgpt reviewed "$ENVIRONMENT"'
 DEPLOY = '.venv/bin/scgpt deploy "$ENVIRONMENT" --reviewed "$REVIEWED"'
+SEND = '.venv/bin/scgpt endpoint apply "$ENVIRONMENT"'
 SMOKE = '.venv/bin/scgpt smoke "$ENVIRONMENT"'
 SUMMARY = '.venv/bin/scgpt summary "$ENVIRONMENT"'
 LEFT = '.venv/bin/scgpt review "$ENVIRONMENT"'
@@ -76,13 +78,18 @@ class Clone:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Iterator[Clone]:
-    made = Clone(tmp_path / "clone")
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path / "clone")
+
+
+@pytest.fixture
+def workspace(clone: Clone) -> Iterator[None]:
+    """The clone's workspace is up."""
     try:
-        made.site.start_workspace()
-        yield made
+        clone.site.start_workspace()
+        yield
     finally:
-        made.site.stop_workspace()
+        clone.site.stop_workspace()
 
 
 @pytest.fixture
@@ -90,6 +97,7 @@ def runner(clone: Clone, github: GitHub, tmp_path: Path) -> Runner:
     return Runner(clone.folder, clone.site, github, tmp_path)
 
 
+@pytest.mark.usefixtures("workspace")
 def test_the_first_review(clone: Clone, github: GitHub, runner: Runner) -> None:
     head = clone.commit("Our workspace", toml=CASES / "first-review/local.toml")
     number = github.open_pull(head)
@@ -98,7 +106,27 @@ def test_the_first_review(clone: Clone, github: GitHub, runner: Runner) -> None:
     same(comment["body"], "first-review/comment.md")
 
 
+def test_what_cannot_be_planned(clone: Clone, github: GitHub, runner: Runner) -> None:
+    """The comment of an earlier plan does not stay, so nothing can be applied by it."""
+    toml = clone.site.folder / "local.toml"
+    toml.write_text(toml.read_text().replace("[tags]", "[tgas]"))
+    head = clone.commit("A slip")
+    number = github.open_pull(head)
+    github.say(number, BOT, f"{plan_line(ENVIRONMENT, '1' * 64)}\n\nan earlier plan")
+    done = runner.pull_request(number, head)
+    assert done.codes == {REVIEW: 2}
+    assert "tgas" in done.err
+    (comment,) = github.comments(number)
+    assert comment["body"].startswith(plan_line(ENVIRONMENT, None))
+    assert "### local: cannot be planned" in comment["body"]
+    assert "tgas" in comment["body"]
+    merged = clone.merge("main")
+    github.merge(number, merged)
+    assert runner.push(merged).codes[REVIEWED] == 3
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("workspace")
 def test_a_new_version(
     clone: Clone, github: GitHub, runner: Runner, demo_checkpoints: Path
 ) -> None:
@@ -127,8 +155,13 @@ def test_a_new_version(
     assert issue["title"] == "Drift: local is not as declared"
     same(issue["body"], "new-version/issue.md")
 
+    assert runner.by_hand(merged).codes == {SEND: 0, SMOKE: 0, SUMMARY: 0}
+    assert runner.schedule(merged).codes == {DRIFT: 0}
+    assert issue["state"] == "closed"
+
 
 @pytest.mark.long
+@pytest.mark.usefixtures("workspace")
 def test_only_what_was_reviewed_and_the_way_back(
     clone: Clone, github: GitHub, runner: Runner
 ) -> None:

@@ -168,11 +168,12 @@ def test_the_order_of_a_deploy() -> None:
     assert lines == [
         'reviewed "$ENVIRONMENT"',
         'deploy "$ENVIRONMENT" --reviewed "$REVIEWED"',
+        'endpoint apply "$ENVIRONMENT"',
         'smoke "$ENVIRONMENT"',
         'summary "$ENVIRONMENT"',
         'review "$ENVIRONMENT"',
     ]
-    assert workflow("deploy")["on"] == {"push": {"branches": ["main"]}}
+    assert workflow("deploy")["on"] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
 
 
 def test_plan_files_are_never_uploaded() -> None:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from infra.errors import RefusedError, SettingsError
+from infra.guards import Finding
+from scripts.deploy.results import PlanResult, StackPlan
+from scripts.gitops.github import BODY_LIMIT
+from scripts.gitops.markers import digest_in, plan_marker
+from scripts.gitops.review import describe, unplannable
+from tests.unit.scripts.gitops.plans import change, endpoint, plan
+
+BUSY = Finding("endpoint-updating", "databricks_model_serving.it", "is being updated", "Wait.")
+NO_LOG = Finding(
+    "table-disabled", "databricks_model_serving.it", "requests will no longer be logged",
+    "The table that exists stays.", "warn",
+)  # fmt: skip
+MOVED = change("model_serving", endpoint({1: 100}), endpoint({2: 100}))
+
+
+@pytest.fixture(autouse=True)
+def _outside_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    monkeypatch.setenv("GITHUB_SHA", "abcdef0123456789")
+
+
+def planned(*entries: dict[str, object], findings: tuple[Finding, ...] = ()) -> PlanResult:
+    (stack, document), *_ = plan(*entries).items()
+    changes = tuple((str(entry["address"]), "update") for entry in entries)
+    return PlanResult("dev", "the provider", (StackPlan(stack, changes, findings, document),))
+
+
+def test_a_plan() -> None:
+    result = planned(MOVED, findings=(NO_LOG,))
+    found = describe(result, ["**For users** all is well."])
+    assert found.markdown.startswith(plan_marker("dev"))
+    assert digest_in(found.markdown) == found.digest == result.digest
+    assert "### dev: 1 change\n" in found.markdown
+    assert f"Digest of the plan of commit `abcdef012345`: `{result.digest}`." in found.markdown
+    assert f"- **warn**: {NO_LOG}" in found.markdown
+    assert found.markdown.index("all is well") < found.markdown.index("**Guards**")
+    assert "<details><summary>The plan, by the provider</summary>" in found.markdown
+    assert not found.refused
+
+
+def test_a_refused_plan_has_no_digest() -> None:
+    """So that its merge cannot apply it, even when the guard has nothing to say any more."""
+    found = describe(planned(MOVED, findings=(BUSY,)), [])
+    assert (found.refused, found.digest, digest_in(found.markdown)) == (True, None, None)
+    assert f"- **refuse**: {BUSY}" in found.markdown
+    assert "a merge deploys nothing to `dev`" in found.markdown
+
+
+def test_an_empty_plan() -> None:
+    found = describe(planned(), ["**For users** nothing changes."])
+    assert "### dev: no changes\n" in found.markdown
+    assert digest_in(found.markdown) == found.digest
+    assert "<details>" not in found.markdown
+
+
+def test_a_comment_is_never_too_long() -> None:
+    jobs = [change("job", None, {"name": f"job {number}" * 50}) for number in range(500)]
+    found = describe(planned(*jobs), [])
+    assert BODY_LIMIT * 0.9 < len(found.markdown) <= BODY_LIMIT
+    assert found.markdown.endswith("</details>\n")
+
+
+def test_what_cannot_be_planned() -> None:
+    found = unplannable("dev", SettingsError("dev.toml: 1 problem\n  `tgas`: unknown key"))
+    assert (found.digest, digest_in(found.markdown), found.refused) == (None, None, False)
+    assert "`tgas`: unknown key" in found.markdown
+    refused = unplannable("dev", RefusedError("deletion protection"))
+    assert refused.refused
+    long = unplannable("dev", SettingsError("x" * BODY_LIMIT))
+    assert len(long.markdown) <= BODY_LIMIT
