@@ -9,6 +9,8 @@ from contextlib import suppress
 import pytest
 from requests import HTTPError
 
+from tests.acceptance.site import wait_until
+
 from .conftest import ENDPOINT, Place
 
 pytestmark = pytest.mark.acceptance
@@ -128,5 +130,35 @@ def test_an_update_that_stops_half_way(released: Place, part: str, status: int) 
         assert "scgpt endpoint apply local" in again.err
         released.succeed("endpoint", "apply", "local")
         released.succeed("deploy", "local")
+    assert released.scgpt("verify", "local").code == 0
+    assert released.changes() == 0
+
+
+@pytest.mark.long
+def test_an_endpoint_that_never_came_up_is_made_anew(released: Place) -> None:
+    """Left by a creation that failed, and whose clean-up failed too: in no state."""
+    released.declare()
+    released.release((2, 100))
+    with suppress(HTTPError):
+        released.api("DELETE", ENDPOINT)
+    entity = {
+        "entity_name": "main.scgpt.scgpt_gene_embeddings",
+        "entity_version": "3",
+        "workload_size": "Small",
+        "scale_to_zero_enabled": True,
+    }
+    released.control("PUT", "settings/deployments", fail=["scgpt_gene_embeddings-3"])
+    try:
+        config = {"served_entities": [entity]}
+        released.api("POST", "/api/2.0/serving-endpoints", name="scgpt-serving", config=config)
+        wait_until(lambda: released.endpoint()["state"]["config_update"] == "UPDATE_FAILED")
+    finally:
+        released.control("PUT", "settings/deployments")
+    planned = released.succeed("plan", "local", "--json").json
+    (finding,) = planned["stacks"]["local-serving"]["findings"]
+    assert (finding["check"], finding["severity"]) == ("exists-already", "warn")
+    assert "makes it anew" in finding["remedy"]
+    done = released.succeed("deploy", "local")
+    assert "never worked, is removed" in done.err
     assert released.scgpt("verify", "local").code == 0
     assert released.changes() == 0

@@ -95,3 +95,9 @@ def test_every_check_has_a_name_that_a_waiver_can_use() -> None:
     }
     assert used == set(CHECKS)
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in CHECKS)
+
+
+def test_every_check_is_documented() -> None:
+    text = (layout.ROOT / "docs" / "deploy-safety.md").read_text()
+    rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
+    assert rows == {name: f"| `{name}` | {meaning} |" for name, meaning in CHECKS.items()}
