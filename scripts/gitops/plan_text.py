@@ -11,6 +11,7 @@ Json = Mapping[str, Any]
 
 HIDDEN = "(hidden)"
 
+_LONGEST = 200
 _LATER = "(known after the deploy)"
 _SIGNS = {"create": "+", "delete": "-", "update": "!"}
 _REFERENCE = re.compile(r"\{\{secrets/[^{}\s]+\}\}")
@@ -52,10 +53,13 @@ def lines(entry: Json) -> Iterator[str]:
 
 
 def shown(path: str, value: object) -> str:
-    """A value as readers may see it: secret references are, what may be a secret is not."""
+    """A value as readers may see it: secret references are, what may be a secret is not; a long
+    one (a dashboard is one value) is cut.
+    """
     if _PRIVATE.search(path) and not _REFERENCE.fullmatch(str(value)):
         return HIDDEN
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def _values(tree: Any, sensitive: Any, unknown: Any, path: str = "") -> dict[str, str]:

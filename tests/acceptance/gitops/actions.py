@@ -44,28 +44,28 @@ class Runner:
     site: Site
     github: GitHub
     scratch: Path
+    log: list[str] = field(default_factory=list)
+    """What ran, as the `commands.txt` of a case lists it."""
 
     def pull_request(self, number: int, head: str) -> Finished:
         """`plan`, started by a push to a pull request."""
         repository = {"repo": {"full_name": REPOSITORY}}
         pull = {"number": number, "head": {"sha": head, **repository}}
-        return self._run("plan", {"pull_request": pull}, sha="e" * 40)
+        return self._run("plan", {"pull_request": pull}, "pull_request", "e" * 40)
 
     def push(self, commit: str) -> Finished:
         """`deploy`, started by a push to main."""
-        return self._run("deploy", {"after": commit}, sha=commit)
+        return self._run("deploy", {"after": commit}, "push", commit)
 
     def by_hand(self, commit: str) -> Finished:
         """`deploy`, started by a person."""
-        return self._run("deploy", {}, sha=commit, event_name="workflow_dispatch")
+        return self._run("deploy", {}, "workflow_dispatch", commit)
 
     def schedule(self, commit: str) -> Finished:
         """`drift`, started by the clock."""
-        return self._run("drift", {}, sha=commit)
+        return self._run("drift", {}, "schedule", commit)
 
-    def _run(
-        self, name: str, event: dict[str, Any], *, sha: str, event_name: str = "push"
-    ) -> Finished:
+    def _run(self, name: str, event: dict[str, Any], event_name: str, sha: str) -> Finished:
         (job,) = workflow(name)["jobs"].values()
         files = {key: self.scratch / f"{name}-{key}" for key in ("event", "output", "summary")}
         files["event"].write_text(json.dumps(event))
@@ -84,6 +84,7 @@ class Runner:
             "GITHUB_STEP_SUMMARY": str(files["summary"]),
         }
         done = Finished()
+        self.log.append(f"# workflow {name}, on {event_name}")
         for step in job["steps"]:
             if "run" not in step or not self._wanted(step.get("if"), known, done):
                 continue
@@ -112,6 +113,7 @@ class Runner:
         assert WRITER not in ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr, ran.stderr
         done.codes[line] = ran.returncode
+        self.log.append(f"{line}  # exit code {ran.returncode}")
         done.out += ran.stdout
         done.err += ran.stderr
 

@@ -104,6 +104,7 @@ def test_the_first_review(clone: Clone, github: GitHub, runner: Runner) -> None:
     assert runner.pull_request(number, head).codes == {REVIEW: 0}
     (comment,) = github.comments(number)
     same(comment["body"], "first-review/comment.md")
+    same("\n".join(runner.log) + "\n", "first-review/commands.txt")
 
 
 def test_what_cannot_be_planned(clone: Clone, github: GitHub, runner: Runner) -> None:
@@ -158,6 +159,7 @@ def test_a_new_version(
     assert runner.by_hand(merged).codes == {SEND: 0, SMOKE: 0, SUMMARY: 0}
     assert runner.schedule(merged).codes == {DRIFT: 0}
     assert issue["state"] == "closed"
+    same("\n".join(runner.log) + "\n", "new-version/commands.txt")
 
 
 @pytest.mark.long

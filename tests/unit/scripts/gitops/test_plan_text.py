@@ -63,6 +63,10 @@ def test_a_field_of_a_difference() -> None:
     assert shown("webhook token", "hunter2") == HIDDEN
 
 
+def test_a_long_value_is_cut() -> None:
+    assert shown("serialized_dashboard", "x" * 5000) == '"' + "x" * 199 + "... (5002 characters)"
+
+
 def test_a_value_cannot_close_the_block() -> None:
     text = folded("plan", ["+ a = ````", "+ b"], 1000)
     assert text.count("`````") == 2

@@ -4,6 +4,7 @@ import pytest
 
 from infra.errors import RefusedError, SettingsError
 from infra.guards import Finding
+from infra.layout import ROOT
 from scripts.deploy.results import PlanResult, StackPlan
 from scripts.gitops.github import BODY_LIMIT
 from scripts.gitops.markers import digest_in, plan_marker
@@ -73,3 +74,8 @@ def test_what_cannot_be_planned() -> None:
     assert refused.refused
     long = unplannable("dev", SettingsError("x" * BODY_LIMIT))
     assert len(long.markdown) <= BODY_LIMIT
+
+
+def test_the_documentation_shows_the_comment_of_the_acceptance_case() -> None:
+    case = ROOT / "tests/acceptance/gitops/cases/new-version/comment.md"
+    assert case.read_text() in (ROOT / "docs/gitops.md").read_text()
