@@ -10,6 +10,7 @@ from infra.settings import Settings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service.sql import AlertV2
 
 Json = Mapping[str, Any]
 
@@ -62,6 +63,15 @@ def is_ready(endpoint: Json) -> bool:
 def update_of(endpoint: Json) -> str:
     """How its latest deployment stands: NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED, ..."""
     return str(endpoint.get("state", {}).get("config_update"))
+
+
+def live_alerts(client: WorkspaceClient) -> list[AlertV2]:
+    """Alerts that are not in the trash, where they are listed for a month."""
+    return [
+        alert
+        for alert in client.alerts_v2.list_alerts()
+        if alert.lifecycle_state is None or alert.lifecycle_state.value != "DELETED"
+    ]
 
 
 def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[int]:
@@ -146,7 +156,9 @@ def _endpoint(client: WorkspaceClient, after: Json) -> Existing | None:
 def _experiment(client: WorkspaceClient, after: Json) -> Existing | None:
     found = client.experiments.get_by_name(after["name"]).experiment
     # A build makes it where no deploy did, and nothing is lost by taking it over.
-    return Existing(str(found.experiment_id), None, anyones=True) if found else None
+    if found is None or found.lifecycle_stage != "active":
+        return None
+    return Existing(str(found.experiment_id), None, anyones=True)
 
 
 def _warehouse(client: WorkspaceClient, after: Json) -> Existing | None:
@@ -157,7 +169,7 @@ def _warehouse(client: WorkspaceClient, after: Json) -> Existing | None:
 
 
 def _alert(client: WorkspaceClient, after: Json) -> Existing | None:
-    for found in client.alerts_v2.list_alerts():
+    for found in live_alerts(client):
         if found.display_name == after["display_name"]:
             return Existing(str(found.id), found.owner_user_name)
     return None

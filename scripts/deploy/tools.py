@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 
@@ -42,7 +43,12 @@ def _version(command: tuple[str, ...]) -> tuple[int, ...] | None:
     """Major and minor number; None where the tool is missing or says none."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            command,
+            env={**os.environ, "CHECKPOINT_DISABLE": "1"},  # Terraform would ask the network
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except (FileNotFoundError, PermissionError):
         return None

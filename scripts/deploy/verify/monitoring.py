@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from infra import monitoring
 from infra.settings import Settings
 from infra.wheel import wheel
+from scripts.deploy.facts import live_alerts
 
 from .difference import ABSENT, Difference, compare, missing
 
@@ -37,7 +38,7 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
         name = names.watched("alerts")
         kinds = [each for each in client.notification_destinations.list() if _titled(each, name)]
         found += _once(f"notification destination {name}", {}, kinds, lambda _: {})
-    alerts = list(client.alerts_v2.list_alerts())
+    alerts = live_alerts(client)
     for alert in monitoring.ALERTS:
         name = names.watched(alert.title)
         declared = {
