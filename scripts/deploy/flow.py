@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra import settings
 from infra.errors import DeployError, RefusedError
@@ -14,9 +16,13 @@ from scripts import connection, wheel
 from . import facts
 from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan
+from .sweep import sweep
 from .takeover import take_over
 from .terraform import ApplyError, Report, Terraform
 from .verify import Difference, await_endpoint
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
 
 
 def plan(name: str, *, folder: Path | None = None, report: Report = lambda _: None) -> PlanResult:
@@ -88,14 +94,11 @@ def deploy(
                 if terraform.stack == deployment.settings.names.stack("monitoring"):
                     # Its jobs run from there; the volume is the registry's.
                     wheel.upload(deployment.client, deployment.settings)
-                _apply(terraform, take_over(deployment, terraform, stack, planned))
+                taken = take_over(deployment, terraform, stack, planned)
+                _apply(terraform, taken, deployment.client)
         except ApplyError as error:
             # The state may now claim changes that were never made, which no later plan shows.
-            lines = [
-                str(error),
-                "Run it again, to go on from here. The workspace differs:",
-                *_compared(deployment),
-            ]
+            lines = [f"{error}\n  Run it again, to go on from here.", *_compared(deployment)]
             raise DeployError("\n  ".join(lines)) from error
         _verify(deployment)
     return DeployResult(planned, planned.changes > 0, True, time.monotonic() - started)
@@ -144,7 +147,7 @@ def destroy(
         if dry_run:
             return DeployResult(planned, False, False, time.monotonic() - started)
         for terraform, stack in zip(stacks, planned.stacks, strict=True):
-            _apply(terraform, stack)
+            _apply(terraform, stack, deployment.client)
         if loaded.is_local:
             # It names versions that are gone now. Elsewhere it is a reviewed file.
             loaded.manifest_path.unlink(missing_ok=True)
@@ -170,11 +173,19 @@ def _refuse(name: str, findings: Iterable[Finding], report: Report = lambda _: N
         raise RefusedError("\n  ".join(lines))
 
 
-def _apply(terraform: Terraform, planned: StackPlan) -> None:
-    if planned.changes:
-        terraform.apply()
-    else:
+def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient) -> None:
+    from databricks.sdk.errors import DatabricksError
+
+    if not planned.changes:
         terraform.forget_plan()
+        return
+    try:
+        terraform.apply()
+    except ApplyError:
+        with suppress(DatabricksError):  # what stopped the apply is what there is to tell
+            sweep(client, terraform, planned)
+        raise
+    sweep(client, terraform, planned)
 
 
 def _verify(deployment: Deployment) -> None:
@@ -196,9 +207,10 @@ def _compared(deployment: Deployment) -> list[str]:
     from databricks.sdk.errors import DatabricksError
 
     try:
-        return list(map(str, deployment.differences()))
+        found = list(map(str, deployment.differences()))
     except DatabricksError as error:
-        return [f"in what nobody can tell: {error}"]
+        return [f"The workspace could not be compared: {error}"]
+    return ["The workspace differs:", *found] if found else []
 
 
 def _require_no_endpoint(deployment: Deployment) -> None:

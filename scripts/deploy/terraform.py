@@ -104,6 +104,12 @@ class Terraform:
         """Remove the plan's file."""
         (self.folder / PLAN_FILE).unlink(missing_ok=True)
 
+    def ids(self) -> frozenset[str]:
+        """Ids of everything in the state."""
+        state = json.loads(self._must("show", "-json"))
+        resources = state.get("values", {}).get("root_module", {}).get("resources", [])
+        return frozenset(str(each["values"].get("id")) for each in resources)
+
     def take(self, address: str, identifier: str) -> None:
         """Take something that exists into the state.
 

@@ -29,6 +29,13 @@ SERVING = [
     ("GET", ENDPOINT),
 ]
 STATUSES = (400, 403, 404, 409, 429, 503)
+MONITORING = [
+    ("POST", "/api/2.0/sql/warehouses"),
+    ("POST", "/api/2.0/notification-destinations"),
+    ("POST", "/api/2.0/alerts"),
+    ("POST", "/api/2.0/lakeview/dashboards"),
+    ("POST", "/api/2.2/jobs/create"),
+]
 FAULTS = [
     *({"status": status, "when": when} for status in STATUSES for when in ("before", "after")),
     {"drop": True, "when": "before"},
@@ -90,6 +97,20 @@ def test_faults_of_the_registry(empty: Place, fault: dict[str, object]) -> None:
     check_registry(empty)
     empty.succeed("destroy", "local", "--yes")
     assert empty.api("GET", f"{UNITY}/schemas?catalog_name=main").get("schemas", []) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_faults_of_monitoring(empty: Place, fault: dict[str, object]) -> None:
+    """What has no unique name is made twice when an answer is lost: one of them is left."""
+    empty.declare(monitoring={"enabled": True, "emails": ["ops@example.com"]})
+    try:
+        converge(empty, *MONITORING, fault=fault)
+        assert empty.scgpt("verify", "local").code == 0, "verify tells second copies"
+        assert empty.changes() == 0
+    finally:
+        empty.succeed("destroy", "local", "--yes")
+        empty.declare()
 
 
 @pytest.mark.long
