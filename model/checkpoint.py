@@ -115,14 +115,12 @@ def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
         the wrong shape; the checkpoint holds parts that would change the embeddings.
     """
     files = source if isinstance(source, CheckpointFiles) else CheckpointFiles.of(source)
-    config, vocab = (
-        read_config(files.config),
-        read_vocab(files.vocab, files.ids, files.aliases),
-    )
     state = {
         name.replace("self_attn.Wqkv.", "self_attn.in_proj_"): tensor
         for name, tensor in _load(files.weights).items()
     }
+    config = read_config(files.config, state)
+    vocab = read_vocab(files.vocab, files.ids, files.aliases)
     expected = expected_shapes(config, len(vocab))
     ignored = tuple(sorted(name for name in state if name.startswith(_IGNORED)))
     _check_names(state, expected, files.weights)
