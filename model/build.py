@@ -37,7 +37,7 @@ PACKAGE = Path(__file__).parent
 ENTRY = PACKAGE / "pyfunc.py"
 VALIDATION = PACKAGE / "validation.py"
 REQUIREMENTS = ("mlflow", "torch", "numpy", "scipy", "pandas", "anndata", "h5py")
-HVG_REQUIREMENTS = ("scanpy",)  # for subset_hvg; heavy, so only where it is asked for
+HVG_REQUIREMENTS = ("scanpy", "scikit-misc")  # for subset_hvg; heavy, so only where asked for
 READY = "READY"
 
 Notify = Callable[[str], None]

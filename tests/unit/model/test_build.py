@@ -103,7 +103,7 @@ def test_requirements_are_pinned_to_what_runs_here() -> None:
 
 def test_scanpy_is_installed_only_where_it_is_asked_for() -> None:
     added = set(requirements(with_hvg=True)) - set(requirements())
-    assert added == {f"scanpy=={version('scanpy')}"}
+    assert added == {f"{name}=={version(name)}" for name in ("scanpy", "scikit-misc")}
 
 
 def test_packages_and_settings_make_another_version() -> None:
