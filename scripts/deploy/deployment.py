@@ -48,7 +48,11 @@ def opened(name: str, folder: Path | None, operation: str, report: Report) -> It
     require_tools()
     connection.require_running(loaded)
     with only_one(layout.runtime_folder(loaded.folder) / "deploy" / f"{name}.lock", operation):
-        yield Deployment(loaded, report)
+        deployment = Deployment(loaded, report)
+        try:
+            yield deployment
+        finally:
+            deployment.forget_plans()
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,11 @@ class Deployment:
             known,
             unused,
         )
+
+    def forget_plans(self) -> None:
+        """Remove the plans' files: they hold values of variables as plain text."""
+        for terraform in self.__dict__.get("stacks", []):  # where it came that far
+            terraform.forget_plan()
 
     def plan_again(self, terraform: Terraform) -> StackPlan:
         """Plan one stack anew, after something was taken over."""

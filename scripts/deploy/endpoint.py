@@ -111,7 +111,6 @@ def _plan(deployment: Deployment, terraform: Terraform) -> tuple[tuple[str, str]
     here.
     """
     planned = deployment.plan_again(terraform)
-    terraform.forget_plan()
     who = Facts(deployer=deployment.client.current_user.me().user_name)
     refused = [each for each in refusals(planned.findings) if each.check != "no-call"]
     refused += refusals(deployer(deployment.settings, who))

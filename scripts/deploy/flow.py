@@ -43,10 +43,7 @@ def plan(name: str, *, folder: Path | None = None, report: Report = lambda _: No
         When settings or manifest are wrong, or Terraform fails.
     """
     with opened(name, folder, "plan", report) as deployment:
-        result = deployment.plan_all()
-        for terraform in deployment.stacks:
-            terraform.forget_plan()
-    return result
+        return deployment.plan_all()
 
 
 def second_plan(name: str, *, folder: Path | None = None) -> int:
@@ -177,7 +174,6 @@ def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient) ->
     from databricks.sdk.errors import DatabricksError
 
     if not planned.changes:
-        terraform.forget_plan()
         return
     try:
         terraform.apply()

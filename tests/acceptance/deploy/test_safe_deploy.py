@@ -140,4 +140,5 @@ def _a_version_that_does_not_exist_is_refused(environments: Path) -> None:
     )
     assert said.returncode == 3
     assert json.loads(said.stdout)["refused"] is True
+    assert list((environments / "deploy").rglob("*.tfplan")) == [], "they hold plain-text values"
     loaded.manifest_path.unlink()
