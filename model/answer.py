@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from model import contract
+from model.checks import check_cells, check_genes
 from model.codec import Cells, PackedEmbeddings, encode_embeddings
 from model.config import ModelConfig
 from model.context_answer import answer_in_context
 from model.contract import Options
-from model.embedder import Embedder, GeneEmbeddings, check_cells, check_genes
+from model.embedder import Embedder
+from model.embeddings import GeneEmbeddings
 from model.errors import InvalidRequest, LimitExceeded
 from model.imputed import check_not_imputed
 from model.inputs import Row, holds_input, read_rows

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -15,10 +14,12 @@ from scipy import sparse
 from torch import Tensor
 
 from model.checkpoint import Checkpoint, CheckpointFiles, read_checkpoint
+from model.checks import check_cells, check_genes
 from model.config import ModelConfig
+from model.embeddings import CellEmbeddings, GeneEmbeddings
 from model.errors import EngineError, InvalidRequest
 from model.network import Network, build_network
-from model.tokenizer import TIES, Ties, Tokens, check_values, merge_columns, tokenize
+from model.tokenizer import TIES, Ties, Tokens, merge_columns, tokenize
 from model.vocab import UNKNOWN, GeneVocab
 
 T = TypeVar("T")
@@ -26,48 +27,17 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 _TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 
 
-@dataclass(frozen=True)
-class CellEmbeddings:
-    """Embeddings of cells, in the order of the cells.
+class TokenOptions(TypedDict, total=False):
+    """How cells become tokens."""
 
-    Parameters
-    ----------
-    embeddings
-        float32 ``[cells, d_model]``, L2-normalised; all zeros where ``matched`` is 0.
-    matched, unknown, truncated
-        int64 ``[cells]``: non-zero genes found in the vocabulary, not found, and found but left
-        out because of ``max_length``.
-    digest
-        The model's digest. Embeddings of two digests lie in two spaces.
-    """
-
-    embeddings: NDArray[np.float32]
-    matched: NDArray[np.int64]
-    unknown: NDArray[np.int64]
-    truncated: NDArray[np.int64]
-    digest: str
-
-
-@dataclass(frozen=True)
-class GeneEmbeddings:
-    """Static gene vectors: rows of the gene table after the encoder's LayerNorm.
-
-    Parameters
-    ----------
-    genes
-        Symbols, one per row.
-    embeddings
-        float32 ``[genes, d_model]``.
-    unknown
-        Symbols that were asked for and are not in the vocabulary.
-    digest
-        The model's digest.
-    """
-
-    genes: list[str]
-    embeddings: NDArray[np.float32]
-    unknown: list[str]
-    digest: str
+    ties: Ties
+    """Bin of tied values: the middle of their range (``mid``, the default) or spread by a hash."""
+    max_length: int | None
+    """Tokens per cell, ``<cls>`` included; by default the checkpoint's."""
+    seed: int
+    """Chooses the genes that stay where a cell has more than ``max_length - 1``; 0 by default."""
+    require_known: bool
+    """Refuse cells when no column at all is known (the default); else their rows are flagged."""
 
 
 class Embedder:
@@ -148,11 +118,7 @@ class Embedder:
         self,
         cells: sparse.csr_matrix | sparse.csr_array,
         genes: Sequence[str],
-        *,
-        ties: Ties = "mid",
-        max_length: int | None = None,
-        seed: int = 0,
-        require_known: bool = True,
+        **options: Unpack[TokenOptions],
     ) -> CellEmbeddings:
         """Embed cells. A cell's answer depends on that cell alone.
 
@@ -162,14 +128,8 @@ class Embedder:
             ``[cells, genes]`` raw, normalised or log1p counts (all give the same tokens).
         genes
             The symbol of each column.
-        ties
-            Bin of tied values: the middle of their range (``mid``) or spread over it by a hash.
-        max_length
-            Tokens per cell, ``<cls>`` included; by default the checkpoint's.
-        seed
-            Chooses the genes that stay where a cell has more than ``max_length - 1``.
-        require_known
-            Refuse cells when no column at all is known; otherwise their rows are flagged.
+        options
+            See ``TokenOptions``.
 
         Raises
         ------
@@ -178,16 +138,7 @@ class Embedder:
             negative values; no known gene; an impossible option. A cell without any non-zero
             known gene is no error: its row is flagged.
         """
-        return self.embed_tokens(
-            self.tokenize(
-                cells,
-                genes,
-                ties=ties,
-                max_length=max_length,
-                seed=seed,
-                require_known=require_known,
-            )
-        )
+        return self.embed_tokens(self.tokenize(cells, genes, **options))
 
     def embed_tokens(self, tokens: Tokens) -> CellEmbeddings:
         """Embed what ``tokenize`` gave; two threads can so read and compute at the same time.
@@ -213,14 +164,11 @@ class Embedder:
         self,
         cells: sparse.csr_matrix | sparse.csr_array,
         genes: Sequence[str],
-        *,
-        ties: Ties = "mid",
-        max_length: int | None = None,
-        seed: int = 0,
-        require_known: bool = True,
+        **options: Unpack[TokenOptions],
     ) -> Tokens:
         """Check the input and turn it into tokens; parameters and errors as ``embed_cells``."""
-        length = self.config.max_length if max_length is None else max_length
+        ties, length = options.get("ties", "mid"), options.get("max_length")
+        length = self.config.max_length if length is None else length
         if ties not in TIES:
             raise InvalidRequest("invalid_param", f"ties is {ties!r}; it must be mid or spread.")
         if not 2 <= length <= self.config.max_length:
@@ -230,6 +178,7 @@ class Embedder:
                 "that the checkpoint was trained with.",
             )
         check_cells(cells, genes)
+        require_known = options.get("require_known", True)
         ids = self._known_ids(genes) if require_known else self.vocab.lookup(genes)
         if not cells.has_canonical_format:
             cells = cells.copy()
@@ -243,7 +192,7 @@ class Embedder:
             pad_value=self.config.pad_value,
             max_length=length,
             ties=ties,
-            seed=seed,
+            seed=options.get("seed", 0),
         )
 
     def embed_genes(self, genes: Sequence[str] | None = None) -> GeneEmbeddings:
@@ -322,12 +271,12 @@ class Embedder:
     def _token_batch(
         self, tokens: Tokens, cells: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], Tensor]:
-        places, lengths = _places(tokens, cells)
+        places, lengths = tokens.places(cells)
         return places, self.network.token_embeddings(*self._at(tokens, places), lengths).cpu()
 
     @torch.inference_mode()
     def _batch(self, tokens: Tokens, cells: NDArray[np.int64]) -> NDArray[np.float32]:
-        places, lengths = _places(tokens, cells)
+        places, lengths = tokens.places(cells)
         embedded: NDArray[np.float32] = (
             self.network.cell_embeddings(*self._at(tokens, places), lengths).cpu().numpy()
         )
@@ -352,58 +301,7 @@ class Embedder:
         self.token_budget = max(self.token_budget // 2, longest)
 
 
-def check_cells(cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str]) -> None:
-    """Refuse cells that cannot be tokenised: none at all, misnamed columns, impossible values.
-
-    Raises
-    ------
-    InvalidRequest
-        ``no_cells``, or as ``check_genes`` and ``check_values``.
-    """
-    if cells.shape[0] == 0:
-        raise InvalidRequest("no_cells", "the request holds no cell; send at least one.")
-    check_genes(genes, cells.shape[1])
-    check_values(cells.data)
-
-
-def check_genes(genes: Sequence[str], columns: int) -> None:
-    """Refuse symbols that do not name each of the matrix's columns once.
-
-    Raises
-    ------
-    InvalidRequest
-        ``gene_count_mismatch``, ``invalid_gene_name`` or ``duplicate_genes``.
-    """
-    if len(genes) != columns:
-        raise InvalidRequest(
-            "gene_count_mismatch",
-            f"the matrix has {columns} columns but {len(genes)} genes are named; it must be "
-            "cells x genes with one name per column. Is it transposed?",
-        )
-    odd = next((gene for gene in genes if not isinstance(gene, str) or not gene), None)
-    if odd is not None:
-        raise InvalidRequest(
-            "invalid_gene_name", f"gene names must be non-empty strings; one of them is {odd!r}."
-        )
-    if len(set(genes)) != len(genes):
-        seen: set[str] = set()
-        twice = next(gene for gene in genes if gene in seen or seen.add(gene))  # type: ignore[func-returns-value]
-        raise InvalidRequest(
-            "duplicate_genes",
-            f"{len(genes) - len(set(genes))} gene names occur more than once, {twice!r} for one; "
-            "each column needs its own. Sum or drop the duplicates first.",
-        )
-
-
 def _default_precision(device: torch.device) -> str:
     if device.type != "cuda":
         return "float32"
     return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
-
-
-def _places(tokens: Tokens, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
-    """Where the tokens of some cells lie ``[T]``, cell after cell; and how many each has."""
-    lengths = np.diff(tokens.indptr)[cells]
-    ends = lengths.cumsum()
-    places = np.arange(ends[-1]) + np.repeat(tokens.indptr[cells] - (ends - lengths), lengths)
-    return places, [int(length) for length in lengths]

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData, read_h5ad
 
+from model.checks import check_cells
 from model.contract import read_params
-from model.embedder import check_cells
 from model.errors import InvalidRequest
 from model.inputs import read_rows
 from model.lines import cells_of

@@ -62,6 +62,13 @@ class Tokens:
         """Tokens per cell, ``<cls>`` included: int64 ``[cells]``."""
         return np.diff(self.indptr)
 
+    def places(self, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+        """Where the tokens of some cells lie, cell after cell; and how many each has."""
+        lengths = self.lengths()[cells]
+        ends = lengths.cumsum()
+        places = np.arange(ends[-1]) + np.repeat(self.indptr[cells] - (ends - lengths), lengths)
+        return places, [int(length) for length in lengths]
+
 
 def tokenize(
     cells: sparse.csr_matrix | sparse.csr_array,

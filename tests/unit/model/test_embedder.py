@@ -144,6 +144,7 @@ def _with(value: float) -> sparse.csr_matrix:
         (COUNTS, GENES[:-1], "gene_count_mismatch"),
         (COUNTS, [*GENES[:-1], GENES[0]], "duplicate_genes"),
         (COUNTS, [*GENES[:-1], ""], "invalid_gene_name"),
+        (COUNTS, [None, *GENES[1:]], "invalid_gene_name"),
         (COUNTS, [f"X{i}" for i in range(len(GENES))], "no_known_gene"),
     ],
 )

@@ -1,0 +1,52 @@
+"""What the engine gives: vectors of cells and of genes, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class CellEmbeddings:
+    """Embeddings of cells, in the order of the cells.
+
+    Parameters
+    ----------
+    embeddings
+        float32 ``[cells, d_model]``, L2-normalised; all zeros where ``matched`` is 0.
+    matched, unknown, truncated
+        int64 ``[cells]``: non-zero genes found in the vocabulary, not found, and found but left
+        out because of ``max_length``.
+    digest
+        The model's digest. Embeddings of two digests lie in two spaces.
+    """
+
+    embeddings: NDArray[np.float32]
+    matched: NDArray[np.int64]
+    unknown: NDArray[np.int64]
+    truncated: NDArray[np.int64]
+    digest: str
+
+
+@dataclass(frozen=True)
+class GeneEmbeddings:
+    """Static gene vectors: rows of the gene table after the encoder's LayerNorm.
+
+    Parameters
+    ----------
+    genes
+        Symbols, one per row.
+    embeddings
+        float32 ``[genes, d_model]``.
+    unknown
+        Symbols that were asked for and are not in the vocabulary.
+    digest
+        The model's digest.
+    """
+
+    genes: list[str]
+    embeddings: NDArray[np.float32]
+    unknown: list[str]
+    digest: str
