@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,10 +19,12 @@ from model.checks import check_cells, check_genes
 from model.config import ModelConfig
 from model.embeddings import CellEmbeddings, GeneEmbeddings
 from model.errors import EngineError, InvalidRequest
+from model.linear import processor_family
 from model.network import Network, build_network
 from model.tokenizer import TIES, Ties, Tokens, merge_columns, tokenize
 from model.vocab import UNKNOWN, GeneVocab
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
@@ -112,7 +115,12 @@ class Embedder:
             place,
             _DTYPES[precision or _default_precision(place)],
         )
-        return cls(checkpoint, network, token_budget)
+        embedder = cls(checkpoint, network, token_budget)
+        _log.info(
+            "engine: %s, %s, matmul %s (%s), %s tokens a batch",
+            *(place, network.dtype, network.matmul, processor_family(), embedder.token_budget),
+        )
+        return embedder
 
     def embed_cells(
         self,
