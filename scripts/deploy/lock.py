@@ -8,12 +8,15 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.errors import DeployError
+
+_SECONDS = 10
 
 
 @contextmanager
@@ -68,13 +71,18 @@ def _described(content: str) -> str:
     )
 
 
-def held_elsewhere(stack: str, text: str, folder: Path) -> str | None:
+def held_elsewhere(
+    stack: str, text: str, folder: Path, environment: Mapping[str, str]
+) -> str | None:
     """What Terraform said about a state that somebody else has locked, in a sentence; None where
     the text is about something else.
     """
     if "state lock" not in text:
         return None
     info = dict(re.findall(r"^\W*(ID|Who|Operation|Created):\s+(\S.*?)\s*$", text, re.MULTILINE))
+    if holder := re.search(r"already locked: ID=(\S+)", text):
+        # With state behind HTTP, Terraform shows the lock that it wanted, not the one it met.
+        info = {**_http_holder(folder, environment), "ID": holder[1]}
     if not info.get("ID"):
         return None
     return (
@@ -83,3 +91,35 @@ def held_elsewhere(stack: str, text: str, folder: Path) -> str | None:
         f"{info.get('Created', 'an unknown time')}. Wait until it is done; where that process "
         f"no longer exists, run `terraform force-unlock {info['ID']}` in {folder}"
     )
+
+
+def _http_holder(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Who holds a lock behind HTTP: asked for once more, the server answers with the holder."""
+    import requests
+
+    declared = json.loads((folder / "cdk.tf.json").read_text())["terraform"]["backend"]["http"]
+    login = (environment.get("TF_HTTP_USERNAME", ""), environment.get("TF_HTTP_PASSWORD", ""))
+    wanted = {
+        "ID": str(uuid.uuid4()),
+        "Operation": "OperationTypeInvalid",
+        "Who": getpass.getuser(),
+    }
+
+    def ask(kind: str) -> requests.Response:
+        return requests.request(
+            declared[f"{kind}_method"],
+            declared[f"{kind}_address"],
+            json=wanted,
+            auth=login,
+            timeout=_SECONDS,
+        )
+
+    try:
+        answer = ask("lock")
+        if answer.ok:  # free by now
+            ask("unlock")
+            return {}
+        found = answer.json()
+    except (requests.RequestException, ValueError):
+        return {}
+    return {key: str(value) for key, value in found.items() if value}

@@ -147,7 +147,7 @@ class Terraform:
         return done.stdout
 
     def _check_lock(self, text: str) -> None:
-        if held := held_elsewhere(self.stack, text, self.folder):
+        if held := held_elsewhere(self.stack, text, self.folder, self.environment):
             raise DeployError(held)
 
     def _run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

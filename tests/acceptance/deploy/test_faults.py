@@ -13,7 +13,7 @@ from tests.acceptance.site import wait_until
 
 from .conftest import ENDPOINT, Place
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 UNITY = "/api/2.1/unity-catalog"
 REGISTRY = [
@@ -82,15 +82,6 @@ def check_registry(place: Place) -> None:
     assert sorted(each["name"] for each in volumes) == ["artifacts", "checkpoints"]
 
 
-def test_an_answer_that_is_lost_after_the_effect(empty: Place) -> None:
-    """The short sample: the schema is made, and nobody hears of it."""
-    runs = converge(empty, REGISTRY[0], fault={"status": 503, "when": "after"})
-    assert runs == 2
-    check_registry(empty)
-    empty.succeed("destroy", "local", "--yes")
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_faults_of_the_registry(empty: Place, fault: dict[str, object]) -> None:
     converge(empty, *REGISTRY, fault=fault)
@@ -99,7 +90,6 @@ def test_faults_of_the_registry(empty: Place, fault: dict[str, object]) -> None:
     assert empty.api("GET", f"{UNITY}/schemas?catalog_name=main").get("schemas", []) == []
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_faults_of_monitoring(empty: Place, fault: dict[str, object]) -> None:
     """What has no unique name is made twice when an answer is lost: one of them is left."""
@@ -113,7 +103,6 @@ def test_faults_of_monitoring(empty: Place, fault: dict[str, object]) -> None:
         empty.declare()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_faults_of_the_endpoint(released: Place, fault: dict[str, object]) -> None:
     released.declare()
@@ -127,7 +116,6 @@ def test_faults_of_the_endpoint(released: Place, fault: dict[str, object]) -> No
     assert Counter(each["name"] for each in found) == {"scgpt-serving": 1}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("part", ["config", "tags", "ai-gateway"])
 @pytest.mark.parametrize("status", [400, 409])
 def test_an_update_that_stops_half_way(released: Place, part: str, status: int) -> None:
@@ -155,7 +143,6 @@ def test_an_update_that_stops_half_way(released: Place, part: str, status: int) 
     assert released.changes() == 0
 
 
-@pytest.mark.long
 def test_an_endpoint_that_never_came_up_is_made_anew(released: Place) -> None:
     """Left by a creation that failed, and whose clean-up failed too: in no state."""
     released.declare()

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from infra.errors import DeployError
+from scripts.deploy.terraform import Terraform
+
 from .conftest import Place
 from .state_server import PASSWORD, USER, StateServer, serve
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long]
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform"),
+]
 
 LOCK = {
     "ID": "1f3e5d7c-0000-1111-2222-333344445555",
@@ -39,6 +47,41 @@ def place(tmp_path: Path, states: StateServer) -> Iterator[Place]:
     place.stop_workspace()
 
 
+def test_who_holds_the_lock(states: StateServer, tmp_path: Path) -> None:
+    """Terraform alone, on a resource that is built into it: the short sample."""
+    folder = tmp_path / "dev-registry"
+    folder.mkdir()
+    address = f"{states.url}/{folder.name}"
+    backend = {
+        "address": address,
+        "lock_address": f"{address}/lock",
+        "lock_method": "POST",
+        "unlock_address": f"{address}/lock",
+        "unlock_method": "DELETE",
+    }
+    stack = {
+        "terraform": {"backend": {"http": backend}},
+        "resource": {"terraform_data": {"x": {"input": "a"}}},
+    }
+    (folder / "cdk.tf.json").write_text(json.dumps(stack))
+    login = {"TF_HTTP_USERNAME": USER, "TF_HTTP_PASSWORD": PASSWORD}
+    unset = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    terraform = Terraform(folder, {**os.environ, **unset, **login}, lambda _: None)
+    terraform.init(forget_lock=True)
+    states.locks["dev-registry/lock"] = LOCK
+    with pytest.raises(DeployError, match=r"ann@builder-7 runs Apply since 2026-11-21") as caught:
+        terraform.plan()
+    assert f"terraform force-unlock {LOCK['ID']}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert states.locks == {"dev-registry/lock": LOCK}, "it is still theirs"
+    states.locks.clear()
+    terraform.plan()
+    terraform.apply()
+    assert states.locks == {}
+    assert list(states.states) == ["dev-registry"]
+
+
+@pytest.mark.long
 def test_state_behind_http(
     place: Place, states: StateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,7 @@ def test_it_is_free_after_a_failure(tmp_path: Path) -> None:
         pass
 
 
-TERRAFORM = """Error acquiring the state lock: Error message: already locked: ID=1f3e
+TERRAFORM = """Error acquiring the state lock: Error message: resource temporarily unavailable
 Lock Info:
   ID:        1f3e5d7c-0000-1111-2222-333344445555
   Path:
@@ -74,9 +74,9 @@ by multiple users at the same time.
 
 
 def test_terraforms_own_lock_is_told_in_a_sentence(tmp_path: Path) -> None:
-    said = held_elsewhere("dev-serving", TERRAFORM, tmp_path)
+    said = held_elsewhere("dev-serving", TERRAFORM, tmp_path, {})
     assert said is not None
     assert "dev-serving: the state is locked: ann@builder runs Apply since 2026-11-21" in said
     assert "terraform force-unlock 1f3e5d7c-0000-1111-2222-333344445555" in said
     assert "\n" not in said
-    assert held_elsewhere("dev-serving", "Error: no such bucket", tmp_path) is None
+    assert held_elsewhere("dev-serving", "Error: no such bucket", tmp_path, {}) is None
