@@ -55,8 +55,8 @@ def train_on(cells: sparse.csr_matrix, genes: list[str], folder: Path) -> Path:
     binned[np.repeat(np.arange(n_cells), tokens.lengths()), tokens.genes] = tokens.values
     recipe = demo.Recipe(steps=300, training_cells=n_cells, threads=1)
     with torch.random.fork_rng(devices=[]):
-        weights = demo._optimise(torch.from_numpy(binned[:, :-1]), recipe, None)
-    demo._write(folder, genes, weights, recipe)
+        weights = demo.optimise(torch.from_numpy(binned[:, :-1]), recipe, None)
+    demo.write_checkpoint(folder, genes, weights, recipe)
     args = (folder / "args.json").read_text().replace('"max_seq_len": 1200', '"max_seq_len": 8000')
     (folder / "args.json").write_text(args)
     return folder

@@ -153,10 +153,10 @@ def train(folder: Path, recipe: Recipe | None = None, progress: Progress | None 
     torch.set_num_threads(recipe.threads)
     try:
         with torch.random.fork_rng(devices=[]):
-            weights = _optimise(_bins(cells), recipe, progress)
+            weights = optimise(_bins(cells), recipe, progress)
     finally:
         torch.set_num_threads(threads)
-    return _write(folder, genes, weights, recipe)
+    return write_checkpoint(folder, genes, weights, recipe)
 
 
 def random_checkpoint(folder: Path, recipe: Recipe | None = None) -> Path:
@@ -168,7 +168,7 @@ def random_checkpoint(folder: Path, recipe: Recipe | None = None) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         weights = _TrainingModel(len(genes) + len(SPECIAL_TOKENS), recipe).state_dict()
-    return _write(folder, genes, weights, recipe)
+    return write_checkpoint(folder, genes, weights, recipe)
 
 
 def _bins(cells: AnnData) -> Tensor:
@@ -186,7 +186,7 @@ def _bins(cells: AnnData) -> Tensor:
     return torch.from_numpy(binned[:, :-1])
 
 
-def _optimise(binned: Tensor, recipe: Recipe, progress: Progress | None) -> dict[str, Tensor]:
+def optimise(binned: Tensor, recipe: Recipe, progress: Progress | None) -> dict[str, Tensor]:
     """Masked-value and whole-panel objective over `binned` [cells, genes], bins 0 (not expressed)
     to 50.
     """
@@ -224,7 +224,9 @@ def _optimise(binned: Tensor, recipe: Recipe, progress: Progress | None) -> dict
     return model.state_dict()
 
 
-def _write(folder: Path, genes: list[str], weights: dict[str, Tensor], recipe: Recipe) -> Path:
+def write_checkpoint(
+    folder: Path, genes: list[str], weights: dict[str, Tensor], recipe: Recipe
+) -> Path:
     """The official directory form, renamed into place when complete."""
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
