@@ -149,6 +149,7 @@ def test_an_endpoint_that_never_came_up_is_made_anew(released: Place) -> None:
     released.release((2, 100))
     with suppress(HTTPError):
         released.api("DELETE", ENDPOINT)
+    (released.folder / "state" / "local-serving.tfstate").unlink(missing_ok=True)
     entity = {
         "entity_name": "main.scgpt.scgpt_gene_embeddings",
         "entity_version": "3",
