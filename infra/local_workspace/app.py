@@ -55,6 +55,8 @@ AREAS = (
     "dashboards",
     "jobs",
     "job_runs",
+    "object_permissions",
+    "scheduler",
 )
 
 _NOBODY = Principal("", "")

@@ -41,6 +41,7 @@ async def create(call: Call) -> dict[str, Any]:
     document: Document = {
         "id": job_id,
         "owner": call.principal.name,
+        "creator": call.principal.name,
         "created_at": call.workspace.now_ms(),
         "settings": settings,
     }
@@ -115,7 +116,7 @@ def _view(document: Document) -> dict[str, Any]:
     settings = document["settings"]
     return {
         "job_id": document["id"],
-        "creator_user_name": document["owner"],
+        "creator_user_name": document["creator"],
         "run_as_user_name": job_spec.run_as(settings, document["owner"]),
         "created_time": document["created_at"],
         "settings": job_spec.completed(settings),

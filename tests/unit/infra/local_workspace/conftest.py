@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient as TestClient  # the tests take it from here
 
-CHILDREN = ("tracking", "serving", "permissions", "invocations", "sql")
+CHILDREN = ("tracking", "serving", "permissions", "invocations", "sql", "scheduler")
 
 As = Callable[[str], TestClient]
 

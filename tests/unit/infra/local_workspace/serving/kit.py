@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,20 @@ def rows(client: TestClient, statement: str, **more: Any) -> list[list[str | Non
     assert found["status"]["state"] == "SUCCEEDED", found
     data: list[list[str | None]] = found.get("result", {}).get("data_array", [])
     return data
+
+
+def wheel(package: str, code: str) -> bytes:
+    """A wheel of one module whose function `main` is an entry point."""
+    info = f"{package}-1.dist-info"
+    files = {
+        f"{package}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\nmain = {package}:main\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return buffer.getvalue()
