@@ -1,7 +1,6 @@
 """Lakeview dashboards: ``/api/2.0/lakeview/dashboards``.
 
 A draft with an etag that changes whenever the draft does, and beside it what was published last.
-:mod:`.dashboard_page` shows them.
 """
 
 from __future__ import annotations

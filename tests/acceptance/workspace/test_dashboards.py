@@ -1,4 +1,4 @@
-"""Dashboards through the unmodified SDK, and as people look at them."""
+"""Dashboards through the unmodified SDK."""
 
 from __future__ import annotations
 
