@@ -39,7 +39,7 @@ async def shutdown(workspace: Workspace) -> None:
     await inference.of(workspace).close()
 
 
-@routes.add("POST", _BASE)
+@routes.add("POST", _BASE, f"{_BASE}/")  # mlflow sends the slash
 async def create(call: Call) -> dict[str, Any]:
     workspace, body, who = call.workspace, call.body, call.principal
     name = check_creation(body)
@@ -59,7 +59,7 @@ async def create(call: Call) -> dict[str, Any]:
     return _view(call, name)
 
 
-@routes.add("GET", _BASE)
+@routes.add("GET", _BASE, f"{_BASE}/")
 async def list_all(call: Call) -> dict[str, Any]:
     visible = [
         _answer(call, document)

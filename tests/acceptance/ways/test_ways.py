@@ -64,7 +64,6 @@ def test_sdk_and_rest_make_the_endpoint_that_terraform_makes(place: Site, declar
     assert by_example(place, declared, "rest") == expected
 
 
-@pytest.mark.xfail(reason="the local workspace has no POST /api/2.0/serving-endpoints/")
 def test_mlflow_makes_the_endpoint_that_rest_makes(place: Site, declared: Path) -> None:
     expected = by_example(place, declared, "rest")
     assert by_example(place, declared, "mlflow") == expected
