@@ -5,7 +5,7 @@ SCGPT := $(BIN)/scgpt
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test long unit accept lint fmt lock reference bench clean
+.PHONY: help setup quickstart test long unit accept lint fmt lock wheel cdktn reference bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,7 +40,7 @@ unit: .venv/.locked ## unit and contract tests
 test: setup lint ## lint, unit, contract and acceptance tests
 	$(BIN)/pytest tests -m "not long"
 
-long: setup ## the acceptance cases that take minutes: kills between any two steps
+long: setup cdktn ## the acceptance cases that take minutes
 	$(BIN)/pytest tests -m long
 
 accept: setup ## all acceptance cases
@@ -55,13 +55,23 @@ lock: .venv/.locked ## resolve the dependencies of pyproject.toml anew
 	    --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 	npm install --package-lock-only
 
+wheel: .venv/.locked ## the wheel that jobs run: dist/
+	@$(BIN)/python -m scripts.wheel
+
+.cdktn/.locked: .venv/.locked requirements.cdktn.lock
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .cdktn
+	$(BIN)/uv pip sync --quiet --python .cdktn/bin/python --require-hashes requirements.cdktn.lock
+	@touch $@
+
+cdktn: .cdktn/.locked ## the maintained fork of the CDK, to synthesise under both
+
 reference: .venv/.locked ## unmodified upstream scGPT in an environment of its own, for parity and benchmarks
 	$(PYTHON) -m venv .reference
 	$(BIN)/uv pip sync --quiet --python .reference/bin/python --require-hashes requirements.reference.lock
 
-bench: reference ## the figures: benchmarks/results.json
+bench: reference cdktn ## the figures: benchmarks/results.json
 	$(BIN)/python -m benchmarks.run
 
 clean: ## stop what was started, remove what was made
 	@if [ -x $(SCGPT) ]; then $(SCGPT) workspace stop --quiet || true; fi
-	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference node_modules
+	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference .cdktn dist node_modules

@@ -8,12 +8,19 @@ constructs: the CDK drops the keys of a plain dict in a nested position without 
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
 from constructs import Construct
 
 CDK = "cdktf" if find_spec("cdktf") else "cdktn"
+
+# The bindings' package imports all its resources, which takes seconds; only some modules of it are
+# needed. An empty package of that name lets them be imported alone.
+_PACKAGE = {"cdktf": "cdktf_cdktf_provider_databricks", "cdktn": "cdktn_provider_databricks"}[CDK]
+if (_spec := find_spec(_PACKAGE)) is not None:
+    sys.modules.setdefault(_PACKAGE, module_from_spec(_spec))
 
 if TYPE_CHECKING or CDK == "cdktf":
     from cdktf import (

@@ -33,6 +33,7 @@ from scripts.deploy.variables import provider
 from scripts.embed import embed_through_endpoint, smoke
 from scripts.evaluation import knn_accuracy, principal_components, umap_picture
 from scripts.release.build import build_for
+from scripts.wheel import upload
 
 ENVIRONMENT = "local"
 LABELS = "bulk_labels"
@@ -89,6 +90,7 @@ class Quickstart:
             ("registry", "deploy schema, volume, model and grants", self.deploy_registry),
             ("build", "build, validate and register a model version", self.build),
             ("serving", "deploy the endpoint and ask it", self.deploy_serving),
+            ("monitoring", "deploy warehouse, alert, dashboard and job", self.deploy_monitoring),
             ("embed", "embed 700 cells over HTTP", self.embed),
             ("evaluate", "compare and draw", self.evaluate),
             ("inference_table", "read the inference table back", self.read_inference_table),
@@ -130,6 +132,10 @@ class Quickstart:
         state = endpoint.state.ready if endpoint.state else None
         self.facts["endpoint_state"] = state.value if state else "unknown"
         smoke(ENVIRONMENT)
+
+    def deploy_monitoring(self) -> None:
+        upload(workspace_client(self.settings), self.settings)
+        self._cdktf_deploy("monitoring")
 
     def embed(self) -> None:
         cells = pbmc_cells()
