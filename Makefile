@@ -2,10 +2,12 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 SCGPT := $(BIN)/scgpt
+# Two processes; each computes with one thread, since threads that wait for each other waste both cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test long unit accept lint fmt lock wheel cdktn reference bench clean
+.PHONY: help setup quickstart test long soak unit accept lint fmt lock wheel cdktn reference bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,16 +37,19 @@ lint: .venv/.locked ## ruff, mypy --strict, the import contracts
 	$(BIN)/lint-imports
 
 unit: .venv/.locked ## unit and contract tests
-	$(BIN)/pytest tests/unit tests/contract
+	$(PYTEST) tests/unit tests/contract
 
-test: setup lint ## lint, unit, contract and acceptance tests
-	$(BIN)/pytest tests -m "not long"
+test: setup lint ## lint, unit, contract and the short acceptance tests
+	$(PYTEST) tests -m "not long and not soak"
 
-long: setup cdktn ## the acceptance cases that take minutes
-	$(BIN)/pytest tests -m long
+long: setup cdktn ## the acceptance cases that take minutes, with a seeded sample of the faults
+	$(PYTEST) tests -m "long and not soak"
 
-accept: setup ## all acceptance cases
-	$(BIN)/pytest tests/acceptance
+accept: setup cdktn ## all acceptance cases, with a seeded sample of the faults
+	$(PYTEST) tests/acceptance -m "not soak"
+
+soak: setup ## the whole matrix of faults
+	$(PYTEST) tests -m soak
 
 fmt: .venv/.locked ## format the code
 	$(BIN)/ruff check --fix .

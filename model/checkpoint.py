@@ -115,10 +115,7 @@ def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
         the wrong shape; the checkpoint holds parts that would change the embeddings.
     """
     files = source if isinstance(source, CheckpointFiles) else CheckpointFiles.of(source)
-    state = {
-        name.replace("self_attn.Wqkv.", "self_attn.in_proj_"): tensor
-        for name, tensor in _load(files.weights).items()
-    }
+    state = read_tensors(files.weights)
     config = read_config(files.config, state)
     vocab = read_vocab(files.vocab, files.ids, files.aliases)
     expected = expected_shapes(config, len(vocab))
@@ -187,8 +184,21 @@ def expected_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int
     return shapes
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in a ``.pt`` file, under their ``in_proj_`` names; memory-mapped if possible.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such file, or it holds something other than a bare state dict.
+    """
+    return {
+        name.replace("self_attn.Wqkv.", "self_attn.in_proj_"): tensor
+        for name, tensor in _load(path).items()
+    }
+
+
 def _load(path: Path) -> dict[str, Tensor]:
-    """The state dict in a ``.pt`` file, memory-mapped where the format allows it."""
     if not path.is_file():
         raise CheckpointError(
             "missing_file",

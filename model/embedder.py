@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
 
@@ -215,9 +216,10 @@ class Embedder:
             genes = [self.vocab.tokens[i] for i in self.vocab.gene_ids]
         check_genes(genes, len(genes))
         ids = self._known_ids(genes)
-        known = [gene for gene, i in zip(genes, ids, strict=True) if i != UNKNOWN]
-        unknown = [gene for gene, i in zip(genes, ids, strict=True) if i == UNKNOWN]
-        ids = ids[ids != UNKNOWN]
+        there = ids != UNKNOWN
+        known = list(compress(genes, there))
+        unknown = list(compress(genes, ~there))
+        ids = ids[there]
         with torch.inference_mode():
             rows = self.network.gene_embeddings(torch.from_numpy(ids).to(self.network.device))
         return GeneEmbeddings(known, rows.cpu().numpy(), unknown, self.digest)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, cast
 
@@ -31,7 +31,7 @@ _ROWS_EXPECTED = 2048  # oneDNN picks a layout for this many rows; others work a
 
 @dataclass(frozen=True)
 class Linear:
-    """Affine map ``[T, I] -> [T, O]``: weight ``[O, I]`` or oneDNN's layout of it, bias ``[O]``."""
+    """Affine map ``[T, I] -> [T, O]``: weight ``[O, I]``, bias ``[O]``."""
 
     weight: Tensor
     bias: Tensor
@@ -42,17 +42,16 @@ class Linear:
             activation = "relu" if relu else "none"
             return cast(
                 Tensor,
-                torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], ""),
+                torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, activation, [], ""),
             )
         y = F.linear(x, self.weight, self.bias)
         return y.relu_() if relu else y
 
-
-def make_linear(weight: Tensor, bias: Tensor, matmul: Matmul) -> Linear:
-    """An affine map out of weight ``[O, I]`` and bias ``[O]``, in their place and type."""
-    if matmul == "onednn":
-        weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS_EXPECTED)
-    return Linear(weight, bias, matmul)
+    @cached_property
+    def _packed(self) -> Tensor:
+        """The weight in oneDNN's layout; made at the first use, as a mapped file is read."""
+        packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), _ROWS_EXPECTED)
+        return cast(Tensor, packed)
 
 
 def matmul_for(device: torch.device) -> Matmul:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from model.attention import Cells, attend
 from model.config import ModelConfig
-from model.linear import Linear, Matmul, make_linear, matmul_for
+from model.linear import Linear, Matmul, matmul_for
 
 _CLAMP = 512.0  # the value encoder's upper limit; bins stay below it in every known checkpoint
 
@@ -157,7 +157,7 @@ def build_network(
         weight, bias = (weights[f"{name}{dot}{x}"][rows] for x in ("weight", "bias"))
         if scale != 1:
             weight, bias = weight * scale, bias * scale
-        return make_linear(placed(weight), placed(bias), matmul)
+        return Linear(placed(weight), placed(bias), matmul)
 
     def norm(name: str) -> Norm:
         return Norm(placed(weights[f"{name}.weight"]), placed(weights[f"{name}.bias"]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ def demo_checkpoints(request: pytest.FixtureRequest) -> Path:
     """`checkpoint` and `random`, from a quickstart where there was one, else trained and kept."""
     assert request.config.cache is not None
     folder = request.config.cache.mkdir("demo")
-    if (RUNTIME / "demo").is_dir() and not any(folder.iterdir()):
-        shutil.copytree(RUNTIME / "demo", folder, dirs_exist_ok=True)
-    train(folder / "checkpoint")  # nothing to do when the recipe is still the same
-    random_checkpoint(folder / "random")
+    with folder.with_suffix(".lock").open("w") as lock:  # of two processes, one makes them
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (RUNTIME / "demo").is_dir() and not any(folder.iterdir()):
+            shutil.copytree(RUNTIME / "demo", folder, dirs_exist_ok=True)
+        train(folder / "checkpoint")  # nothing to do when the recipe is still the same
+        random_checkpoint(folder / "random")
     return folder
 
 

@@ -8,7 +8,7 @@ import torch
 from model import linear
 from model.embedder import Embedder
 from model.errors import EngineError
-from model.linear import make_linear, matmul_for, processor_family
+from model.linear import Linear, matmul_for, processor_family
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def test_every_product_gives_the_same(rows: int, relu: bool) -> None:
     wanted = x.double() @ weight.double().T + bias.double()
     wanted = wanted.relu() if relu else wanted
     for matmul in ("torch", "onednn"):
-        got = make_linear(weight, bias, matmul)(x, relu=relu)
+        got = Linear(weight, bias, matmul)(x, relu=relu)
         torch.testing.assert_close(got.double(), wanted, atol=2e-5, rtol=0)
 
 
