@@ -20,8 +20,7 @@ def build(app: App, environment: Settings, manifest: Manifest | None) -> None:
     RegistryStack(app, environment)
     if manifest is not None:
         ServingStack(app, environment, manifest)
-    if environment.monitoring.enabled and (table := environment.names.inference_table):
-        MonitoringStack(app, environment, table)
+    MonitoringStack(app, environment)
 
 
 def main() -> None:

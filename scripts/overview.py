@@ -104,8 +104,7 @@ def overview(
 
 
 def _declared(loaded: Settings, manifest: release.Manifest | None) -> Row:
-    monitored = loaded.monitoring.enabled and loaded.names.inference_table is not None
-    declared = {"registry": True, "serving": manifest is not None, "monitoring": monitored}
+    declared = {"registry": True, "serving": manifest is not None, "monitoring": True}
     return Row(
         loaded.environment,
         workspace=loaded.workspace.host,

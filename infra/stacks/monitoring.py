@@ -15,11 +15,14 @@ from .environment import EnvironmentStack
 
 
 class MonitoringStack(EnvironmentStack):
-    """``<env>-monitoring``; there is one where payloads are logged."""
+    """``<env>-monitoring``: empty where nothing is watched, so that what was there is removed."""
 
-    def __init__(self, app: App, settings: Settings, table: str) -> None:
+    def __init__(self, app: App, settings: Settings) -> None:
         super().__init__(app, "monitoring", settings)
         names, watch = settings.names, settings.monitoring
+        table = names.inference_table
+        if not watch.enabled or table is None:
+            return
         warehouse = warehouse_id(self, names=names, monitoring=watch, tags=settings.tags)
         Alerts(
             self,

@@ -88,7 +88,8 @@ def deploy(
         _refuse(name, deployer(deployment.settings, planned.facts), report)
         try:
             for terraform, stack in zip(deployment.stacks, planned.stacks, strict=True):
-                if terraform.stack == deployment.settings.names.stack("monitoring"):
+                watched = deployment.settings.monitoring.enabled
+                if watched and terraform.stack == deployment.settings.names.stack("monitoring"):
                     # Its jobs run from there; the volume is the registry's.
                     wheel.upload(deployment.client, deployment.settings)
                 taken = take_over(deployment, terraform, stack, planned)

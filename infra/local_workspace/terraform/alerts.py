@@ -9,7 +9,7 @@ from .monitoring_tables import ALERT_V2
 from .plan import Plan
 from .resource import Resource, found, remove
 from .rest import Session
-from .values import Values, conform
+from .values import Values
 
 _ALERTS = "/api/2.0/alerts"
 _UPDATED = (
@@ -38,13 +38,13 @@ class AlertV2(Resource):
         answer = found(session, f"{_ALERTS}/{state['id']}")
         if answer is None:
             return None
-        return _in_step(conform(self.table, answer), state, changed=fresh)
+        return _in_step(framework.answered(self.table, answer), state, changed=fresh)
 
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         content = {**framework.body(self.table, planned), "id": prior["id"]}
         path = f"{_ALERTS}/{prior['id']}?update_mask={_UPDATED}"
         answer = session.call("PATCH", path, content)
-        return _in_step(conform(self.table, answer), planned, changed=True)
+        return _in_step(framework.answered(self.table, answer), planned, changed=True)
 
     def delete(self, session: Session, prior: Values) -> None:
         remove(session, "DELETE", f"{_ALERTS}/{prior['id']}")

@@ -5,11 +5,12 @@ There are no blocks, only nested attributes; what the server computes is unknown
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from .plan import Plan
 from .schema import Block, Nested
-from .values import UNKNOWN, Unknown, Values, fingerprint
+from .values import UNKNOWN, Unknown, Values, conform, fingerprint
 
 
 def plan(block: Block, config: Values, prior: Values | None) -> Plan:
@@ -73,7 +74,9 @@ def body(block: Block, values: Values) -> Values:
         value = values[name]
         own = "computed" in attribute.words or value is None or isinstance(value, Unknown)
         if not own:
-            sent[name] = value
+            # Terraform writes a number that is no binary fraction, such as 0.05, as text.
+            text = attribute.type == "number" and isinstance(value, str)
+            sent[name] = float(value) if text else value
     for name, nested in block.blocks.items():
         value = values[name]
         if nested.computed or value is None or isinstance(value, Unknown):
@@ -83,3 +86,22 @@ def body(block: Block, values: Values) -> Values:
         else:
             sent[name] = [body(nested.block, element) for element in value]
     return sent
+
+
+def answered(block: Block, raw: Values | None) -> Values:
+    """The object of an answer; its fractions are as Terraform writes them, as they were planned."""
+    return _decimals(block, conform(block, raw))
+
+
+def _decimals(block: Block, values: Values) -> Values:
+    for name, attribute in block.attributes.items():
+        value = values[name]
+        if attribute.type == "number" and isinstance(value, float):
+            written = Decimal(repr(value))
+            values[name] = value if written == Decimal(value) else str(written)
+    for nested in block.blocks.values():
+        inner = values[nested.name]
+        for each in inner if isinstance(inner, list) else [inner]:
+            if isinstance(each, dict):
+                _decimals(nested.block, each)
+    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any, cast
 
@@ -240,6 +241,20 @@ def test_an_alert_is_told_what_takes_effect(server: MonitoringServer) -> None:
     assert state["evaluation"]["notification"]["effective_notify_on_ok"] is True
     assert refreshed(server, "alert_v2", state) == state
     assert replanned("alert_v2", ALERT, state) == state
+
+
+def test_a_fraction_goes_out_as_a_number_and_stays_what_terraform_wrote(
+    server: MonitoringServer,
+) -> None:
+    """Terraform hands 0.05, which is no binary fraction, over as text."""
+    config = copy.deepcopy(ALERT)
+    threshold = config["evaluation"]["threshold"]["value"]
+    threshold["double_value"] = "0.05"
+    state = made(server, "alert_v2", config)
+    _, _, body = server.sent[0]
+    assert body["evaluation"]["threshold"]["value"] == {"double_value": 0.05}
+    assert state["evaluation"]["threshold"]["value"]["double_value"] == "0.05"
+    assert replanned("alert_v2", config, refreshed(server, "alert_v2", state)) == state
 
 
 def test_what_the_server_adds_to_an_alert_is_seen(server: MonitoringServer) -> None:
