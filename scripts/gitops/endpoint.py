@@ -105,13 +105,14 @@ def _limits(old: Json, new: Json) -> Iterator[str]:
 
 
 def _limits_of(gateway: Json) -> dict[str, int]:
-    names = {"endpoint": "for all together", "user": "for each user"}
-    return {
-        names.get(limit["key"], f"for {limit['key']} {code(limit.get('principal') or '')}"): limit[
-            "calls"
-        ]
-        for limit in gateway.get("rate_limits") or []
-    }
+    return {_whom(limit): limit["calls"] for limit in gateway.get("rate_limits") or []}
+
+
+def _whom(limit: Json) -> str:
+    key, principal = limit["key"], limit.get("principal")
+    if principal:
+        return f"for {key} {code(principal)}"
+    return {"endpoint": "for all together", "user": "for each user"}.get(key, f"for each {key}")
 
 
 def _table(old: Json, new: Json) -> Iterator[str]:

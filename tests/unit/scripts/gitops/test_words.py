@@ -71,6 +71,16 @@ def test_limits_and_logging() -> None:
     ]
 
 
+def test_a_limit_of_one_user_hides_none_of_the_others() -> None:
+    every, one = {"key": "user", "calls": 60}, {"key": "user", "principal": "ann", "calls": 900}
+    before = endpoint({1: 100}, gateway=gateway() | {"rate_limits": [every | {"calls": 600}, one]})
+    after = endpoint({1: 100}, gateway=gateway() | {"rate_limits": [every, one]})
+    assert serving(before, after) == ["Limit for each user: 60 requests a minute (was 600)."]
+    assert serving(after, endpoint({1: 100}, gateway=gateway() | {"rate_limits": [every]})) == [
+        "There is no limit for user `ann` any more (was 900 requests a minute)."
+    ]
+
+
 def test_what_no_request_notices() -> None:
     before, after = endpoint({1: 100}), endpoint({1: 100}, tags={"team": "bio"})
     assert serving(before, after) == ["Nothing that a request notices: `tags` change."]
