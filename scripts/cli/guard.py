@@ -27,7 +27,7 @@ _WIDE = 240
 def guard(plan: Path, environment: str | None, folder: Path | None, as_json: bool) -> None:
     """Judge a Terraform plan, as `terraform show -json` prints it ("-": from stdin).
 
-    \\b
+    \b
     Exit code 3 when a guard refuses. Without --env no setting and no workspace is known: the
     checks that were skipped are named.
     Example:  terraform show -json deploy.tfplan > plan.json && scgpt guard plan.json --env dev
@@ -45,7 +45,7 @@ def guard(plan: Path, environment: str | None, folder: Path | None, as_json: boo
             "skipped": judged.skipped,
         },
         as_json,
-        "\\n".join([*lines, verdict]),
+        "\n".join([*lines, verdict]),
     )
     if judged.refused:
         raise SystemExit(REFUSED)
@@ -57,7 +57,7 @@ def guard(plan: Path, environment: str | None, folder: Path | None, as_json: boo
 def verify(environment: str, folder: Path | None, as_json: bool) -> None:
     """Compare what ENV declares with what its workspace says, field by field.
 
-    \\b
+    \b
     Exit code 1 when they differ. An empty plan is no proof: the provider does not see all.
     Example:  scgpt verify prod
     """

@@ -15,6 +15,7 @@ from infra.errors import DeployError
 from scripts.cli.main import cli
 from scripts.connection import foreign_variables, require_running
 from scripts.deploy import plan
+from tests.unit.infra.plans import plan_of
 
 
 @pytest.fixture
@@ -39,7 +40,21 @@ def test_an_unknown_environment_is_wrong_usage(command: str, environments: Path)
 def test_help_has_an_example(command: str) -> None:
     result = scgpt(command, "--help")
     assert result.exit_code == 0
-    assert "Example:" in result.stdout
+    (example,) = [line for line in result.stdout.splitlines() if "Example:" in line]
+    assert example.strip().startswith("Example:"), "an example has a line of its own"
+    assert "\\" not in result.stdout
+
+
+def test_a_judgement_for_people_has_a_line_for_each_finding(tmp_path: Path) -> None:
+    plan = plan_of("schema", ["delete"], {}, None) | {"format_version": "1.2"}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    result = scgpt("guard", tmp_path / "plan.json")
+    assert result.exit_code == 3
+    first, *between, last = result.stdout.splitlines()
+    assert first.startswith("refuse: databricks_schema.x: would be deleted")
+    assert all(line.startswith("skipped: ") for line in between)
+    assert "skipped: workload-type: needs the environment's settings (--env)" in between
+    assert last == "refused"
 
 
 @pytest.mark.parametrize("flags", ["--confirm", "--dry-run"])
