@@ -32,14 +32,16 @@ class Cells:
     lengths
         Tokens per cell.
     place
-        int64 ``[B, L]``, on the device: the row in each slot of a padded batch, and ``mask``
-        ``[B, L]``, which slots are real. None where nothing is padded.
+        int64 ``[B, L]``, on the device: the row in each slot of a padded batch; ``mask``
+        ``[B, L]``, which slots are real; ``slots`` int64 ``[T]``, the slot of each row. None where
+        nothing is padded.
     """
 
     first: Tensor
     lengths: tuple[int, ...]
     place: Tensor | None = None
     mask: Tensor | None = None
+    slots: Tensor | None = None
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device, *, pad: bool) -> Cells:
@@ -51,7 +53,10 @@ class Cells:
         slot = torch.arange(max(lengths))  # [L]
         mask = slot < tokens[:, None]  # [B, L]
         place = first[:, None] + torch.minimum(slot, tokens[:, None] - 1)  # [B, L]
-        return cls(first.to(device), tuple(lengths), place.to(device), mask.to(device))
+        # Found here once: on a GPU, asking a mask for its places waits for all that is under way.
+        slots = mask.flatten().nonzero()[:, 0]  # [T]
+        padded = (x.to(device) for x in (place, mask, slots))
+        return cls(first.to(device), tuple(lengths), *padded)
 
     def spans(self) -> Iterator[slice]:
         """The rows of each cell."""
@@ -59,6 +64,11 @@ class Cells:
         for length in self.lengths:
             yield slice(start, start + length)
             start += length
+
+
+def pads(device: torch.device) -> bool:
+    """Whether attention on a device wants cells padded to one length."""
+    return device.type != "cpu"
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int) -> Tensor:
@@ -80,7 +90,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int
     Tensor
         ``[Q, D]``.
     """
-    way = attend_cell_by_cell if query.device.type == "cpu" else attend_padded
+    way = attend_padded if pads(query.device) else attend_cell_by_cell
     return way(query, key, value, cells, n_heads)
 
 
@@ -118,8 +128,8 @@ def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_hea
     mixed = F.scaled_dot_product_attention(
         heads(query, pad=whole), heads(key), heads(value), attn_mask=mask, scale=1.0
     )  # [B, H, L or 1, D/H]
-    mixed = mixed.transpose(1, 2).flatten(2)  # [B, L or 1, D]
-    return mixed[cells.mask] if whole and cells.mask is not None else mixed.flatten(0, 1)  # [Q, D]
+    mixed = mixed.transpose(1, 2).flatten(2).flatten(0, 1)  # [B L or B, D]
+    return mixed[cells.slots] if whole and cells.slots is not None else mixed  # [Q, D]
 
 
 def _heads(x: Tensor, n_heads: int) -> Tensor:  # [L, D] -> [H, L, D/H]

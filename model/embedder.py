@@ -18,6 +18,7 @@ from torch import Tensor
 from model.checkpoint import Checkpoint, CheckpointFiles, read_checkpoint
 from model.checks import check_cells, check_genes
 from model.config import ModelConfig
+from model.device import TOKEN_BUDGET, device_for, dtype_for
 from model.embeddings import CellEmbeddings, GeneEmbeddings
 from model.errors import EngineError, InvalidRequest
 from model.linear import processor_family
@@ -27,8 +28,6 @@ from model.vocab import UNKNOWN, GeneVocab
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 
 
 class TokenOptions(TypedDict, total=False):
@@ -59,7 +58,7 @@ class Embedder:
         self, checkpoint: Checkpoint, network: Network, token_budget: int | None = None
     ) -> None:
         self.checkpoint, self.network = checkpoint, network
-        self.token_budget = token_budget or _TOKEN_BUDGET[network.device.type]
+        self.token_budget = token_budget or TOKEN_BUDGET[network.device.type]
         # Not before the weights were read: both want the processor.
         hasher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-digest")
         self._hashing = hasher.submit(lambda: checkpoint.digest)
@@ -107,15 +106,13 @@ class Embedder:
         ------
         CheckpointError
             The checkpoint is incomplete, damaged or not a supported scGPT one.
+        EngineError
+            ``unknown_device`` or ``unknown_precision``.
         """
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        place = device_for(device)
+        dtype = dtype_for(place, precision)
         checkpoint = read_checkpoint(source)
-        network = build_network(
-            checkpoint.weights,
-            checkpoint.config,
-            place,
-            _DTYPES[precision or _default_precision(place)],
-        )
+        network = build_network(checkpoint.weights, checkpoint.config, place, dtype)
         embedder = cls(checkpoint, network, token_budget)
         _log.info(
             "engine: %s, %s, matmul %s (%s), %s tokens a batch",
@@ -265,14 +262,14 @@ class Embedder:
         lengths = tokens.lengths()
         order = np.argsort(-lengths, kind="stable")
         while len(order):
-            longest = int(lengths[order[0]])
-            size = max(1, self.token_budget // longest)
+            longest, budget = int(lengths[order[0]]), self.token_budget
+            size = max(1, budget // longest)
             try:
                 found = compute(tokens, order[:size])
             except torch.OutOfMemoryError:
                 found = None  # the error keeps its frames' tensors alive: let go of it first
             if found is None:
-                self._halve_budget(longest)
+                self._make_room(longest, budget, alone=len(order[:size]) == 1)
             else:
                 yield order[:size], found
                 order = order[size:]
@@ -300,18 +297,17 @@ class Embedder:
         )
         return genes, values
 
-    def _halve_budget(self, longest: int) -> None:
+    def _make_room(self, longest: int, tried: int, *, alone: bool) -> None:
+        """Give memory back, and halve the budget that was too large.
+
+        Requests that fail together halve it once: only where it still is what they tried.
+        """
         torch.cuda.empty_cache()
-        if self.token_budget <= longest:
+        if alone:
             raise EngineError(
                 "out_of_memory",
                 f"one cell of {longest} tokens does not fit the memory of {self.network.device}; "
                 "use a larger device, or send a smaller max_length.",
             )
-        self.token_budget = max(self.token_budget // 2, longest)
-
-
-def _default_precision(device: torch.device) -> str:
-    if device.type != "cuda":
-        return "float32"
-    return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
+        if self.token_budget == tried:
+            self.token_budget = max(tried // 2, longest)

@@ -54,7 +54,7 @@ class Linear:
         return cast(Tensor, packed)
 
 
-def matmul_for(device: torch.device) -> Matmul:
+def matmul_for(device: torch.device, dtype: torch.dtype = torch.float32) -> Matmul:
     """Which product to use on a device: by the processor's family, unless ``SCGPT_MATMUL`` says.
 
     Raises
@@ -62,7 +62,7 @@ def matmul_for(device: torch.device) -> Matmul:
     EngineError
         ``SCGPT_MATMUL`` is set to something else than ``torch`` or ``onednn``.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or not _onednn_has(dtype):
         return "torch"
     wanted = os.environ.get(_VARIABLE)
     if wanted is None:
@@ -72,6 +72,13 @@ def matmul_for(device: torch.device) -> Matmul:
             "unknown_matmul", f"{_VARIABLE} is {wanted!r}; it must be torch or onednn, or unset."
         )
     return cast(Matmul, wanted)
+
+
+def _onednn_has(dtype: torch.dtype) -> bool:
+    """Whether oneDNN computes in a type on this processor; float32 it always does."""
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
 
 
 @cache

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Tensor
 
-from model.attention import Cells, attend
+from model.attention import Cells, attend, pads
 from model.config import ModelConfig
 from model.linear import Linear, Matmul, matmul_for
 
@@ -114,7 +114,7 @@ class Network:
         Tensor
             float32 ``[B, D]``.
         """
-        cells = Cells.of(lengths, self.device, pad=self.device.type != "cpu")
+        cells = Cells.of(lengths, self.device, pad=pads(self.device))
         x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers[:-1]:
             x = layer(x, cells)  # [T, D]
@@ -126,7 +126,7 @@ class Network:
 
         Parameters as ``cell_embeddings``.
         """
-        cells = Cells.of(lengths, self.device, pad=self.device.type != "cpu")
+        cells = Cells.of(lengths, self.device, pad=pads(self.device))
         x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers:
             x = layer(x, cells)  # [T, D]
@@ -147,7 +147,7 @@ def build_network(
 
     The layers are put into `dtype`; the tables stay float32.
     """
-    matmul = matmul_for(torch.device(device))
+    matmul = matmul_for(torch.device(device), dtype)
     head_width = config.d_model // config.n_heads
 
     def placed(x: Tensor) -> Tensor:

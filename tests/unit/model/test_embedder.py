@@ -9,8 +9,11 @@ import pytest
 import torch
 from scipy import sparse
 
+from model import network
+from model.attention import attend_padded
+from model.device import dtype_for
 from model.embedder import Embedder
-from model.errors import InvalidRequest
+from model.errors import EngineError, InvalidRequest
 from tests.unit.model.reference import (
     GENES,
     ReferenceModel,
@@ -108,12 +111,58 @@ def test_gene_embeddings_are_the_normalised_rows_of_the_table(
     np.testing.assert_array_equal(everything.embeddings[5], got.embeddings[0])
 
 
-@pytest.mark.parametrize("precision", ["bfloat16"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_stays_close(checkpoint: Path, embedder: Embedder, precision: str) -> None:
     half = Embedder.load(checkpoint, device="cpu", precision=precision)
     a = half.embed_cells(COUNTS, GENES).embeddings
     b = embedder.embed_cells(COUNTS, GENES).embeddings
     assert (a * b).sum(axis=1).min() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16)]
+)
+def test_the_type_follows_the_compute_capability(
+    capability: tuple[int, int], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert dtype_for(torch.device("cuda"), None) == dtype
+    assert dtype_for(torch.device("cuda"), "float32") == torch.float32
+    assert dtype_for(torch.device("cpu"), None) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"precision": "int8"}, "float32, bfloat16, float16"), ({"device": "mps"}, "cpu or cuda")],
+)
+def test_what_it_cannot_compute_with_is_refused(
+    checkpoint: Path, options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(EngineError, match=words):
+        Embedder.load(checkpoint, **options)
+
+
+def test_other_cells_never_change_a_bit_at_one_shape(embedder: Embedder) -> None:
+    """Cells cut to one length: whatever else is in the batch, and wherever a cell lies in it."""
+    order = np.random.default_rng(3).permutation(COUNTS.shape[0])
+    alike = embedder.embed_cells(COUNTS, GENES, max_length=16).embeddings
+    moved = embedder.embed_cells(COUNTS[order], GENES, max_length=16).embeddings
+    others = COUNTS.tolil()
+    others[5:, :7] = 1
+    changed = embedder.embed_cells(others.tocsr(), GENES, max_length=16).embeddings
+    assert (embedder.tokenize(COUNTS, GENES, max_length=16).lengths() == 16).all()
+    np.testing.assert_array_equal(moved, alike[order])
+    np.testing.assert_array_equal(changed[:5], alike[:5])
+
+
+def test_the_way_of_a_gpu_gives_the_same_answer(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padded, masked, through the fused kernel: the whole network, on the processor."""
+    alone = embedder.embed_cells(COUNTS, GENES).embeddings
+    monkeypatch.setattr(network, "attend", attend_padded)
+    monkeypatch.setattr(network, "pads", lambda device: True)
+    np.testing.assert_allclose(embedder.embed_cells(COUNTS, GENES).embeddings, alone, atol=1e-6)
 
 
 def test_stored_duplicates_are_summed_as_scipy_means_them(embedder: Embedder) -> None:

@@ -40,6 +40,13 @@ def test_the_family_of_the_processor_decides(monkeypatch: pytest.MonkeyPatch) ->
     assert processor_family()
 
 
+def test_a_type_that_onednn_lacks_here_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCGPT_MATMUL", "onednn")
+    monkeypatch.setattr(linear, "_onednn_has", lambda dtype: dtype == torch.float32)
+    assert matmul_for(CPU, torch.float32) == "onednn"
+    assert matmul_for(CPU, torch.float16) == "torch"
+
+
 def test_the_choice_can_be_overridden_and_is_recorded(
     checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

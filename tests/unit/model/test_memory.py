@@ -70,6 +70,15 @@ def test_what_a_failed_batch_held_is_gone_before_memory_is_given_back(
     assert not any(alive)
 
 
+def test_requests_that_fail_together_halve_the_budget_once(embedder: Embedder) -> None:
+    """Both tried two cells of 1,200 tokens: the second must not take one cell for too large."""
+    squeezed = small(embedder)
+    squeezed.token_budget = 2400
+    for _ in range(2):
+        squeezed._make_room(1200, 2400, alone=False)
+    assert squeezed.token_budget == 1200
+
+
 def test_one_cell_that_does_not_fit_is_said(
     embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
