@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test long soak unit accept lint fmt lock wheel cdktn reference bench clean
+.PHONY: help setup quickstart test long soak unit accept lint fmt lock wheel cdktn reference parity bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ test: setup lint ## lint, unit, contract and the short acceptance tests
 
 long: setup cdktn ## the acceptance cases that take minutes, with a seeded sample of the faults
 	$(PYTEST) tests -m "long and not soak"
+
+parity: reference ## against unmodified upstream scGPT
+	$(BIN)/pytest tests/contract/test_upstream.py
 
 accept: setup cdktn ## all acceptance cases, with a seeded sample of the faults
 	$(PYTEST) tests/acceptance -m "not soak"

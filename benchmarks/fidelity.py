@@ -1,7 +1,7 @@
 """How true to upstream scGPT, and how steady: ``python -m benchmarks.fidelity``.
 
 Prints the tables of docs/fidelity.md and writes ``benchmarks/fidelity.json``. Every number comes
-from seeds that are fixed here; about five minutes on two cores. Needs ``make reference``.
+from seeds that are fixed here; about 20 minutes on two cores. Needs ``make reference``.
 """
 
 from __future__ import annotations

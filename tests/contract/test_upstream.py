@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # the installed package leaves benchmarks out
 from benchmarks.checkpoints import whole_human
 from benchmarks.upstream.pipe import PYTHON, ROOT, Upstream
 from model import demo

@@ -35,8 +35,8 @@ def test_the_figures(quickstart: Site) -> None:
     assert found["model_version"] == 1
     assert "databricks/databricks 1.99.0" in found["provider"]
     assert found["seconds"].keys() == {
-        "workspace", "checkpoint", "registry", "build", "serving", "monitoring", "embed", "evaluate",
-        "inference_table", "second_plan",
+        "workspace", "checkpoint", "registry", "build", "serving", "monitoring", "embed",
+        "evaluate", "inference_table", "second_plan",
     }  # fmt: skip
 
 
