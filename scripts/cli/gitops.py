@@ -68,17 +68,26 @@ def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> N
     """Plan ENV, ask its workspace field by field, and describe what is not as declared.
 
     \b
-    Exit code 1 when something is not; nothing is changed.
+    Exit code 1 when something is not, or cannot be compared; nothing is changed.
     Example:  scgpt drift dev
     """
-    from scripts.gitops import find_drift, post_drift
+    from databricks.sdk.errors import DatabricksError
+
+    from infra.errors import InfraError
+    from scripts.gitops import find_drift, incomparable, post_drift
     from scripts.gitops.github import append
 
-    found = find_drift(environment, folder=folder, report=reporter())
+    failed = None
+    try:
+        found = find_drift(environment, folder=folder, report=reporter())
+    except (InfraError, DatabricksError) as error:
+        found, failed = incomparable(environment, error), error
     append("GITHUB_STEP_SUMMARY", found.markdown)
     done, url = post_drift(found) if post else (None, None)
     if done:
         err.print(f"issue: {done} {url or ''}".rstrip(), soft_wrap=True)
+    if failed is not None:
+        raise failed
     result = {**asdict(found), "drift": found.found, "issue": {"done": done, "url": url}}
     show(result, as_json, found.markdown)
     if found.found:

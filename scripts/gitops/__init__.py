@@ -6,7 +6,7 @@ nothing is posted.
 
 from __future__ import annotations
 
-from .drift import Drift, find_drift, post_drift
+from .drift import Drift, find_drift, incomparable, post_drift
 from .merged import reviewed_digest
 from .review import Review, post_review, review, unplannable
 from .summary import summary
@@ -15,6 +15,7 @@ __all__ = [
     "Drift",
     "Review",
     "find_drift",
+    "incomparable",
     "post_drift",
     "post_review",
     "review",

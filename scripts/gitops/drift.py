@@ -18,7 +18,7 @@ from .github import BODY_LIMIT, Repository
 from .markdown import bullets, code, table
 from .markers import drift_marker
 from .plan_text import shown
-from .review import folded_plan
+from .review import folded_plan, quoted
 from .words import sentences
 
 LABEL = "drift"
@@ -42,10 +42,19 @@ class Drift:
     differences: tuple[Difference, ...]
     """What the API says otherwise; a plan does not see all of it."""
     markdown: str
+    comparable: bool = True
+    """Whether the workspace could be compared at all."""
 
     @property
     def found(self) -> bool:
-        return bool(self.changes or self.differences)
+        """Whether there is something to put right; what cannot be compared is."""
+        return bool(self.changes or self.differences or not self.comparable)
+
+    @property
+    def title(self) -> str:
+        """Title of the issue."""
+        what = "is not as declared" if self.comparable else "cannot be compared"
+        return f"Drift: {self.environment} {what}"
 
 
 def find_drift(
@@ -66,6 +75,18 @@ def find_drift(
     return Drift(name, planned.changes, found, _markdown(name, planned, found))
 
 
+def incomparable(name: str, error: Exception) -> Drift:
+    """The drift of an environment that cannot be planned or asked: says why."""
+    parts = [
+        drift_marker(name),
+        f"The workspace of {code(name)} cannot be planned or asked, so nobody knows what differs.",
+        quoted(str(error)),
+        "This issue is closed when it can be, and nothing differs.",
+    ]
+    text = "\n\n".join(parts)
+    return Drift(name, 0, (), text + "\n", comparable=False)
+
+
 def post_drift(drift: Drift) -> tuple[Posted, str | None]:
     """Open, update or close the environment's issue; returns what was done, and its address.
 
@@ -84,12 +105,11 @@ def post_drift(drift: Drift) -> tuple[Posted, str | None]:
         repository.edit_issue(issue["number"], state="closed", state_reason="completed")
         return "closed", issue["html_url"]
     if issue is None:
-        title = f"Drift: {drift.environment} is not as declared"
-        issue = repository.create_issue(title, drift.markdown, LABEL)
+        issue = repository.create_issue(drift.title, drift.markdown, LABEL)
         return "opened", issue["html_url"]
     if issue["body"] == drift.markdown:
         return "unchanged", issue["html_url"]
-    repository.edit_issue(issue["number"], body=drift.markdown)
+    repository.edit_issue(issue["number"], title=drift.title, body=drift.markdown)
     return "updated", issue["html_url"]
 
 

@@ -96,7 +96,7 @@ class Repository:
         return self._call("POST", "issues", {"title": title, "body": body, "labels": [label]})
 
     def edit_issue(self, number: int, **changes: str) -> dict[str, Any]:
-        """Change the body or the state of an issue."""
+        """Change the title, the body or the state of an issue."""
         return self._call("PATCH", f"issues/{number}", changes)
 
     def comment(self, number: int, body: str) -> None:

@@ -85,16 +85,21 @@ def describe(planned: PlanResult, for_users: list[str]) -> Review:
 
 def unplannable(name: str, error: InfraError) -> Review:
     """The review of an environment that cannot be planned: says why, and has no digest."""
-    fence = "````"
     text = "\n\n".join(
         [
             plan_line(name, None),
             f"### {name}: cannot be planned",
-            f"{fence}text\n{str(error)[: BODY_LIMIT // 2]}\n{fence}",
+            quoted(str(error)),
             "A merge deploys nothing here until this is put right.",
         ]
     )
     return Review(name, text + "\n", None, 0, getattr(error, "exit_code", 1) == 3)
+
+
+def quoted(message: str) -> str:
+    """An error's text as it is, in Markdown."""
+    fence = "````"
+    return f"{fence}text\n{message[: BODY_LIMIT // 2]}\n{fence}"
 
 
 def post_review(found: Review) -> str:

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from infra.errors import RefusedError
+from scripts.cli.main import cli
 from scripts.gitops.drift import Drift, post_drift
 from scripts.gitops.github import GitHubError, Repository
 from scripts.gitops.markers import drift_marker, plan_line, plan_marker
@@ -145,3 +147,19 @@ def test_the_life_of_an_issue(github: GitHub, pull: int) -> None:
     assert first["title"] == "Drift: dev is not as declared"
     assert [label["name"] for label in first["labels"]] == ["drift"]
     assert "as `bbbbbbbbbbbb` declares it again" in github.comments(first["number"])[0]["body"]
+
+
+def test_what_cannot_be_planned_is_an_issue_too(
+    github: GitHub, pull: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks at a job that fails every night."""
+    monkeypatch.delenv("GITHUB_EVENT_PATH")
+    (tmp_path / "dev.toml").write_text("catalog = 7\n")
+    command = ["drift", "dev", "--environments", str(tmp_path), "--post"]
+    assert CliRunner().invoke(cli, command).exit_code == 2
+    (issue,) = github.issues.values()
+    assert issue["title"] == "Drift: dev cannot be compared"
+    assert "catalog" in issue["body"]
+    assert post_drift(Drift("dev", 1, (), f"{drift_marker('dev')}\n\nnow it can\n"))[0] == "updated"
+    assert issue["title"] == "Drift: dev is not as declared"
+    assert post_drift(Drift("dev", 0, (), ""))[0] == "closed"
