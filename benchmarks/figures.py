@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
+from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks import likeness
 from benchmarks.gpu import useful_flops
 from benchmarks.upstream.pipe import Upstream
-from model.checkpoint import read_checkpoint, read_tensors
+from model.checkpoint import Checkpoint, read_checkpoint, read_tensors
 from model.codec import PackedEmbeddings, encode_cells, encode_embeddings
 from model.demo import pbmc_cells
 from model.embedder import Embedder
-from model.linear import processor_family
+from model.linear import Linear, processor_family
 from model.network import build_network
+from model.tokenizer import Tokens
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS, RUNS = 48, 3
@@ -95,41 +97,53 @@ def _speed(name: str, ours: list[float], theirs: list[float], goal: str, note: s
 def of_gemm_limit(human: Path) -> list[Figure]:
     """Useful FLOP/s of the engine over a GEMM of default precision; time outside the network."""
     counts, genes = cells()
-    embedder = Embedder.load(human)
-    tokens = embedder.tokenize(counts, genes)
-    flops = useful_flops(tokens.lengths(), embedder.network)
-    x, weight = torch.randn(4096, 512), torch.randn(512, 512)
-    shares, outside, rates, limits = [], [], [], []
+    embedder = _Timed(read_checkpoint(human))
+    flops = useful_flops(embedder.tokenize(counts, genes).lengths(), embedder.network)
+    x, weight, bias = torch.randn(4096, 512), torch.randn(512, 512), torch.zeros(512)
+    packed = Linear(weight, bias, "onednn")
+    work = 2 * x.shape[0] * 512 * 512 / 1e9
+    shares, outside, rates, limits, fastest = [], [], [], [], []
     for run in range(RUNS + 1):
-        gemm = 2 * x.shape[0] * 512 * 512 / seconds(lambda: F.linear(x, weight), repeat=40)
+        gemm = work / seconds(lambda: F.linear(x, weight), repeat=40)
+        best = max(gemm, work / seconds(lambda: packed(x), repeat=40))
+        embedder.inside = 0.0
         spent = seconds(lambda: embedder.embed_cells(counts, genes))
-        tokenising = seconds(lambda: embedder.tokenize(counts, genes))
         if run:
             rates.append(flops / spent / 1e9)
-            limits.append(gemm / 1e9)
-            shares.append(flops / spent / gemm)
-            outside.append(tokenising / spent)
+            limits.append(gemm)
+            fastest.append(best)
+            shares.append(rates[-1] / gemm)
+            outside.append(1 - embedder.inside / spent)
+    rate, limit, best = (statistics.median(values) for values in (rates, limits, fastest))
+    size, share = "whole-human size", statistics.median(outside)
     return [
         Figure(
             "cpu_fp32_of_gemm_limit",
-            statistics.median(rates),
-            statistics.median(limits),
+            rate,
+            limit,
             statistics.median(shares),
             "GFLOP/s",
-            "whole-human size",
+            size,
             ">= 0.95",
+            f"fastest float32 GEMM here {best:.0f}: {rate / best:.2f} of it",
         ),
-        Figure(
-            "time_outside_network",
-            statistics.median(outside),
-            1.0,
-            statistics.median(outside),
-            "share",
-            "whole-human size",
-            "<= 0.02",
-            "tokenising",
-        ),
+        Figure("time_outside_network", share, 1.0, share, "share", size, "<= 0.02"),
     ]
+
+
+class _Timed(Embedder):
+    """The engine; keeps the seconds that are spent in its network."""
+
+    inside = 0.0
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint, build_network(checkpoint.weights, checkpoint.config))
+
+    def _batch(self, tokens: Tokens, some: NDArray[np.int64]) -> NDArray[np.float32]:
+        started = time.perf_counter()
+        found = super()._batch(tokens, some)
+        self.inside += time.perf_counter() - started
+        return found
 
 
 def gene_embeddings(human: Path) -> list[Figure]:
@@ -137,20 +151,14 @@ def gene_embeddings(human: Path) -> list[Figure]:
     _, genes = cells()
     embedder = Embedder.load(human)
     embedder.embed_genes(genes)
-    ours = statistics.median(seconds(lambda: embedder.embed_genes(genes)) for _ in range(20))
+    ours, theirs = [], []
     with Upstream() as reference:
-        theirs = statistics.median(reference.seconds_of_guide(human, genes) for _ in range(3))
-    return [
-        Figure(
-            "gene_embeddings_vs_guide",
-            ours * 1e3,
-            theirs * 1e3,
-            theirs / ours,
-            "ms",
-            "whole-human size",
-            ">= 10000",
-        )
-    ]
+        for _ in range(RUNS):
+            ours.append(seconds(lambda: embedder.embed_genes(genes), repeat=20))
+            theirs.append(reference.seconds_of_guide(human, genes))
+    mine, other = statistics.median(ours) * 1e3, statistics.median(theirs) * 1e3
+    name, size = "gene_embeddings_vs_guide", "whole-human size"
+    return [Figure(name, mine, other, other / mine, "ms", size, ">= 10000")]
 
 
 def bytes_on_the_wire() -> list[Figure]:

@@ -40,7 +40,7 @@ SPECIALS = ("<pad>", "<cls>", "<eoc>")
 class Upstream:
     """What upstream's ``embed_data`` holds while it works."""
 
-    def load(self, checkpoint: str) -> dict[str, Any]:
+    def _build(self, checkpoint: str) -> dict[str, torch.Tensor]:
         folder = Path(checkpoint)
         self.vocab = GeneVocab.from_file(folder / "vocab.json")
         for token in SPECIALS:
@@ -60,6 +60,10 @@ class Upstream:
         weights = torch.load(folder / "best_model.pt", map_location="cpu", weights_only=True)
         load_pretrained(self.model, weights, verbose=False)
         self.model.eval()
+        return weights
+
+    def load(self, checkpoint: str) -> dict[str, Any]:
+        weights = self._build(checkpoint)
         # Upstream drops what does not fit without a word; a reference must not.
         own = self.model.state_dict()
         dropped = [
@@ -102,7 +106,7 @@ class Upstream:
         It rebuilds the model, loads the weights, encodes the whole vocabulary and keeps some rows.
         """
         started = time.perf_counter()
-        self.load(checkpoint)
+        self._build(checkpoint)
         with torch.no_grad():
             table = self.model.encoder(torch.arange(len(self.vocab))).numpy()
         known = self.vocab.get_stoi()
