@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -128,34 +129,41 @@ def decode_cells(text: str) -> Cells:
             "packed_inconsistent", f"{n_cells} cells are claimed but {len(ids)} ids are given."
         )
     obs = _labels(body.header.get("obs", {}), n_cells)
-    lengths = body.array("u4", n_cells).astype(np.int64)
-    gaps = body.array(body.type_name("gap_type", UNSIGNED), int(lengths.sum())).astype(np.int64)
+    lengths = body.array("u4", n_cells)
+    if n_cells and lengths.max() > len(genes):
+        raise _not_rising(len(genes))
+    indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    gaps = body.array(body.type_name("gap_type", UNSIGNED), int(indptr[-1]))
     values = body.array(body.type_name("value_type", (*UNSIGNED, "f4")), len(gaps))
     body.end()
 
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
     indices = _indices(gaps, indptr, len(genes))
     counts = sparse.csr_matrix(
-        (values.astype(np.float32), indices, indptr), shape=(n_cells, len(genes))
+        (values.astype(np.float32), indices, indptr.astype(np.int32)),
+        shape=(n_cells, len(genes)),
     )
     return Cells(counts, genes, ids, obs)
 
 
-def _indices(gaps: NDArray[np.int64], indptr: NDArray[np.int64], n_genes: int) -> NDArray[np.int64]:
-    """Column of each stored value, from the gaps within each cell: int64 ``[stored]``."""
-    lengths = np.diff(indptr)
-    total = np.cumsum(gaps)
-    before = np.concatenate([[0], total])[indptr[:-1]]
-    indices: NDArray[np.int64] = total - np.repeat(before, lengths)
-    repeated = gaps == 0
-    repeated[indptr[:-1][lengths > 0]] = False  # a first gap of 0 is column 0
-    if repeated.any() or (len(indices) and indices.max() >= n_genes):
-        raise InvalidPacking(
-            "packed_index_out_of_range",
-            f"column indices must rise within a cell and stay below {n_genes}, the number of "
-            "genes.",
-        )
+def _indices(gaps: NDArray[Any], indptr: NDArray[np.int64], n_genes: int) -> NDArray[np.int32]:
+    """Column of each stored value, from the gaps within each cell: int32 ``[stored]``.
+
+    Cell by cell: only one cell's gaps are ever widened to 64 bits.
+    """
+    indices = np.empty(len(gaps), np.int32)
+    for start, stop in pairwise(indptr):
+        columns = np.cumsum(gaps[start:stop], dtype=np.int64)
+        if len(columns) and (columns[-1] >= n_genes or not gaps[start + 1 : stop].all()):
+            raise _not_rising(n_genes)
+        indices[start:stop] = columns
     return indices
+
+
+def _not_rising(n_genes: int) -> InvalidPacking:
+    return InvalidPacking(
+        "packed_index_out_of_range",
+        f"column indices must rise within a cell and stay below {n_genes}, the number of genes.",
+    )
 
 
 def _labels(sent: Any, n_cells: int) -> dict[str, list[str | None]]:

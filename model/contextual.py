@@ -6,6 +6,7 @@ were added, so that answers about different cells of one group can simply be add
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,9 @@ class ContextualGenes:
         Genes that were asked for and are not in the vocabulary.
     digest
         The model's digest.
+    grouped
+        Rows are groups of cells, which may be merged with other cells of these groups. Otherwise
+        each row is one cell.
     """
 
     names: list[str]
@@ -56,6 +60,7 @@ class ContextualGenes:
     truncated: NDArray[np.int64]
     not_found: list[str]
     digest: str
+    grouped: bool
 
     def means(self) -> NDArray[np.float32]:
         """Mean output of each gene in each row: float32 ``[vectors, d_model]``."""
@@ -68,7 +73,7 @@ class ContextualGenes:
 
 
 def merge(parts: Sequence[ContextualGenes]) -> ContextualGenes:
-    """Add up answers about different cells: rows of one name become one.
+    """Put answers about different cells together: groups of one name are added up.
 
     Parameters
     ----------
@@ -78,7 +83,9 @@ def merge(parts: Sequence[ContextualGenes]) -> ContextualGenes:
     Raises
     ------
     InvalidRequest
-        ``two_models``: vectors of two models lie in two spaces.
+        ``two_models``: vectors of two models lie in two spaces. ``mixed_answers``: some are about
+        groups and some about single cells. ``duplicate_cells``: single cells of one name, as those
+        of two chunks without ids are.
     """
     digests = sorted({part.digest for part in parts})
     if len(digests) != 1:
@@ -87,6 +94,7 @@ def merge(parts: Sequence[ContextualGenes]) -> ContextualGenes:
             f"{len(parts)} answers of the models {', '.join(d[:12] for d in digests)} cannot be "
             "merged; ask one model for all of them.",
         )
+    grouped = _are_groups(parts)
     names = list(dict.fromkeys(name for part in parts for name in part.names))
     symbols = sorted({symbol for part in parts for symbol in part.symbols})
     row_of = {name: i for i, name in enumerate(names)}
@@ -121,8 +129,30 @@ def merge(parts: Sequence[ContextualGenes]) -> ContextualGenes:
         sums=sums,
         not_found=sorted({gene for part in parts for gene in part.not_found}),
         digest=digests[0],
+        grouped=grouped,
         **per_row,
     )
+
+
+def _are_groups(parts: Sequence[ContextualGenes]) -> bool:
+    """Whether the rows are groups. Cells must differ in name: they are never added up."""
+    if len({part.grouped for part in parts}) != 1:
+        raise InvalidRequest(
+            "mixed_answers",
+            "answers about groups and about single cells cannot be merged; ask for all of them "
+            "with the same group_by.",
+        )
+    if parts[0].grouped:
+        return True
+    repeated = [n for n, times in Counter(n for p in parts for n in p.names).items() if times > 1]
+    if repeated:
+        raise InvalidRequest(
+            "duplicate_cells",
+            f"{len(repeated)} names stand for more than one cell, {repeated[0][:40]!r} for one; "
+            "single cells are not added up. Send every chunk with ids of its own (without, cells "
+            "are numbered from 0 in each), or ask with group_by.",
+        )
+    return False
 
 
 def encode_contextual(answer: ContextualGenes, dtype: str) -> str:
@@ -146,6 +176,7 @@ def encode_contextual(answer: ContextualGenes, dtype: str) -> str:
         "value_type": type_name_of(numbers),
         "not_found": answer.not_found,
         "model_digest": answer.digest,
+        "grouped": answer.grouped,
     }
     integers = [
         *(answer.cells, answer.matched, answer.unknown, answer.truncated),
@@ -187,4 +218,5 @@ def decode_contextual(text: str, *, max_chars: int | None = None) -> ContextualG
         truncated=truncated,
         not_found=body.strings("not_found", MAX_GENES),
         digest=str(body.header.get("model_digest", "")),
+        grouped=body.flag("grouped"),
     )

@@ -24,21 +24,42 @@ MAGIC, VERSION = b"SCGP", 1
 KIND_CELLS, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, KIND_GENES_IN_CONTEXT = 1, 2, 3, 4
 UNSIGNED = ("u1", "u2", "u4")
 FLOATS = ("f2", "f4")
+# A packed string may hold a thousand times its own size. What comes from callers is bounded more
+# tightly than answers: cells take up to five times the body while they are decoded.
+MAX_CELLS_BYTES = 64 * 1024 * 1024  # bodies of all packed rows of a request, together
+MAX_HEADER_BYTES = 8 * 1024 * 1024  # names of 200,000 genes and 20,000 cells, and labels
 _ENVELOPE = struct.Struct("<4sBBHI")  # magic, version, kind, reserved (0), bytes of the body
+_ENVELOPE_CHARS = 16  # of base64
 
 
 def pack(kind: int, header: dict[str, Any], arrays: list[NDArray[Any]], level: int) -> str:
     """A payload of any kind: header and arrays, compressed, in their envelope, as base64."""
     head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    _limited("bytes of the header", len(head), MAX_HEADER_BYTES)
     body = b"".join([struct.pack("<I", len(head)), head, *(x.tobytes() for x in arrays)])
-    if len(body) > MAX_BODY_BYTES:
+    if len(body) > _most_bytes(kind):
         raise LimitExceeded(
             "packed_too_large",
-            f"{len(body):,} bytes before compression, {MAX_BODY_BYTES:,} are allowed; "
+            f"{len(body):,} bytes before compression, {_most_bytes(kind):,} are allowed; "
             "use smaller chunks.",
         )
     envelope = _ENVELOPE.pack(MAGIC, VERSION, kind, 0, len(body))
     return base64.b64encode(envelope + zlib.compress(body, level)).decode("ascii")
+
+
+def check_total(texts: Sequence[str]) -> None:
+    """Refuse packed cells whose bodies exceed ``MAX_CELLS_BYTES`` together (``packed_too_large``).
+
+    Goes by the lengths that the envelopes state, before anything is decompressed; each body is
+    held to its own when it is opened.
+    """
+    total = sum(_stated_length(text) for text in texts)
+    if total > MAX_CELLS_BYTES:
+        raise LimitExceeded(
+            "packed_too_large",
+            f"{len(texts)} packed row(s) of this request hold {total:,} bytes before compression; "
+            f"at most {MAX_CELLS_BYTES:,} are allowed. Send fewer cells per request.",
+        )
 
 
 class Body:
@@ -49,6 +70,7 @@ class Body:
         if len(body) < 4:
             raise InvalidPacking("packed_truncated", "the body ends before its header.")
         (length,) = struct.unpack_from("<I", body)
+        _limited("bytes of the header", min(length, len(body) - 4), MAX_HEADER_BYTES)
         try:
             header = json.loads(body[4 : 4 + length].decode("utf-8"))
         except (ValueError, RecursionError):
@@ -73,6 +95,13 @@ class Body:
         if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
             raise InvalidPacking("packed_header", f"{name} must be a list of strings.")
         _limited(name, len(value), limit)
+        return value
+
+    def flag(self, name: str) -> bool:
+        """True or false of the header."""
+        value = self.header.get(name)
+        if not isinstance(value, bool):
+            raise InvalidPacking("packed_header", f"{name} must be true or false.")
         return value
 
     def type_name(self, name: str, allowed: Sequence[str]) -> str:
@@ -129,7 +158,7 @@ def _open(text: str, kinds: Sequence[int], max_chars: int | None) -> tuple[int, 
         )
     if kind not in kinds:
         raise InvalidPacking("packed_kind", f"kind {kind} cannot stand here; expected {kinds}.")
-    _limited("bytes of the body", length, MAX_BODY_BYTES)
+    _limited("bytes of the body", length, _most_bytes(kind))
     unzip = zlib.decompressobj()
     try:
         body = unzip.decompress(raw[_ENVELOPE.size :], length + 1)
@@ -140,6 +169,20 @@ def _open(text: str, kinds: Sequence[int], max_chars: int | None) -> tuple[int, 
             "packed_length", f"the body is not of the {length:,} bytes that the envelope states."
         )
     return kind, body
+
+
+def _stated_length(text: str) -> int:
+    """Bytes of the body as the envelope states them; 0 where there is none, refused later."""
+    try:
+        raw = base64.b64decode(text[:_ENVELOPE_CHARS], validate=True)
+    except (binascii.Error, ValueError):
+        return 0
+    is_ours = len(raw) == _ENVELOPE.size and raw[:4] == MAGIC
+    return int(_ENVELOPE.unpack(raw)[4]) if is_ours else 0
+
+
+def _most_bytes(kind: int) -> int:
+    return MAX_CELLS_BYTES if kind == KIND_CELLS else MAX_BODY_BYTES
 
 
 def _limited(name: str, value: int, limit: int) -> int:

@@ -79,6 +79,7 @@ def embed_in_context(
         truncated=_per_row(tokens.truncated, member, len(names)),
         not_found=not_found,
         digest=embedder.digest,
+        grouped=bool(group_by),
     )
 
 

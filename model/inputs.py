@@ -19,6 +19,7 @@ from scipy import sparse
 
 from model.codec import Cells, decode_cells
 from model.contract import GUIDE_COLUMNS, MATRIX, MAX_CELLS, MAX_GENES, OBS, PACKED, VAR, is_text
+from model.envelope import check_total
 from model.errors import InvalidRequest, LimitExceeded
 
 
@@ -48,6 +49,8 @@ def read_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str] = ()) 
     ------
     InvalidRequest
         No row, no form, two forms, or a value that cannot be understood.
+    LimitExceeded
+        A row, or all packed rows together, hold more than the contract allows.
     """
     if not rows:
         raise InvalidRequest("no_rows", f"the request holds no row. {_FORMS}")
@@ -58,6 +61,8 @@ def read_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str] = ()) 
         raise InvalidRequest("two_forms", f"the request mixes two forms. {_FORMS}")
     if not all(packed) and not all(guide):
         raise InvalidRequest("no_form", f"a row of the request holds no input. {_FORMS}")
+    if all(packed):
+        check_total([row[PACKED] for row in rows if isinstance(row[PACKED], str)])
     read = [_packed_row(row) if all(packed) else _guide_row(row, columns) for row in rows]
     for row in read:
         _check_names(row)

@@ -10,7 +10,8 @@ const VERSION = 1;
 const KIND_CELLS = 1, KIND_CELL_ANSWER = 2, KIND_GENE_ANSWER = 3;
 const ENVELOPE_BYTES = 12;
 const MAX_PACKED_CHARS = 16 * 1024 * 1024;
-const MAX_BODY_BYTES = 256 * 1024 * 1024;
+const MAX_BODY_BYTES = 256 * 1024 * 1024, MAX_CELLS_BYTES = 64 * 1024 * 1024;
+const MAX_HEADER_BYTES = 8 * 1024 * 1024;
 const BYTES = { u1: 1, u2: 2, u4: 4, f2: 2, f4: 4 };
 
 /** The packed form cannot be written or read; the message says why. */
@@ -144,9 +145,11 @@ function narrowest(numbers) {
 function pack(kind, header, arrays) {
   const head = Buffer.from(JSON.stringify(header));
   const size = arrays.reduce((sum, [type, numbers]) => sum + BYTES[type] * numbers.length, 0);
+  if (head.length > MAX_HEADER_BYTES)
+    throw new PackingError(`${head.length} bytes of names; at most ${MAX_HEADER_BYTES}.`);
+  if (4 + head.length + size > mostBytes(kind))
+    throw new PackingError(`${size} bytes; at most ${mostBytes(kind)}. Use smaller chunks.`);
   const body = Buffer.alloc(4 + head.length + size);
-  if (body.length > MAX_BODY_BYTES)
-    throw new PackingError(`${body.length} bytes; at most ${MAX_BODY_BYTES}. Use smaller chunks.`);
   body.writeUInt32LE(head.length, 0);
   head.copy(body, 4);
   let at = 4 + head.length;
@@ -174,7 +177,7 @@ class Body {
     this.kind = raw.readUInt8(5);
     if (version !== VERSION) throw new PackingError(`version ${version} is not known here.`);
     if (!kinds.includes(this.kind)) throw new PackingError(`kind ${this.kind} cannot stand here.`);
-    this.bytes = inflate(raw.subarray(ENVELOPE_BYTES), length);
+    this.bytes = inflate(raw.subarray(ENVELOPE_BYTES), length, mostBytes(this.kind));
     this.at = 4 + (length < 4 ? Infinity : this.bytes.readUInt32LE(0));
     if (this.at > length) throw new PackingError("ends before its header.");
     try {
@@ -201,8 +204,12 @@ class Body {
   }
 }
 
-function inflate(compressed, length) {
-  if (length > MAX_BODY_BYTES) throw new PackingError(`${length} bytes; at most ${MAX_BODY_BYTES}.`);
+function mostBytes(kind) {
+  return kind === KIND_CELLS ? MAX_CELLS_BYTES : MAX_BODY_BYTES;
+}
+
+function inflate(compressed, length, most) {
+  if (length > most) throw new PackingError(`${length} bytes; at most ${most}.`);
   let opened;
   try {
     opened = inflateSync(compressed, { maxOutputLength: length + 1, info: true });

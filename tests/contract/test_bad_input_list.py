@@ -148,6 +148,12 @@ LIST = [
         "packed_index_out_of_range",
         "must rise within a cell",
     ),
+    Bad(
+        "more values in a cell than there are genes",
+        {"packed": packed(HEADER, struct.pack("<I", 1 << 22) + bytes(2 << 22))},
+        "packed_index_out_of_range",
+        "must rise within a cell",
+    ),
     Bad("wrong base64", {"packed": "no base64!"}, "packed_base64", "is not base64"),
     Bad(
         "wrong version",
@@ -177,7 +183,7 @@ LIST = [
         "a bomb that says so",
         {"packed": packed(HEADER, b"", length=2**32 - 1)},
         "packed_too_large",
-        "at most 268,435,456 are allowed",
+        "at most 67,108,864 are allowed",
     ),
     Bad(
         "more cells claimed than allowed",
@@ -247,6 +253,18 @@ def test_each_line_is_refused_with_its_code_and_a_sentence(loaded: PyFuncModel, 
     assert tag[0] == bad.code
     assert bad.words in tag[1]
     assert tag[1].rstrip().endswith((".", "?"))
+
+
+def test_the_packed_rows_of_a_request_are_bounded_together(loaded: PyFuncModel) -> None:
+    row = packed(HEADER, bytes(30 << 20))
+    rows = pd.DataFrame({"packed": [row] * 3})
+    assert len(row) * 3 < 200_000
+    with pytest.raises(MlflowException) as refusal:
+        loaded.predict(rows, params={"task": "cell_embeddings"})
+    assert refusal.value.get_http_status_code() == 400
+    code, words = find_tag(refusal.value.message) or ("", "")
+    assert code == "packed_too_large"
+    assert "3 packed row(s) of this request hold 94,372,0" in words
 
 
 @pytest.mark.parametrize(

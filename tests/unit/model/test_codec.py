@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import tracemalloc
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from model.codec import (
     encode_embeddings,
 )
 from model.contract import MAX_CELLS, MAX_GENES
+from model.envelope import MAX_CELLS_BYTES, MAX_HEADER_BYTES, check_total
 from model.errors import InvalidPacking, InvalidRequest, LimitExceeded, ScgptError
 
 NONE = np.empty(0, np.int64)
@@ -89,7 +92,7 @@ def test_wide_gaps_and_large_counts_come_back() -> None:
         ({"ids": ["only one"]}, ARRAYS, "packed_inconsistent"),
         ({}, ARRAYS + b"x", "packed_inconsistent"),
         ({}, ARRAYS[:-1], "packed_truncated"),
-        ({"cells": 3}, ARRAYS, "packed_truncated"),
+        ({"cells": 9}, ARRAYS, "packed_truncated"),
         ({"genes": ["A", "B"]}, ARRAYS, "packed_index_out_of_range"),
         ({}, ARRAYS[:9] + bytes([0]) + ARRAYS[10:], "packed_index_out_of_range"),
     ],
@@ -129,6 +132,8 @@ def test_broken_envelopes(payload: str, code: str) -> None:
         pack(HEADER | {"cells": MAX_CELLS + 1}, ARRAYS),
         pack(HEADER | {"genes": [""] * (MAX_GENES + 1)}, ARRAYS),
         pack(HEADER, ARRAYS, length=2**32 - 1),
+        pack(HEADER, ARRAYS, length=MAX_CELLS_BYTES + 1),
+        pack(HEADER | {"genes": ["G" * MAX_HEADER_BYTES]}, ARRAYS),
         "A" * (16 * 1024 * 1024 + 4),
     ],
 )
@@ -143,6 +148,61 @@ def test_a_bomb_is_not_inflated() -> None:
     raw = struct.pack("<4sBBHI", b"SCGP", 1, 1, 0, 64) + bomb
     with pytest.raises(InvalidPacking, match="64 bytes"):
         decode_cells(base64.b64encode(raw).decode())
+
+
+def peak_of(payload: str) -> int:
+    """Bytes that reading took at most."""
+    tracemalloc.start()
+    with suppress(InvalidPacking):
+        decode_cells(payload)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_more_values_than_genes_are_refused_before_they_are_expanded() -> None:
+    stored = 4_000_000
+    payload = pack(HEADER | {"value_type": "u1"}, struct.pack("<2I", stored, 0) + bytes(2 * stored))
+    assert len(payload) < 12_000
+    with pytest.raises(InvalidPacking, match="must rise within a cell and stay below 3"):
+        decode_cells(payload)
+    assert peak_of(payload) < 3 * 2 * stored  # the body, while it grows
+
+
+def test_reading_takes_at_most_five_times_the_body() -> None:
+    n_cells, n_genes = 100, 20_000
+    header = {
+        **HEADER,
+        "cells": n_cells,
+        "genes": [f"G{i}" for i in range(n_genes)],
+        "value_type": "u1",
+    }
+    full = struct.pack("<I", n_genes) * n_cells
+    gaps = (b"\0" + b"\1" * (n_genes - 1)) * n_cells
+    payload = pack(header, full + gaps + b"\1" * len(gaps))
+    names = 100 * n_genes
+    assert peak_of(payload) < 5 * 2 * len(gaps) + names
+
+
+def test_gaps_that_overflow_when_added_are_refused() -> None:
+    """In 32 bits, 1 + (2^32 - 1) + 1 would be column 1 again."""
+    header = HEADER | {"cells": 1, "gap_type": "u4", "value_type": "u1"}
+    gaps = struct.pack("<3I", 1, 2**32 - 1, 1)
+    with pytest.raises(InvalidPacking, match="must rise"):
+        decode_cells(pack(header, struct.pack("<I", 3) + gaps + b"\1\1\1"))
+
+
+def test_rows_are_bounded_together_whatever_else_is_wrong_with_them() -> None:
+    half = pack(HEADER, ARRAYS, length=MAX_CELLS_BYTES // 2)
+    check_total([half, half, "no base64!", "", "SCGP", "\ud800"])
+    with pytest.raises(LimitExceeded, match="3 packed row") as caught:
+        check_total([half, half, pack(HEADER, ARRAYS)])
+    assert (caught.value.code, caught.value.status) == ("packed_too_large", 413)
+
+
+def test_what_would_be_refused_is_not_packed() -> None:
+    with pytest.raises(LimitExceeded, match="bytes of the header"):
+        encode_cells(sparse.csr_matrix((1, 1)), ["G" * MAX_HEADER_BYTES])
 
 
 @settings(deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -113,7 +114,48 @@ def test_cells_without_tokens_have_no_vectors(embedder: Embedder) -> None:
     assert (found.names, len(found.genes), found.symbols) == (["0", "1"], 0, [])
     again = decode_contextual(encode_contextual(found, "float32"))
     assert again.sums.shape == (0, 32)
-    assert merge([again, again]).cells.tolist() == [2, 2]
+    labelled = Cells(empty.counts, GENES, None, {"type": ["B", "T"]})
+    groups = embed_in_context(embedder, labelled, group_by="type")
+    assert merge([groups, groups]).cells.tolist() == [2, 2]
+
+
+def test_single_cells_are_put_side_by_side(embedder: Embedder) -> None:
+    sent = [embed_in_context(embedder, part(a, b)) for a, b in ((0, 7), (7, 20))]
+    merged = merge([decode_contextual(encode_contextual(p, "float32")) for p in sent])
+    whole = vectors(embed_in_context(embedder, CELLS))
+    assert (merged.names, merged.grouped) == (CELLS.ids, False)
+    assert (merged.cells == 1).all()
+    for key, vector in vectors(merged).items():
+        np.testing.assert_allclose(vector, whole[key], atol=1e-5)
+
+
+def test_different_cells_of_one_name_are_never_added(embedder: Embedder) -> None:
+    """Chunks without ids: the first cell of each is called 0."""
+    sent = [embed_in_context(embedder, Cells(COUNTS[a : a + 2], GENES)) for a in (0, 2)]
+    with pytest.raises(InvalidRequest, match=r"2 names .* '0' .* with ids of its own") as caught:
+        merge([decode_contextual(encode_contextual(p, "float32")) for p in sent])
+    assert caught.value.code == "duplicate_cells"
+    twice = embed_in_context(embedder, Cells(COUNTS[:2], GENES, ["a", "a"]))
+    with pytest.raises(InvalidRequest, match="'a'"):
+        merge([twice])
+
+
+def test_groups_and_cells_are_not_merged(embedder: Embedder) -> None:
+    groups = embed_in_context(embedder, part(0, 7), group_by="type")
+    with pytest.raises(InvalidRequest, match="same group_by") as caught:
+        merge([groups, embed_in_context(embedder, part(7, 20))])
+    assert caught.value.code == "mixed_answers"
+
+
+def test_an_answer_says_whether_its_rows_are_groups(embedder: Embedder) -> None:
+    """Also where each group holds one cell."""
+    one = embed_in_context(embedder, part(0, 1), group_by="type")
+    again = decode_contextual(encode_contextual(one, "float32"))
+    assert (again.grouped, again.cells.tolist()) == (True, [1])
+    assert merge([again, again]).cells.tolist() == [2]
+    one_cell = replace(one, grouped="yes")  # type: ignore[arg-type]
+    with pytest.raises(InvalidPacking, match="grouped must be true or false"):
+        decode_contextual(encode_contextual(one_cell, "float32"))
 
 
 @pytest.mark.parametrize(
