@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from model.codec import PackedEmbeddings, decode_embeddings, encode_cells
-from model.contract import GENE_EMBEDDINGS, PACKED, VAR
+from model.contract import (
+    CELL_EMBEDDINGS,
+    GENE_EMBEDDINGS,
+    PACKED,
+    VAR,
+    check_params_of,
+    read_params,
+)
 from model.endpoint import Conversation, Endpoint, Report
 from model.errors import InvalidRequest
 from model.tokenizer import check_values
@@ -56,7 +63,8 @@ def embed(
     chunk
         Cells per request.
     params
-        More params of the contract (``ties``, ``seed``, ...).
+        More params of the contract (``ties``, ``seed``, ...); none that would change which cells
+        are answered, or that the answer is packed cell embeddings.
     request_prefix
         The client request ids are ``<prefix>-<first cell>``; by default a random prefix.
     progress
@@ -65,19 +73,21 @@ def embed(
     Raises
     ------
     InvalidRequest
-        No cell, NaN, infinite or negative values, or what the model itself refuses. Whether the
+        No cell, params as said above (``invalid_param``, ``unknown_param``), NaN, infinite or
+        negative values, or what the model itself refuses. Whether the
         genes are known and the values measured is asked once, of the first chunk that has counts.
     EndpointError
         No access, no such endpoint, not ready, not reachable, or two models in one result.
     """
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
+    sent = _params(params)
     prefix = request_prefix or uuid.uuid4().hex[:12]
     answers: list[PackedEmbeddings] = []
     judged: dict[str, float | bool] = {}
     with Conversation(endpoint) as conversation:
         for start, counts in _chunks(adata, chunk):
-            body = _request(counts, adata, start, f"{prefix}-{start}", {**(params or {}), **judged})
+            body = _request(counts, adata, start, f"{prefix}-{start}", {**sent, **judged})
             (line,) = conversation.ask(body)
             answers.append(decode_embeddings(line[PACKED]))
             if counts.nnz:  # genes and values are the right ones; no later chunk may be judged
@@ -165,6 +175,34 @@ def _page_request(
     }
 
 
+def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What every request is sent with; checked before the first, for all would fail alike."""
+    given = {name: value for name, value in (asked or {}).items() if value is not None}
+    sent = {"response_format": "float32", **given}
+    options = read_params(sent)
+    if options.task not in (None, CELL_EMBEDDINGS):
+        raise _not_here("task", options.task, f"only {CELL_EMBEDDINGS} are written to obsm")
+    check_params_of(CELL_EMBEDDINGS, options)
+    if options.response_format == "json":
+        raise _not_here("response_format", "json", "answers travel packed: float32 or float16")
+    if options.input_data_path:
+        raise _not_here("input_data_path", options.input_data_path, "the AnnData holds the cells")
+    for name in ("filter_cell_by_counts", "min_counts_per_cell"):
+        if getattr(options, name) and options.need_preprocess:
+            raise _not_here(
+                name,
+                getattr(options, name),
+                "dropped cells would leave holes in obsm; filter the AnnData beforehand",
+            )
+    return sent
+
+
+def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        "invalid_param", f"{name} is {value!r}, which embed cannot use: {reason}. Leave it out."
+    )
+
+
 def _chunks(adata: AnnData, size: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
     if size < 1:
         raise InvalidRequest("invalid_chunk", f"chunk is {size}; it must be at least 1.")
@@ -180,7 +218,7 @@ def _request(
     adata: AnnData,
     start: int,
     request_id: str,
-    params: Mapping[str, Any] | None,
+    params: Mapping[str, Any],
 ) -> dict[str, Any]:
     # Genes that no cell of the chunk expresses say nothing; of none at all, the model must hear.
     used = np.unique(counts.indices) if counts.nnz else np.arange(counts.shape[1])
@@ -189,7 +227,7 @@ def _request(
     packed = encode_cells(counts[:, used], genes, ids)
     return {
         "dataframe_split": {"columns": [PACKED], "data": [[packed]]},
-        "params": {"response_format": "float32", **(params or {})},
+        "params": params,
         "client_request_id": request_id,
     }
 

@@ -272,3 +272,35 @@ def test_whether_genes_are_known_is_asked_of_the_first_chunk_with_counts(server:
     assert asked == [0.7, 0.7, 0.0, 0.0]
     allowed = [request["params"].get("allow_imputed", False) for request in server.requests]
     assert allowed == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"response_format": "json"}, "response_format is 'json'.*float32 or float16"),
+        ({"task": "gene_embeddings"}, "task is 'gene_embeddings'.*only cell_embeddings"),
+        ({"input_data_path": "/Volumes/a/b/c/d.h5ad"}, "input_data_path"),
+        ({"filter_cell_by_counts": True}, "filter_cell_by_counts is True.*beforehand"),
+        ({"min_counts_per_cell": 5}, "min_counts_per_cell is 5.*beforehand"),
+        ({"group_by": "type"}, "group_by"),
+        ({"ties": "none"}, "ties is 'none'"),
+    ],
+)
+def test_params_that_embed_cannot_use_are_refused_before_anything_is_sent(
+    server: Server, params: dict[str, Any], words: str
+) -> None:
+    adata = cells()
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        embed(adata, server.endpoint, params=params)
+    assert caught.value.code == "invalid_param"
+    assert server.requests == []
+    assert untouched(adata)
+
+
+def test_params_that_change_nothing_of_this_are_sent(server: Server) -> None:
+    params = {"task": "cell_embeddings", "response_format": "float16", "seed": 1}
+    embed(cells(), server.endpoint, params=params)
+    no_filters = {"need_preprocess": False, "filter_cell_by_counts": True}
+    embed(cells(), server.endpoint, params={"response_format": None, **no_filters})
+    assert server.requests[0]["params"] == params
+    assert server.requests[1]["params"] == {"response_format": "float32", **no_filters}
