@@ -61,11 +61,21 @@ def _fields(path: str, before: Any, after: Any) -> Iterator[str]:
     elif "environment_vars" in path:
         yield f"{path}: changed"
     else:
-        yield f"{path}: {_shown(before)} -> {_shown(after)}"
+        yield f"{path}: {_shown(_masked(before))} -> {_shown(_masked(after))}"
 
 
 def _plain(value: Any) -> Any:
     return None if value in ("", [], {}) else value
+
+
+def _masked(value: Any) -> Any:
+    """A whole tree with the values of its environment variables hidden."""
+    if isinstance(value, Mapping):
+        return {
+            key: dict.fromkeys(each or {}, "hidden") if key == "environment_vars" else _masked(each)
+            for key, each in value.items()
+        }
+    return [_masked(each) for each in value] if isinstance(value, list) else value
 
 
 def _shown(value: Any) -> str:

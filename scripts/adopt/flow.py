@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import layout, naming
+from infra import layout, naming, settings
 from infra.errors import DeployError, RefusedError, SettingsError
 from infra.settings import Settings
 from scripts.deploy.deployment import opened
@@ -88,6 +89,8 @@ def adopt(
 
     Raises
     ------
+    SettingsError
+        When the state cannot be declared like that; nothing was written.
     RefusedError
         When the endpoint cannot be described, or the environment exists already; nothing was
         written.
@@ -115,24 +118,25 @@ def adopt(
         layout.manifest_path(target, environment): manifest,
     }
     _refuse_others(texts)
+    _check(endpoint, environment, target, toml(_LOCAL_STATE), toml(state))
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch).resolve()
         (trial / f"{environment}.toml").write_text(toml(_LOCAL_STATE), encoding="utf-8")
         layout.manifest_path(trial, environment).write_text(manifest, encoding="utf-8")
         if environment == layout.LOCAL:
             (trial / "databrickscfg").symlink_to(_profiles(target))
-        taken, remaining = _preview(client, endpoint, environment, trial, report)
+        taken, remaining = _preview(client, environment, trial, report)
     if blocks:
         texts |= {
             target / f"{stack}.imports.tf.json": imports.blocks(each)
             for stack, each in taken.items()
         }
     if not dry_run:
-        _write(texts)
+        new = _write(texts)
         if environment == layout.LOCAL:
             _link_profiles(target)
         if not blocks:
-            _import(environment, target, taken, report)
+            _import(environment, target, taken, new, report)
     return Adoption(
         environment=environment,
         endpoint=endpoint,
@@ -158,30 +162,67 @@ def _names(seen: found.Found, environment: str) -> naming.Names:
 
 
 def _preview(
-    client: WorkspaceClient, endpoint: str, environment: str, trial: Path, report: Report
+    client: WorkspaceClient, environment: str, trial: Path, report: Report
 ) -> tuple[dict[str, dict[str, str]], list[Change]]:
     """What would be imported, and what a plan shows after that: in a state of its own."""
     taken: dict[str, dict[str, str]] = {}
     remaining: list[Change] = []
-    try:
-        with opened(environment, trial, "adopt", report) as deployment:
-            for terraform in deployment.stacks:
-                stack = json.loads((terraform.folder / "cdk.tf.json").read_text())
-                taken[terraform.stack] = imports.ids(client, stack)
-                text = imports.blocks(taken[terraform.stack])
-                (terraform.folder / "imports.tf.json").write_text(text)
-                remaining += changes(terraform.stack, terraform.plan())
-                report(f"{terraform.stack}: {len(taken[terraform.stack])} to import")
-    except SettingsError as error:
-        problems = str(error).partition("\n")[2] or str(error)
-        raise RefusedError(f"{endpoint}: the settings cannot hold it:\n{problems}") from error
+    with opened(environment, trial, "adopt", report) as deployment:
+        for terraform in deployment.stacks:
+            stack = json.loads((terraform.folder / "cdk.tf.json").read_text())
+            taken[terraform.stack] = imports.ids(client, stack)
+            text = imports.blocks(taken[terraform.stack])
+            (terraform.folder / "imports.tf.json").write_text(text)
+            remaining += changes(terraform.stack, terraform.plan())
+            report(f"{terraform.stack}: {len(taken[terraform.stack])} to import")
     return taken, remaining
 
 
-def _import(environment: str, target: Path, taken: Imports, report: Report) -> None:
+def _check(endpoint: str, environment: str, target: Path, drafted: str, final: str) -> None:
+    """Load the file before it is written: what was found first, then the state beside it.
+
+    The folder's other environments lie beside it, as they may claim the same names.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for other in target.glob("*.toml"):
+            shutil.copyfile(other, folder / other.name)
+        path = folder / f"{environment}.toml"
+        try:
+            path.write_text(drafted, encoding="utf-8")
+            settings.load(environment, folder)
+        except SettingsError as error:
+            raise RefusedError(
+                f"{endpoint}: the settings cannot hold it:\n{_problems(error)}"
+            ) from error
+        try:
+            path.write_text(final, encoding="utf-8")
+            settings.load(environment, folder)
+        except SettingsError as error:
+            raise SettingsError(
+                f"--state: nothing was written, as the table [state] would be wrong:\n"
+                f"{_problems(error)}"
+            ) from error
+
+
+def _problems(error: SettingsError) -> str:
+    """Without the first line, which names the file in the scratch folder."""
+    return str(error).partition("\n")[2] or str(error)
+
+
+def _import(
+    environment: str, target: Path, taken: Imports, new: list[Path], report: Report
+) -> None:
     """Take what exists into the declared state; what is in it already stays."""
     with opened(environment, target, "adopt", report) as deployment:
-        for terraform in deployment.stacks:
+        try:
+            stacks = deployment.stacks
+        except DeployError:
+            # The state is not there: the next try will say another one.
+            for path in new:
+                path.unlink()
+            raise
+        for terraform in stacks:
             there = held(terraform.plan())
             terraform.forget_plan()
             for address, identifier in sorted(taken[terraform.stack].items()):
@@ -204,10 +245,13 @@ def _refuse_others(texts: Mapping[Path, str]) -> None:
         )
 
 
-def _write(texts: Mapping[Path, str]) -> None:
+def _write(texts: Mapping[Path, str]) -> list[Path]:
+    """Write the files; returns those that are new."""
+    new = [path for path in texts if not path.exists()]
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    return new
 
 
 def _connect(

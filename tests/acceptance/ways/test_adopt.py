@@ -131,6 +131,20 @@ def test_import_blocks_do_the_same_without_the_state(
         assert {block["to"]: block["id"] for block in written["import"]} == taken
 
 
+@pytest.mark.long
+def test_a_wrong_state_leaves_nothing_behind(place: Site, by_hand: str, tmp_path: Path) -> None:
+    """So that the command with another one is not refused."""
+    command = ("adopt", "by-hand", "--environment", "local", "--out", tmp_path)
+    secret = place.scgpt(*command, "--blocks", "--state", "backend=local", "--state", "password=x")
+    assert secret.code == 2
+    assert "state.local.password: unknown key" in secret.err
+    state = ("--state", "backend=http", "--state", "address=http://127.0.0.1:9/nobody")
+    unreachable = place.scgpt(*command, *state)
+    assert unreachable.code == 1
+    assert "terraform init failed" in unreachable.err
+    assert not list(tmp_path.glob("*.toml")) + list(tmp_path.glob("*.json"))
+
+
 def test_an_endpoint_that_does_not_exist(place: Site, tmp_path: Path) -> None:
     done = place.scgpt("adopt", "nothing", "--environment", "local", "--out", tmp_path)
     assert done.code == 1

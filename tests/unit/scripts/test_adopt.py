@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from infra import release, settings
-from infra.errors import RefusedError
+from infra.errors import RefusedError, SettingsError
 from scripts.adopt import imports
 from scripts.adopt.changes import Change, changes, held
 from scripts.adopt.draft import manifest, settings_tables
+from scripts.adopt.flow import _check
 from scripts.adopt.found import Found, _reasons_against
 from scripts.adopt.notes import notes
 from scripts.adopt.toml import to_toml
@@ -208,6 +209,59 @@ def test_a_change_is_told_field_by_field_and_values_of_variables_are_not() -> No
         "config[0].name: 'a' -> 'b'",
     )
     assert Change("s", "a", "update", ("comment: nothing -> 'x'",)).adds_only
+
+
+def test_values_of_variables_are_not_told_either_where_an_entity_comes_or_goes() -> None:
+    def entities(*values: str) -> dict[str, Any]:
+        served = [{"name": v[0], "environment_vars": {"KEY": v}} for v in values]
+        return {"config": [{"served_entities": served}]}
+
+    def told(before: dict[str, Any], after: dict[str, Any]) -> str:
+        change = {"actions": ["update"], "before": before, "after": after}
+        (found_,) = changes("s", {"resource_changes": [{"address": "x.y", "change": change}]})
+        return str(found_)
+
+    for before, after in (
+        (entities("a-secret"), entities("a-secret", "b-secret")),
+        ({"config": []}, entities("a-secret")),
+        (entities("a-secret"), {"config": None}),
+    ):
+        assert "-secret" not in told(before, after)
+        assert "KEY" in told(before, after)
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        ({"backend": "s4"}, "state.backend: 's4' is not one of"),
+        ({"backend": "s3", "bucket": "b"}, "state.s3.region: missing"),
+        ({"backend": "local", "password": "hunter2"}, "state.local.password: unknown key"),
+        ({"backend": "http", "address": "https://x.org/?token=1"}, "without credentials"),
+    ],
+)
+def test_a_state_that_cannot_be_declared(
+    state: dict[str, str], problem: str, tmp_path: Path
+) -> None:
+    seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
+    given = {"environment": "bio", "profile": "prod", "grants": {}}
+    good, bad = (
+        to_toml(settings_tables(seen, state=each, **given), "A test.")
+        for each in ({"backend": "local"}, state)
+    )
+    _check("cells", "bio", tmp_path, good, good)
+    with pytest.raises(SettingsError, match="--state: nothing was written") as wrong:
+        _check("cells", "bio", tmp_path, good, bad)
+    assert problem in str(wrong.value)
+    assert "hunter2" not in str(wrong.value)
+
+
+def test_names_that_another_environment_has(tmp_path: Path) -> None:
+    seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
+    given = {"profile": "prod", "state": {"backend": "local"}, "grants": {}}
+    text = to_toml(settings_tables(seen, environment="other", **given), "A test.")
+    (tmp_path / "other.toml").write_text(text)
+    with pytest.raises(RefusedError, match=r"bio and other .* both claim"):
+        _check("cells", "bio", tmp_path, text, text)
 
 
 def test_blocks_and_what_a_state_holds() -> None:
