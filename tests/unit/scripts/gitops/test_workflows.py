@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import re
+import shutil
+import threading
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from infra.layout import LOCAL, ROOT
-from infra.settings import known
+from infra.layout import ENVIRONMENTS, LOCAL, ROOT
+from infra.settings import known, load
 from scripts.cli.main import cli
+from scripts.deploy.terraform import Terraform
+from scripts.deploy.variables import child_environment
 from tests.unit.scripts.gitops.workflows import FOLDER, NAMES, SETUP, jobs, read, steps, workflow
 
 # The keys of GitHub's schema for workflow files that we use; a misspelt one is found here.
@@ -139,6 +147,39 @@ def test_one_job_per_environment_at_a_time(name: str) -> None:
     # Terraform that is cancelled may leave its lock behind.
     assert job["concurrency"]["cancel-in-progress"] is False
     assert job["env"]["ENVIRONMENT"] == "${{ matrix.environment }}"
+
+
+WAITING = {f"TF_CLI_ARGS_{command}": "-lock-timeout=10m" for command in ("plan", "apply", "import")}
+
+
+@pytest.mark.parametrize("name", ON_A_WORKSPACE)
+def test_jobs_wait_for_each_other_at_the_lock(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The concurrency groups keep apart the runs of one workflow, not the workflows."""
+    job: Any = {key: job for key, job, _ in jobs()}[name]
+    assert {key: value for key, value in job["env"].items() if key.startswith("TF_")} == WAITING
+    for key, value in WAITING.items():
+        monkeypatch.setenv(key, value)
+    assert child_environment(load("dev", ENVIRONMENTS)).items() >= WAITING.items()
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform")
+def test_terraform_waits_for_the_lock_to_plan_and_to_apply_a_plan(tmp_path: Path) -> None:
+    (tmp_path / "cdk.tf.json").write_text(json.dumps({"resource": {"terraform_data": {"x": {}}}}))
+    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    terraform = Terraform(tmp_path, {**environment, **WAITING}, lambda _: None)
+    terraform.init(forget_lock=True)
+    for work in (terraform.plan, terraform.apply):
+        with (tmp_path / "terraform.tfstate").open("a+") as state:
+            # As another Terraform holds it.
+            fcntl.lockf(state, fcntl.LOCK_EX)
+            (tmp_path / ".terraform.tfstate.lock.info").write_text('{"ID": "1", "Who": "other"}')
+            release = threading.Timer(0.5, fcntl.lockf, (state, fcntl.LOCK_UN))
+            release.start()
+            try:
+                work()
+            finally:
+                release.join()
+    assert terraform.ids()
 
 
 def test_who_may_read_and_who_may_change() -> None:
