@@ -31,8 +31,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     folder = tmp_path_factory.mktemp("environments")
     toml = (layout.ENVIRONMENTS / "local.toml").read_text()
     on = '[monitoring]\nemails = ["ops@example.com"]\n'
-    off = "[monitoring]\nenabled = false\n"
-    (folder / "local.toml").write_text(toml.replace(off, on) if off in toml else toml + "\n" + on)
+    assert "[monitoring]\n" in toml
+    (folder / "local.toml").write_text(toml.replace("[monitoring]\n", on))
     instance.start(folder / "workspace", free_port())
     yield settings.load("local", folder)
     instance.stop(folder / "workspace")
