@@ -1,7 +1,7 @@
 """Embed an ``.h5ad`` that may be larger than memory, chunk by chunk, resumable.
 
-The cells are read in backed mode, one chunk ahead of the network; finished chunks lie in a folder
-beside the target until all are there. Then the source is copied, the embeddings are written into
+Only ``X`` is read, one chunk ahead of the network; finished chunks lie in a folder beside the
+target until all are there. Then the source is copied, the embeddings are written into
 the copy, and it takes its name. A run that was stopped goes on after its last finished chunk.
 """
 
@@ -15,17 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anndata
 import h5py
 import numpy as np
+from anndata.io import write_elem
 from numpy.typing import NDArray
-from scipy import sparse
 
+from model.batch.source import CellsFile
+from model.checks import check_cells
+from model.codec import Cells
+from model.contract import Options, read_params
 from model.embedder import Embedder
 from model.errors import InvalidRequest
+from model.imputed import check_not_imputed
+from model.known_genes import check_known_fraction
 from model.tokenizer import Tokens
 
 CHUNK = 2048
+_COLUMNS = ("scgpt_matched_genes", "scgpt_unknown_genes", "scgpt_truncated_genes")
 _PROGRESS, _EMBEDDINGS, _COUNTS = "progress.json", "embeddings.npy", "counts.npy"
 
 Progress = Callable[[int, int], None]
@@ -58,6 +64,8 @@ def embed_file(
     *,
     key: str = "X_scGPT",
     chunk: int = CHUNK,
+    min_known_fraction: float = Options.min_known_fraction,
+    allow_imputed: bool = Options.allow_imputed,
     progress: Progress | None = None,
 ) -> FileReport:
     """Write a copy of `source` with ``obsm[key]``; memory does not grow with the file.
@@ -73,73 +81,82 @@ def embed_file(
     embedder
         The engine.
     key
-        Of ``obsm``: float32 ``[cells, d_model]``. Also written: ``obs["scgpt_matched_genes"]`` and
-        ``obs["scgpt_truncated_genes"]``.
+        Of ``obsm``: float32 ``[cells, d_model]``. Also written: ``uns["scgpt"]`` with the model's
+        digest, and of each cell's genes the numbers that were matched, unknown and truncated:
+        ``obs["scgpt_matched_genes"]`` and so on. All as `model.client.embed` names them.
     chunk
         Cells of which a file is read at a time; two such pieces are in memory.
+    min_known_fraction, allow_imputed
+        As in a request (``contract.Options``); judged of the first chunk that has counts.
     progress
         Called with (cells done, cells in all).
 
     Raises
     ------
     InvalidRequest
-        What the engine refuses, or a matrix that cannot be read in rows.
+        What the engine or a judgement refuses, or a matrix that cannot be read in rows.
     """
+    options = read_params(
+        {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}
+    )
     work = target.with_name(target.name + ".unfinished")
-    cells = anndata.read_h5ad(source, backed="r")
-    try:
-        if not cells.n_obs:
+    with CellsFile(source) as cells:
+        if not cells.n_cells:
             raise InvalidRequest("no_cells", f"{source} holds no cell.")
-        genes = [str(name) for name in cells.var_names]
+        _judge(cells, embedder, options, chunk)
         state = {
             "source": [str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns],
             "digest": embedder.digest,
-            "shape": [cells.n_obs, embedder.config.d_model],
+            "dtype": str(embedder.network.dtype),  # rows of two precisions are no one embedding
+            "shape": [cells.n_cells, embedder.config.d_model],
         }
         embeddings, counts, done = _open(work, state)
         resumed_at = done
-        for stop, tokens in _read_ahead(cells, genes, embedder, done, chunk):
+        for stop, tokens in _read_ahead(cells, embedder, done, chunk):
             found = embedder.embed_tokens(tokens)
             embeddings[done:stop] = found.embeddings
-            counts[done:stop] = np.stack([found.matched, found.truncated], axis=1)
+            counts[done:stop] = np.stack([found.matched, found.unknown, found.truncated], axis=1)
             embeddings.flush()
             counts.flush()
             done = stop
             _write_json(work / _PROGRESS, {**state, "done": done})
             if progress:
-                progress(done, cells.n_obs)
-    finally:
-        cells.file.close()
-    _finish(source, target, work, key, embeddings, counts)
+                progress(done, cells.n_cells)
+    _finish(source, target, work, key, embeddings, counts, embedder.digest)
     return FileReport(len(embeddings), resumed_at, embedder.digest)
 
 
+def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -> None:
+    """Refuse genes and values as a request would be; a later chunk has no say, as in the client.
+
+    A resumed run judges the same cells again, so that its answer does not depend on the stop.
+    """
+    for start in range(0, cells.n_cells, chunk):
+        sent = Cells(cells.rows(start, start + chunk), cells.genes)
+        check_cells(sent.counts, sent.genes)
+        check_known_fraction(embedder.vocab, [sent], options.min_known_fraction)
+        if not options.allow_imputed:
+            check_not_imputed([sent])
+        if sent.counts.nnz:
+            return
+
+
 def _read_ahead(
-    cells: Any, genes: list[str], embedder: Embedder, done: int, chunk: int
+    cells: CellsFile, embedder: Embedder, done: int, chunk: int
 ) -> Iterator[tuple[int, Tokens]]:
     """Where each chunk ends, and its tokens; the next is read while this one is computed."""
 
     def read(start: int) -> Tokens:
-        return embedder.tokenize(_rows(cells, start, min(start + chunk, cells.n_obs)), genes)
+        rows = cells.rows(start, start + chunk)
+        return embedder.tokenize(rows, cells.genes, require_known=False)
 
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
         ahead = reader.submit(read, done)
-        for start in range(done, cells.n_obs, chunk):
+        for start in range(done, cells.n_cells, chunk):
             tokens = ahead.result()
-            if start + chunk < cells.n_obs:
+            if start + chunk < cells.n_cells:
                 ahead = reader.submit(read, start + chunk)
-            yield min(start + chunk, cells.n_obs), tokens
-
-
-def _rows(cells: Any, start: int, stop: int) -> sparse.csr_matrix:
-    rows: Any = cells.X[start:stop]
-    if isinstance(rows, sparse.csc_matrix | sparse.csc_array):
-        raise InvalidRequest(
-            "not_by_rows",
-            "X is stored by columns (CSC), so every chunk would read the whole file; "
-            "write it again with adata.X = adata.X.tocsr().",
-        )
-    return sparse.csr_matrix(rows)
+            yield min(start + chunk, cells.n_cells), tokens
 
 
 def _open(
@@ -159,7 +176,7 @@ def _open(
         return open_array(work / _EMBEDDINGS, "r+"), open_array(work / _COUNTS, "r+"), done
     return (
         open_array(work / _EMBEDDINGS, "w+", np.float32, shape),
-        open_array(work / _COUNTS, "w+", np.int32, (shape[0], 2)),
+        open_array(work / _COUNTS, "w+", np.int32, (shape[0], len(_COLUMNS))),
         done,
     )
 
@@ -171,15 +188,18 @@ def _finish(
     key: str,
     embeddings: NDArray[np.float32],
     counts: NDArray[np.int32],
+    digest: str,
 ) -> None:
     copy = work / "copy.h5ad"
     shutil.copyfile(source, copy)
     with h5py.File(copy, "r+") as file:
         _put(file["obsm"], key, embeddings)
-        for column, name in enumerate(("scgpt_matched_genes", "scgpt_truncated_genes")):
+        for column, name in enumerate(_COLUMNS):
             _put(file["obs"], name, counts[:, column])
             order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
             file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
+        no_endpoint = {"endpoint": "", "served_entities": np.array([], dtype=object)}
+        write_elem(file["uns"], "scgpt", {**no_endpoint, "model_digest": digest})
     copy.replace(target)
     shutil.rmtree(work)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from model.contract import Options
 from scripts.cli.console import json_option, progress, show
 
 
@@ -68,23 +69,45 @@ def smoke(environment: str, as_json: bool) -> None:
 )
 @click.option("--key", default="X_scGPT", show_default=True, help="Key of obsm.")
 @click.option("--chunk", default=2048, show_default=True, help="Cells in memory at a time.")
+@click.option(
+    "--min-known-fraction",
+    type=click.FloatRange(0, 1),
+    default=Options.min_known_fraction,
+    show_default=True,
+    help="Share of the counts that must lie in genes of the vocabulary; 0 refuses nothing.",
+)
+@click.option("--allow-imputed", is_flag=True, help="Take values that look imputed or smoothed.")
 @json_option
 def embed_file(
-    checkpoint: Path, cells: Path, out: Path, key: str, chunk: int, as_json: bool
+    checkpoint: Path,
+    cells: Path,
+    out: Path,
+    key: str,
+    chunk: int,
+    min_known_fraction: float,
+    allow_imputed: bool,
+    as_json: bool,
 ) -> None:
     """Embed a file of any size on this machine, without an endpoint; resumable.
 
     \b
-    The file is read in backed mode, so memory stays flat. A stopped run goes on
-    where it was.
+    Of the file only .X is read, chunk by chunk, so memory stays flat. A stopped
+    run goes on where it was. Genes and values are judged as in a request.
     Example:  scgpt embed-file .local/demo/checkpoint atlas.h5ad --out atlas_scgpt.h5ad
     """
-    from model.batch.file import embed_file as embed_in_backed_mode
+    from model.batch.file import embed_file as embed_in_chunks
     from model.embedder import Embedder
 
     with progress("embedding") as update:
-        report = embed_in_backed_mode(
-            cells, out, Embedder.load(checkpoint), key=key, chunk=chunk, progress=update
+        report = embed_in_chunks(
+            cells,
+            out,
+            Embedder.load(checkpoint),
+            key=key,
+            chunk=chunk,
+            min_known_fraction=min_known_fraction,
+            allow_imputed=allow_imputed,
+            progress=update,
         )
     show(
         {**asdict(report), "file": str(out)},
