@@ -182,8 +182,8 @@ def _client(loaded: Settings, limit_s: float) -> WorkspaceClient:
         profiles.read(layout.runtime_folder(loaded.folder) / "databrickscfg")
         local = profiles[loaded.workspace.profile or "DEFAULT"]
         config = Config(host=local["host"], token=local["token"], auth_type="pat", **limits)
-    elif loaded.workspace.profile:
-        config = Config(profile=loaded.workspace.profile, **limits)
+    elif profile := connection.variables(loaded).get("DATABRICKS_CONFIG_PROFILE"):
+        config = Config(profile=profile, **limits)
     else:
         config = Config(host=loaded.workspace.host, **limits)
     return WorkspaceClient(config=config)

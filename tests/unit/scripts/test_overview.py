@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import time
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from infra import layout, release, settings
 from scripts.cli.main import cli
-from scripts.overview import overview
+from scripts.overview import _client, overview
 from tests.unit.infra.manifests import canary
 
 
@@ -50,6 +51,24 @@ def test_a_workspace_that_does_not_answer_is_a_row(tmp_path: Path) -> None:
     assert time.monotonic() - started < 5
     assert row.problem is not None
     assert "hidden-token" not in row.problem
+
+
+@pytest.mark.parametrize("profiles", [None, "[prod]\nhost = {host}\ntoken = of-the-profile\n"])
+def test_pipelines_have_no_profiles(
+    profiles: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everywhere else: the profile where there is one, else the address and the variables."""
+    prod = settings.load("prod", layout.ENVIRONMENTS)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        monkeypatch.delenv(name)
+    if profiles:
+        (tmp_path / ".databrickscfg").write_text(profiles.format(host=prod.workspace.host))
+    else:
+        monkeypatch.setenv("DATABRICKS_TOKEN", "of-the-job")
+    config = _client(prod, 1.0).config
+    assert config.host == prod.workspace.host
+    assert config.token == ("of-the-profile" if profiles else "of-the-job")
 
 
 def test_the_command_tells_all_and_ends_well(environments: Path) -> None:
