@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,34 @@ def opened(name: str, folder: Path | None, operation: str, report: Report) -> It
             yield deployment
         finally:
             deployment.forget_plans()
+
+
+def bring_imports(environments: Path, stack: Path) -> None:
+    """Put the import blocks of ``scgpt adopt --blocks`` beside the synthesised stack."""
+    blocks = environments / f"{stack.name}.imports.tf.json"
+    beside = stack / "imports.tf.json"
+    if blocks.exists():
+        shutil.copyfile(blocks, beside)
+    else:
+        beside.unlink(missing_ok=True)  # left by an earlier run
+
+
+def with_imports(document: facts.Json) -> tuple[tuple[str, str], ...]:
+    """The changes of a plan; what is merely imported is one, as it has to be applied."""
+    imported = {
+        str(entry["address"])
+        for entry in document.get("resource_changes", [])
+        if entry["change"].get("importing")
+    }
+    changes = changes_of(document)
+    alone = imported - {address for address, _ in changes}
+    return (
+        *((address, "import") for address in sorted(alone)),
+        *(
+            (address, f"import+{action}" if address in imported else action)
+            for address, action in changes
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -106,6 +135,7 @@ class Deployment:
             if name not in declared:
                 continue
             folder = self.outdir / "stacks" / name
+            bring_imports(self.settings.folder, folder)
             terraform = Terraform(folder, environment, self.report)
             terraform.init(forget_lock=provider().kind == "stand-in")
             stacks.append(terraform)
@@ -148,7 +178,7 @@ class Deployment:
 
     def judged(self, terraform: Terraform, document: facts.Json, known: Facts | None) -> StackPlan:
         """A plan with what the guards say to it; without facts it is not judged."""
-        changes = changes_of(document)
+        changes = with_imports(document)
         counted = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
         self.report(f"{terraform.stack}: {counted}")
         findings = () if known is None else tuple(check(document, self.settings, known))
