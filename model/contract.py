@@ -23,7 +23,7 @@ TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS)
 
 # --- limits of one row of input, whatever its form ---
 MAX_PACKED_CHARS = 16 * 1024 * 1024  # the platform's limit of a request
-MAX_BODY_BYTES = 256 * 1024 * 1024  # of a packed payload, decompressed
+MAX_BODY_BYTES = 256 * 1024 * 1024  # of a packed answer, decompressed; cells: envelope.py
 MAX_CELLS = 20_000
 MAX_GENES = 200_000
 MAX_JSON_GENES = 5_000  # gene vectors in one JSON answer; packed answers may hold the whole table

@@ -10,6 +10,7 @@ SHARED = ("quickstart", "registry")
 """Session fixtures of the acceptance cases, in the order in which one of them decides."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = Path(item.nodeid.partition("::")[0])

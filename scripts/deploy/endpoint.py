@@ -197,10 +197,12 @@ def _send_notifications(client: WorkspaceClient, settings: Settings) -> None:
     from databricks.sdk.service.serving import EmailNotifications
 
     emails = settings.endpoint.email_notifications
+    told = EmailNotifications(
+        on_update_failure=list(emails.on_update_failure),
+        on_update_success=list(emails.on_update_success),
+    )
+    # Nobody is told: without lists, since Terraform would read empty ones as a block.
+    nobody = not (emails.on_update_failure or emails.on_update_success)
     client.serving_endpoints.update_notifications(
-        settings.names.endpoint,
-        email_notifications=EmailNotifications(
-            on_update_failure=list(emails.on_update_failure),
-            on_update_success=list(emails.on_update_success),
-        ),
+        settings.names.endpoint, email_notifications=EmailNotifications() if nobody else told
     )

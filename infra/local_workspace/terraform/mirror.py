@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 from dataclasses import dataclass
@@ -42,10 +43,8 @@ def write_mirror(folder: Path, python: Path) -> MirrorInfo:
     wrapper = package / f"terraform-provider-databricks_v{VERSION}"
     program = Path(__file__).with_name("__main__.py").resolve()
     # Not resolved: an environment's interpreter is a link, and its name finds the environment.
-    wrapper.write_text(
-        f"#!/bin/sh\nexec {shlex.quote(str(python.absolute()))} -I {shlex.quote(str(program))}\n"
-    )
-    wrapper.chmod(0o755)
+    command = f"exec {shlex.quote(str(python.absolute()))} -I {shlex.quote(str(program))}"
+    _put(wrapper, f"#!/bin/sh\n{command}\n", mode=0o755)
     return MirrorInfo(folder / "mirror", write_terraformrc(folder, folder / "mirror"), wrapper)
 
 
@@ -53,13 +52,24 @@ def write_terraformrc(folder: Path, mirror: Path) -> Path:
     """Write the file that makes Terraform take this provider from `mirror` and no other place."""
     terraformrc = folder.resolve() / "terraformrc"
     terraformrc.parent.mkdir(parents=True, exist_ok=True)
-    terraformrc.write_text(
+    _put(
+        terraformrc,
         "provider_installation {\n"
         "  filesystem_mirror {\n"
         f"    path    = {json.dumps(str(mirror.resolve()))}\n"
         f'    include = ["{_ADDRESS}"]\n'
         "  }\n"
         "}\n"
-        "disable_checkpoint = true\n"
+        "disable_checkpoint = true\n",
     )
     return terraformrc
+
+
+def _put(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file at once: another Terraform may be starting the provider right now."""
+    if path.exists() and path.read_text() == text:
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.chmod(mode)
+    draft.replace(path)
