@@ -34,25 +34,31 @@ _FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
 def variables(settings: Settings) -> dict[str, str]:
     """Variables with which any Databricks client finds the workspace; none holds a secret.
 
-    The profile is for people: where this machine does not have it, as in a pipeline, the address is
-    given instead, and who calls is in the environment already.
+    The address is always given: in clients, that of the shell beats that of a profile. The profile
+    is for people; where this machine does not have it, as in a pipeline, who calls is in the
+    environment already.
     """
     profile, host = settings.workspace.profile, settings.workspace.host
     if settings.is_local:
         config = runtime_folder(settings.folder) / "databrickscfg"
         found = {"DATABRICKS_CONFIG_FILE": str(config)}
         return {**found, "DATABRICKS_CONFIG_PROFILE": profile} if profile else found
+    found = {"DATABRICKS_HOST": str(host)}
     if profile and profile in _profiles():
-        return {"DATABRICKS_CONFIG_PROFILE": profile}
-    return {"DATABRICKS_HOST": str(host)}
+        found["DATABRICKS_CONFIG_PROFILE"] = profile
+    return found
 
 
-def _profiles() -> list[str]:
-    """Names of the profiles in the Databricks configuration file of this machine."""
-    file = os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")
-    found = configparser.ConfigParser()
-    found.read(Path(file).expanduser())
-    return found.sections()
+def _profiles() -> configparser.ConfigParser:
+    """The profiles in the Databricks configuration file of this machine."""
+    # As clients read it: no profile inherits from [DEFAULT].
+    found = configparser.ConfigParser(default_section="", interpolation=None)
+    found.read(_profiles_file())
+    return found
+
+
+def _profiles_file() -> Path:
+    return Path(os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")).expanduser()
 
 
 def foreign_variables(settings: Settings) -> list[str]:
@@ -69,12 +75,33 @@ def require_running(settings: Settings) -> None:
     Raises
     ------
     DeployError
-        The local workspace was never started, or the workspace does not answer.
+        The local workspace was never started, the profile is of another workspace, or the workspace
+        does not answer.
     """
     if settings.is_local:
         _require_local(settings)
-    elif settings.workspace.host and not getproxies().keys() & {"https", "all"}:
+        return
+    _require_own_profile(settings)
+    if settings.workspace.host and not getproxies().keys() & {"https", "all"}:
         _require_reachable(settings.workspace.host)
+
+
+def _require_own_profile(settings: Settings) -> None:
+    """Its login must not be sent to a workspace that it is not of."""
+    profile, host = settings.workspace.profile, str(settings.workspace.host)
+    theirs = _profiles().get(profile, "host", fallback=None) if profile else None
+    if theirs and _address(theirs) != _address(host):
+        raise DeployError(
+            f"{settings.environment} is on {host}, but its profile {profile!r} in "
+            f"{_profiles_file()} is of {theirs}: correct the profile's host, or name another "
+            "profile in workspace.profile"
+        )
+
+
+def _address(host: str) -> tuple[str | None, int]:
+    """Name and port, which make two spellings of a workspace's address the same."""
+    found = urlsplit(host if "://" in host else f"https://{host}")
+    return found.hostname, found.port or 443
 
 
 def _require_reachable(host: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from databricks.sdk.config import Config
 
 from infra import layout, settings
+from infra.errors import DeployError
 from infra.settings import Settings
 from scripts import connection
 from scripts.deploy.variables import child_environment
@@ -25,7 +28,48 @@ def prod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_people_have_the_profile(prod: Settings, tmp_path: Path) -> None:
     (tmp_path / ".databrickscfg").write_text(f"[prod]\nhost = {HOST}\ntoken = t\n")
-    assert connection.variables(prod) == {"DATABRICKS_CONFIG_PROFILE": "prod"}
+    assert connection.variables(prod) == {
+        "DATABRICKS_CONFIG_PROFILE": "prod",
+        "DATABRICKS_HOST": HOST,
+    }
+
+
+@pytest.fixture
+def unprobed(prod: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Production, whose clients are made without asking the network anything."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # a client's variables end with the test
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setattr(Config, "_resolve_host_metadata", lambda _: None)
+    return prod
+
+
+def test_the_shell_does_not_lead_the_client_elsewhere(
+    unprobed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terraform goes to the file's host: so must what judges and verifies."""
+    (tmp_path / ".databrickscfg").write_text(f"[prod]\nhost = {HOST}\ntoken = t\n")
+    monkeypatch.setenv("DATABRICKS_HOST", "https://dbc-2.cloud.databricks.com")
+    assert connection.workspace_client(unprobed).config.host == HOST
+
+
+def test_a_profile_of_another_workspace_is_refused(unprobed: Settings, tmp_path: Path) -> None:
+    file = tmp_path / ".databrickscfg"
+    file.write_text("[prod]\nhost = https://dbc-2.cloud.databricks.com\ntoken = se%cret\n")
+    with pytest.raises(DeployError, match="'prod' in .* is of https://dbc-2") as caught:
+        connection.workspace_client(unprobed)
+    assert HOST in str(caught.value)
+    assert "se%cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spelled", [HOST.removeprefix("https://"), f"{HOST}/", HOST.upper(), f"{HOST}:443"]
+)
+def test_an_address_may_be_spelled_in_other_ways(
+    unprobed: Settings, tmp_path: Path, spelled: str
+) -> None:
+    profiles = f"[DEFAULT]\nhost = https://dbc-2\n[prod]\nhost = {spelled}\ntoken = t\n"
+    (tmp_path / ".databrickscfg").write_text(profiles)
+    assert connection.workspace_client(unprobed).config.host == HOST
 
 
 @pytest.mark.parametrize("others", [None, "[dev]\nhost = https://dbc-2.cloud.databricks.com\n"])
