@@ -93,7 +93,7 @@ def deploy(
                     # Its jobs run from there; the volume is the registry's.
                     wheel.upload(deployment.client, deployment.settings)
                 taken = take_over(deployment, terraform, stack, planned)
-                _apply(terraform, taken, deployment.client)
+                _apply(terraform, taken, deployment.client, planned.facts)
         except ApplyError as error:
             # The state may now claim changes that were never made, which no later plan shows.
             lines = [f"{error}\n  Run it again, to go on from here.", *_compared(deployment)]
@@ -145,7 +145,7 @@ def destroy(
         if dry_run:
             return DeployResult(planned, False, False, time.monotonic() - started)
         for terraform, stack in zip(stacks, planned.stacks, strict=True):
-            _apply(terraform, stack, deployment.client)
+            _apply(terraform, stack, deployment.client, who)
         if loaded.is_local:
             # It names versions that are gone now. Elsewhere it is a reviewed file.
             loaded.manifest_path.unlink(missing_ok=True)
@@ -171,7 +171,7 @@ def _refuse(name: str, findings: Iterable[Finding], report: Report = lambda _: N
         raise RefusedError("\n  ".join(lines))
 
 
-def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient) -> None:
+def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient, known: Facts) -> None:
     from databricks.sdk.errors import DatabricksError
 
     if not planned.changes:
@@ -180,9 +180,9 @@ def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient) ->
         terraform.apply()
     except ApplyError:
         with suppress(DatabricksError):  # what stopped the apply is what there is to tell
-            sweep(client, terraform, planned)
+            sweep(client, terraform, planned, known)
         raise
-    sweep(client, terraform, planned)
+    sweep(client, terraform, planned, known)
 
 
 def _verify(deployment: Deployment) -> None:

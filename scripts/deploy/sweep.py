@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra.guards import Facts
+
 from .facts import live_alerts
 from .results import StackPlan
 
@@ -61,16 +63,19 @@ _KINDS = {
 }
 
 
-def sweep(client: WorkspaceClient, terraform: Terraform, planned: StackPlan) -> None:
+def sweep(client: WorkspaceClient, terraform: Terraform, planned: StackPlan, known: Facts) -> None:
     """Remove the copies, to be called after an apply.
 
-    Before it, none of that name was there: what is there now was made by it, and what is not in the
-    state is a copy. Where the state has none, one is left, which the next deploy takes over.
+    Where none of that name was there before it, what is there now was made by it, and what is not
+    in the state is a copy. Where the state has none, one is left, which the next deploy takes over.
+    Where there was one, which a waiver let pass, nobody knows whose the others are: all stay.
     """
     created = [
         (entry["address"], _KINDS[entry["type"]], entry["change"]["after"])
         for entry in planned.document.get("resource_changes", [])
-        if entry["type"] in _KINDS and entry["change"]["actions"] == ["create"]
+        if entry["type"] in _KINDS
+        and entry["change"]["actions"] == ["create"]
+        and entry["address"] not in known.existing
     ]
     for address, kind, after in created:
         found = kind.ids(client, after[kind.name])

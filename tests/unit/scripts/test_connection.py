@@ -55,7 +55,7 @@ def test_the_shell_does_not_lead_the_client_elsewhere(
 def test_a_profile_of_another_workspace_is_refused(unprobed: Settings, tmp_path: Path) -> None:
     file = tmp_path / ".databrickscfg"
     file.write_text("[prod]\nhost = https://dbc-2.cloud.databricks.com\ntoken = se%cret\n")
-    with pytest.raises(DeployError, match="'prod' in .* is of https://dbc-2") as caught:
+    with pytest.raises(DeployError, match=r"'prod' in .* is of https://dbc-2") as caught:
         connection.workspace_client(unprobed)
     assert HOST in str(caught.value)
     assert "se%cret" not in str(caught.value)
