@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Where Terraform keeps its state, as in the table [state].  [default: backend=local]",
 )
-@click.option("--blocks", is_flag=True, help="Write import blocks; leave the state alone.")
+@click.option(
+    "--blocks",
+    is_flag=True,
+    help="Write import blocks, which the next deploy applies; leave the state alone.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @json_option
 def adopt(
@@ -70,7 +74,7 @@ def adopt(
             f"{time.monotonic() - started:6.1f} s  {line}", markup=False, soft_wrap=True
         ),
     )
-    show(_as_dict(result), as_json, _text(result))
+    show(_as_dict(result), as_json, _text(result, blocks))
 
 
 def _as_dict(result: Adoption) -> dict[str, object]:
@@ -94,7 +98,7 @@ def _as_dict(result: Adoption) -> dict[str, object]:
     }
 
 
-def _text(result: Adoption) -> str:
+def _text(result: Adoption, blocks: bool) -> str:
     would = "" if result.applied else "would be "
     taken = sum(len(stack) for stack in result.imports.values())
     lines = [
@@ -106,5 +110,6 @@ def _text(result: Adoption) -> str:
         lines.append("the first deploy will")
         lines += [f"  {change}" for change in result.changes]
     else:
-        lines.append("the plan is empty")
+        only = "nothing but import" if blocks else "change nothing"
+        lines.append(f"the first deploy will {only}")
     return "\n".join([*lines, f"next: scgpt plan {result.environment}"])

@@ -13,7 +13,7 @@ HIDDEN = "(hidden)"
 
 _LONGEST = 200
 _LATER = "(known after the deploy)"
-_SIGNS = {"create": "+", "delete": "-", "update": "!"}
+_SIGNS = {"create": "+", "delete": "-", "update": "!", "import": "!"}
 _REFERENCE = re.compile(r"\{\{secrets/[^{}\s]+\}\}")
 # Whoever changed an endpoint by hand may have put a key into a plain variable.
 _PRIVATE = re.compile(
@@ -22,24 +22,33 @@ _PRIVATE = re.compile(
 
 
 def changed(document: Json) -> list[Json]:
-    """The resources that a plan changes, in its order."""
+    """The resources that a plan changes or imports, in its order."""
     return [
         entry
         for entry in document.get("resource_changes", [])
-        if entry["mode"] == "managed" and entry["change"]["actions"] not in (["no-op"], ["read"])
+        if entry["mode"] == "managed"
+        and (imported(entry) or entry["change"]["actions"] not in (["no-op"], ["read"]))
     ]
 
 
+def imported(entry: Json) -> bool:
+    """Whether something that exists is taken into Terraform's state."""
+    return bool(entry["change"].get("importing"))
+
+
 def action(entry: Json) -> str:
-    """``create``, ``update``, ``delete`` or ``replace``."""
+    """``create``, ``update``, ``delete``, ``replace``, or ``import`` alone."""
     actions = entry["change"]["actions"]
+    if actions == ["no-op"]:
+        return "import"
     return "replace" if len(actions) == 2 else str(actions[0])
 
 
 def lines(entry: Json) -> Iterator[str]:
     """One resource's change: a line that names it, then one line per value, as a diff shows it."""
     change, what = entry["change"], action(entry)
-    yield f"{_SIGNS.get(what, '!')} {entry['address']}: {what}"
+    first = "import, then " if imported(entry) and what != "import" else ""
+    yield f"{_SIGNS.get(what, '!')} {entry['address']}: {first}{what}"
     before = _values(change["before"], change.get("before_sensitive"), None)
     after = _values(change["after"], change.get("after_sensitive"), change.get("after_unknown"))
     for path in sorted(before.keys() | after.keys()):

@@ -7,15 +7,17 @@ from typing import Any
 
 from .endpoint import sentences as endpoint_sentences
 from .markdown import code, listing
-from .plan_text import Json, action, changed
+from .plan_text import Json, action, changed, imported
 
 _KINDS = {
     "databricks_alert_v2": ("alert", "display_name"),
     "databricks_dashboard": ("dashboard", "display_name"),
+    "databricks_grant": ("grant", "id"),
     "databricks_job": ("job", "name"),
     "databricks_mlflow_experiment": ("MLflow experiment", "name"),
     "databricks_model_serving": ("endpoint", "name"),
     "databricks_notification_destination": ("notification destination", "display_name"),
+    "databricks_permissions": ("access list", "id"),
     "databricks_registered_model": ("registered model", "name"),
     "databricks_schema": ("schema", "name"),
     "databricks_sql_endpoint": ("SQL warehouse", "name"),
@@ -52,6 +54,8 @@ def _rank(entry: Json) -> int:
 
 def _of(entry: Json) -> Iterator[str]:
     kind = entry["type"]
+    if imported(entry):
+        yield f"{_name(entry)} exists and is **taken over**: Terraform governs it from now on."
     if kind == "databricks_grant":
         yield from _grant(entry)
     elif kind == "databricks_permissions":
@@ -64,9 +68,7 @@ def _of(entry: Json) -> Iterator[str]:
 
 def _whole(entry: Json) -> Iterator[str]:
     """Created, deleted, replaced; which fields change, where nobody says more about them."""
-    values = entry["change"]["after"] or entry["change"]["before"]
-    kind, key = _KINDS.get(entry["type"], (entry["type"], "name"))
-    name = f"The {kind} {code(values.get(key) or entry['address'])}"
+    name = _name(entry)
     lost = _LOST.get(entry["type"])
     match action(entry):
         case "create":
@@ -77,6 +79,12 @@ def _whole(entry: Json) -> Iterator[str]:
             yield f"{name} is **deleted and made anew**{f', {lost}' if lost else ''}."
         case "update" if entry["type"] != "databricks_model_serving":
             yield f"{name} changes: {listing(code(field) for field in _fields(entry))}."
+
+
+def _name(entry: Json) -> str:
+    values = entry["change"]["after"] or entry["change"]["before"]
+    kind, key = _KINDS.get(entry["type"], (entry["type"], "name"))
+    return f"The {kind} {code(values.get(key) or entry['address'])}"
 
 
 def _fields(entry: Json) -> list[str]:

@@ -120,7 +120,7 @@ def test_an_endpoint_made_in_a_hurry_is_adopted_and_deployed(
 
 
 @pytest.mark.long
-def test_import_blocks_do_the_same_without_the_state(
+def test_import_blocks_leave_the_state_to_the_next_deploy(
     place: Site, by_hand: str, tmp_path: Path
 ) -> None:
     command = ("adopt", "by-hand", "--environment", "local", "--out", tmp_path, "--json")
@@ -129,6 +129,15 @@ def test_import_blocks_do_the_same_without_the_state(
     for stack, taken in done["imports"].items():
         written = json.loads((tmp_path / f"{stack}.imports.tf.json").read_text())
         assert {block["to"]: block["id"] for block in written["import"]} == taken
+    imported = {address for taken in done["imports"].values() for address in taken}
+    shown = planned(place, tmp_path)
+    assert {address for address, action in shown if action.startswith("import")} == imported
+    assert {(a, action.removeprefix("import+")) for a, action in shown if action != "import"} == (
+        announced(done)
+    )
+    place.succeed("deploy", "local", "--environments", tmp_path)
+    assert planned(place, tmp_path) == set()
+    assert place.api("GET", f"{SERVING}/by-hand")["id"] == by_hand
 
 
 @pytest.mark.long
