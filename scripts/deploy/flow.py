@@ -71,7 +71,8 @@ def deploy(
     RefusedError
         When a guard refuses, or the plan is not the reviewed one; nothing was changed.
     DeployError
-        When Terraform fails, or the workspace does not hold what was deployed.
+        When Terraform fails, or the workspace does not hold what was deployed, or what was taken
+        over would be changed otherwise than was reviewed.
     """
     started = time.monotonic()
     with opened(name, folder, "deploy", report) as deployment:
@@ -86,14 +87,23 @@ def deploy(
         if dry_run:
             return DeployResult(planned, False, False, time.monotonic() - started)
         _refuse(name, deployer(deployment.settings, planned.facts), report)
+        applied: list[str] = []
         try:
             for terraform, stack in zip(deployment.stacks, planned.stacks, strict=True):
                 watched = deployment.settings.monitoring.enabled
                 if watched and terraform.stack == deployment.settings.names.stack("monitoring"):
                     # Its jobs run from there; the volume is the registry's.
                     wheel.upload(deployment.client, deployment.settings)
-                taken = take_over(deployment, terraform, stack, planned)
+                taken = take_over(
+                    deployment,
+                    terraform,
+                    stack,
+                    planned,
+                    reviewed=reviewed is not None,
+                    applied=applied,
+                )
                 _apply(terraform, taken, deployment.client, planned.facts)
+                applied += [terraform.stack] if taken.changes else []
         except ApplyError as error:
             # The state may now claim changes that were never made, which no later plan shows.
             lines = [f"{error}\n  Run it again, to go on from here.", *_compared(deployment)]

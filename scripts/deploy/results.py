@@ -77,6 +77,49 @@ def changes_of(document: Json) -> tuple[tuple[str, str], ...]:
     )
 
 
+def unreviewed(document: Json, reviewed: Json) -> tuple[tuple[str, str], ...]:
+    """(address, action) of each change in a plan that another plan does not hold.
+
+    A value that the other did not know yet may be any.
+    """
+    known = {entry["address"]: entry["change"] for entry in reviewed.get("resource_changes", [])}
+    same = {
+        entry["address"]
+        for entry in document.get("resource_changes", [])
+        if _held(entry["change"], known.get(entry["address"]))
+    }
+    return tuple(each for each in changes_of(document) if each[0] not in same)
+
+
+def _held(change: Json, reviewed: Json | None) -> bool:
+    if reviewed is None or change["actions"] != reviewed["actions"]:
+        return False
+    before, theirs = (
+        {key: value for key, value in (each["before"] or {}).items() if key not in _NOISE}
+        for each in (change, reviewed)
+    )
+    unknown = change.get("after_unknown"), reviewed.get("after_unknown")
+    return before == theirs and _within(change["after"], reviewed["after"], *unknown)
+
+
+def _within(value: Any, reviewed: Any, unknown: Any, unknown_then: Any) -> bool:
+    """Whether a value is the reviewed one, or was unknown at the review."""
+    if unknown_then is True:
+        return True
+    if unknown is True:
+        return False
+    if isinstance(value, dict) and isinstance(reviewed, dict):
+        now, then = unknown or {}, unknown_then or {}
+        return all(
+            _within(value.get(key), reviewed.get(key), now.get(key), then.get(key))
+            for key in {*value, *reviewed, *now} - set(_NOISE)
+        )
+    if isinstance(value, list) and isinstance(reviewed, list) and len(value) == len(reviewed):
+        now, then = (each or [None] * len(value) for each in (unknown, unknown_then))
+        return all(map(_within, value, reviewed, now, then))
+    return bool(value == reviewed)
+
+
 def normalised(document: Json) -> list[dict[str, Any]]:
     """The changes of a plan without what differs between equal plans.
 
