@@ -32,8 +32,16 @@ __all__ = [
 ]
 
 _PROVIDER = "databricks/databricks"
-_OF_SETTINGS = ("production-without-table", "production-scale-to-zero", "workload-type")
+_OF_SETTINGS = (
+    "production-without-table",
+    "production-scale-to-zero",
+    "workload-type",
+    "destroy-production",
+    "waiver-expired",
+    "waiver-unknown",
+)
 _OF_WORKSPACE = (
+    "deploy-by-person",
     "version-missing",
     "version-not-validated",
     "exists-already",

@@ -15,14 +15,13 @@ def waive(finding: Finding, settings: Settings | None, today: date) -> Finding:
     """The finding, as a warning where the environment waives it; an expired waiver is told."""
     if settings is None or finding.severity != "refuse":
         return finding
+    if waiver := settings.waiver(finding.check, today):
+        said = f"{waiver.reason} (until {waiver.until})"
+        return replace(finding, severity="warn", waived=said)
     for waiver in settings.waivers:
-        if waiver.check != finding.check:
-            continue
-        if today <= waiver.until:
-            said = f"{waiver.reason} (until {waiver.until})"
-            return replace(finding, severity="warn", waived=said)
-        expired = f"The waiver ({waiver.reason}) expired on {waiver.until}."
-        return replace(finding, remedy=f"{finding.remedy} {expired}")
+        if waiver.check == finding.check:
+            expired = f"The waiver ({waiver.reason}) expired on {waiver.until}."
+            return replace(finding, remedy=f"{finding.remedy} {expired}")
     return finding
 
 

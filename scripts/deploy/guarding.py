@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra import settings
 from infra.errors import DeployError
-from infra.guards import Facts, Finding, Json, check, on_waivers, refusals, skipped
+from infra.guards import (
+    Facts,
+    Finding,
+    Json,
+    check,
+    deployer,
+    destruction,
+    on_waivers,
+    refusals,
+    skipped,
+)
+from infra.settings import Settings
 from scripts import connection
 
 from . import facts
+from .results import changes_of
 
 
 class PlanFileError(DeployError):
@@ -49,8 +62,16 @@ def judge(plan: Path, environment: str | None, folder: Path | None) -> Judgement
     loaded = settings.load(environment, folder)
     connection.require_running(loaded)
     known = facts.gather(connection.workspace_client(loaded), loaded, [document])
-    found = (*check(document, loaded, known), *on_waivers(loaded, known.today))
-    return Judgement(found, skipped(loaded, known))
+    return Judgement(tuple(_findings(document, loaded, known)), skipped(loaded, known))
+
+
+def _findings(document: Json, loaded: Settings, known: Facts) -> Iterator[Finding]:
+    yield from check(document, loaded, known)
+    yield from deployer(loaded, known)
+    # As `terraform plan -destroy` makes it.
+    if {action for _, action in changes_of(document)} == {"delete"}:
+        yield from destruction(loaded, known)
+    yield from on_waivers(loaded, known.today)
 
 
 def _read(plan: Path) -> Json:

@@ -74,10 +74,16 @@ def test_production_is_destroyed_only_when_that_was_waived() -> None:
 
 
 def test_offline_the_skipped_checks_are_named() -> None:
-    assert {"version-missing", "workload-type"} <= set(skipped(None, Facts()))
-    assert set(skipped(DEV, Facts())) == {
+    of_workspace = {
         "version-missing", "version-not-validated", "exists-already", "endpoint-updating",
+        "deploy-by-person",
     }  # fmt: skip
+    of_settings = {
+        "production-without-table", "production-scale-to-zero", "workload-type",
+        "destroy-production", "waiver-expired", "waiver-unknown",
+    }  # fmt: skip
+    assert set(skipped(None, Facts())) == of_workspace | of_settings
+    assert set(skipped(DEV, Facts())) == of_workspace
     assert skipped(DEV, Facts(versions=frozenset(), validated=frozenset())) == {}
 
 
