@@ -21,11 +21,11 @@ _REFERENCE = re.compile(r"\{\{.*\}\}")
 
 
 def await_endpoint(client: WorkspaceClient, settings: Settings) -> None:
-    """Wait until the endpoint is ready, or has failed, or its time is up."""
+    """Wait until the endpoint is ready, or has failed or was cancelled, or its time is up."""
     deadline = time.monotonic() + settings.endpoint.timeout_minutes * 60
     while time.monotonic() < deadline:
         endpoint = endpoint_of(client, settings.names.endpoint)
-        if endpoint is None or update_of(endpoint) == "UPDATE_FAILED":
+        if endpoint is None or update_of(endpoint) in ("UPDATE_FAILED", "UPDATE_CANCELED"):
             return
         if is_ready(endpoint) and update_of(endpoint) != "IN_PROGRESS":
             return

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from databricks.sdk import WorkspaceClient
 
 from infra import layout, settings
 from infra.settings import EmailNotifications, Settings
 from scripts.deploy.verify.difference import compare
-from scripts.deploy.verify.serving import _folded, declared, described
+from scripts.deploy.verify.serving import _folded, await_endpoint, declared, described
 from tests.unit.infra.manifests import canary
 
 SECRET = "{{secrets/scgpt/token}}"
@@ -188,3 +191,19 @@ def test_values_of_variables_are_never_told() -> None:
     told = [str(each) for each in compare("e", declared(PROD, MANIFEST), described(found))]
     assert len(told) == 3
     assert not any("hunter2" in line or "fast" in line for line in told)
+
+
+@pytest.mark.parametrize("ended", ["UPDATE_FAILED", "UPDATE_CANCELED"])
+@pytest.mark.parametrize("ready", ["READY", "NOT_READY"])
+def test_nobody_waits_for_an_update_that_has_ended(
+    ended: str, ready: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def do(*_: object) -> dict[str, Any]:
+        return {"state": {"ready": ready, "config_update": ended}}
+
+    def waited(_: float) -> None:
+        pytest.fail("waits for what will not come")
+
+    monkeypatch.setattr(time, "sleep", waited)
+    client = SimpleNamespace(api_client=SimpleNamespace(do=do))
+    await_endpoint(cast(WorkspaceClient, client), PROD)
