@@ -142,7 +142,8 @@ async def put_rate_limits(call: Call) -> dict[str, Any]:
 @routes.add("PATCH", f"{_ONE}/notifications")
 async def patch_notifications(call: Call) -> dict[str, Any]:
     document, sent = _require(call, "CAN_MANAGE"), call.body.get("email_notifications") or {}
-    _touch(call.workspace, {**document, "email_notifications": sent})
+    kept = {field: value for field, value in document.items() if field != "email_notifications"}
+    _touch(call.workspace, kept | ({"email_notifications": sent} if any(sent.values()) else {}))
     return {"name": document["name"], "email_notifications": sent}
 
 

@@ -79,7 +79,7 @@ def test_notifications_are_changed_by_the_api(served: Place, told: dict[str, lis
     done = served.succeed("endpoint", "apply", "local", "--json").json
     assert [each["call"] for each in done["sent"]] == ["PATCH notifications"]
     assert done["changes"] == []
-    found = served.endpoint()["email_notifications"]
+    found = served.endpoint().get("email_notifications", {})
     assert {when: emails for when, emails in found.items() if emails} == told
     assert differences(served) == {}
     assert served.changes() == 0
