@@ -1,13 +1,16 @@
-"""Warehouse, alerts, dashboard and jobs against the API: that each is there once, and its main
-fields.
+"""Warehouse, alerts, dashboard and jobs against the API: that each is there once, and what it does,
+whom it tells, what it shows.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from infra import monitoring
+from infra.monitoring import lakeview
 from infra.settings import Settings
 from infra.wheel import wheel
 from scripts.deploy.facts import live_alerts
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.dashboards import Dashboard
     from databricks.sdk.service.jobs import BaseJob
+    from databricks.sdk.service.settings import ListNotificationDestinationsResult
     from databricks.sdk.service.sql import AlertV2, EndpointInfo
 
 Fields = dict[str, Any]
+
+_AS_DECLARED = "as declared"
 
 
 def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
@@ -34,15 +40,24 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
         same = [each for each in client.warehouses.list() if each.name == names.warehouse]
         found += _once(f"warehouse {names.warehouse}", _warehouse(settings), same, _of_warehouse)
         warehouse = str(same[0].id) if same else None
+    told: list[str] = []
     if watch.emails:
         name = names.watched("alerts")
         kinds = [each for each in client.notification_destinations.list() if _titled(each, name)]
-        found += _once(f"notification destination {name}", {}, kinds, lambda _: {})
+        found += _once(
+            f"notification destination {name}",
+            {"addresses": sorted(watch.emails)},
+            kinds,
+            partial(_of_destination, client),
+        )
+        told = [str(each.id) for each in kinds[:1]]
     alerts = live_alerts(client)
     for alert in monitoring.ALERTS:
         name = names.watched(alert.title)
         declared = {
+            "operator": "GREATER_THAN",
             "threshold": getattr(watch, alert.threshold),
+            "subscriptions": told,
             "query": monitoring.query(alert.sql, table=table, **alert.values),
             "warehouse": warehouse,
             **_schedule(settings, watch.schedule),
@@ -51,11 +66,18 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
         found += _once(f"alert {name}", declared, same_alerts, _of_alert)
     name = names.watched("requests")
     dashboards = [each for each in client.lakeview.list() if _titled(each, name)]
-    found += _once(f"dashboard {name}", {"warehouse": warehouse}, dashboards, _of_dashboard)
+    content = json.loads(lakeview.serialized(monitoring.TILES, title=name, table=table))
+    found += _once(
+        f"dashboard {name}",
+        {"warehouse": warehouse, "content": _AS_DECLARED},
+        dashboards,
+        partial(_of_dashboard, client, content),
+    )
     for job in monitoring.JOBS:
         name = names.watched(job.title)
         declared = {
             "wheel": names.wheel_path(wheel().file_name, wheel().sha256),
+            "parameters": ["--table", table, "--warehouse", warehouse, *job.parameters],
             **_schedule(settings, job.schedule),
         }
         jobs = list(client.jobs.list(name=name, expand_tasks=True))
@@ -93,10 +115,21 @@ def _of_warehouse(found: EndpointInfo) -> Fields:
     return {"cluster_size": found.cluster_size}
 
 
+def _of_destination(client: WorkspaceClient, found: ListNotificationDestinationsResult) -> Fields:
+    config = client.notification_destinations.get(str(found.id)).config
+    return {"addresses": sorted((config and config.email and config.email.addresses) or [])}
+
+
 def _of_alert(found: AlertV2) -> Fields:
     threshold, schedule = found.evaluation.threshold, found.schedule
     value = threshold.value if threshold else None
+    notification = found.evaluation.notification
     return {
+        "operator": found.evaluation.comparison_operator.value,
+        "subscriptions": [
+            each.destination_id or each.user_email
+            for each in (notification and notification.subscriptions) or []
+        ],
         "threshold": ABSENT
         if value is None or value.double_value is None
         else float(value.double_value),
@@ -108,8 +141,25 @@ def _of_alert(found: AlertV2) -> Fields:
     }
 
 
-def _of_dashboard(found: Dashboard) -> Fields:
-    return {"warehouse": found.warehouse_id}
+def _of_dashboard(client: WorkspaceClient, content: Any, found: Dashboard) -> Fields:
+    text = client.lakeview.get(str(found.dashboard_id)).serialized_dashboard
+    where = next(_unlike(content, json.loads(text or "{}")), None)
+    return {
+        "warehouse": found.warehouse_id,
+        "content": _AS_DECLARED if where is None else f"another at {where}",
+    }
+
+
+def _unlike(declared: Any, found: Any, at: str = "") -> Iterator[str]:
+    """Where a dashboard lacks what is declared; what the platform adds to it is left alone."""
+    if isinstance(declared, dict) and isinstance(found, dict):
+        for key, value in declared.items():
+            yield from _unlike(value, found.get(key), f"{at}.{key}".lstrip("."))
+    elif isinstance(declared, list) and isinstance(found, list) and len(declared) == len(found):
+        for index, (value, there) in enumerate(zip(declared, found, strict=True)):
+            yield from _unlike(value, there, f"{at}.{index}")
+    elif declared != found:
+        yield at
 
 
 def _of_job(found: BaseJob) -> Fields:
@@ -120,8 +170,10 @@ def _of_job(found: BaseJob) -> Fields:
         for environment in (job and job.environments) or []
         for path in (environment.spec and environment.spec.dependencies) or []
     ]
+    wheels = [task.python_wheel_task for task in (job and job.tasks) or []]
     return {
         "wheel": ", ".join(dependencies) or ABSENT,
+        "parameters": [each for task in wheels if task for each in task.parameters or []],
         "schedule": schedule.quartz_cron_expression if schedule else ABSENT,
         "timezone": schedule.timezone_id if schedule else ABSENT,
         "pause_status": schedule.pause_status.value

@@ -1,0 +1,162 @@
+"""Monitoring field by field: a workspace as declared, and each edit by hand in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.service.dashboards import Dashboard
+from databricks.sdk.service.jobs import BaseJob
+from databricks.sdk.service.settings import (
+    ListNotificationDestinationsResult,
+    NotificationDestination,
+)
+from databricks.sdk.service.sql import AlertV2, EndpointInfo
+
+from infra import layout, monitoring, settings
+from infra.monitoring import lakeview
+from infra.wheel import wheel
+from scripts.deploy.verify.monitoring import monitoring_differences
+
+DEV = settings.load("dev", layout.ENVIRONMENTS)
+DEV = DEV.model_copy(
+    update={"monitoring": DEV.monitoring.model_copy(update={"emails": ("ops@example.com",)})}
+)
+NAMES = DEV.names
+TABLE = str(NAMES.inference_table)
+(ALERT,), (JOB,) = monitoring.ALERTS, monitoring.JOBS
+
+
+def answers() -> dict[str, Any]:
+    """What the API answers after a deploy; a dashboard with what a platform may add to it."""
+    dashboard = json.loads(
+        lakeview.serialized(monitoring.TILES, title=NAMES.watched("requests"), table=TABLE)
+    )
+    return {
+        "destination": {"email": {"addresses": ["ops@example.com"]}},
+        "alert": {
+            "id": "a-1",
+            "display_name": NAMES.watched(ALERT.title),
+            "query_text": monitoring.query(ALERT.sql, table=TABLE, **ALERT.values),
+            "warehouse_id": "w-1",
+            "evaluation": {
+                "source": {"name": ALERT.column},
+                "comparison_operator": "GREATER_THAN",
+                "threshold": {"value": {"double_value": 0.05}},
+                "notification": {"subscriptions": [{"destination_id": "d-1"}]},
+            },
+            "schedule": {"quartz_cron_schedule": DEV.monitoring.schedule, "timezone_id": "UTC"},
+        },
+        "dashboard": dashboard | {"uiSettings": {"theme": {}}},
+        "job": {
+            "job_id": 1,
+            "settings": {
+                "tasks": [
+                    {
+                        "task_key": JOB.key,
+                        "python_wheel_task": {
+                            "package_name": "p",
+                            "entry_point": JOB.entry_point,
+                            "parameters": [
+                                "--table", TABLE, "--warehouse", "w-1", *JOB.parameters
+                            ],
+                        },
+                    }
+                ],
+                "environments": [
+                    {
+                        "environment_key": "wheel",
+                        "spec": {
+                            "dependencies": [
+                                NAMES.wheel_path(wheel().file_name, wheel().sha256)
+                            ]
+                        },
+                    }
+                ],
+                "schedule": {"quartz_cron_expression": JOB.schedule, "timezone_id": "UTC"},
+            },
+        },
+    }  # fmt: skip
+
+
+def workspace(found: dict[str, Any]) -> WorkspaceClient:
+    size = DEV.monitoring.warehouse_size
+    warehouse = EndpointInfo(id="w-1", name=NAMES.warehouse, cluster_size=size)
+    listed = ListNotificationDestinationsResult(id="d-1", display_name=NAMES.watched("alerts"))
+    destination = NotificationDestination.from_dict({"config": found["destination"]})
+    board = {
+        "dashboard_id": "b-1",
+        "display_name": NAMES.watched("requests"),
+        "warehouse_id": "w-1",
+    }
+    whole = Dashboard.from_dict(board | {"serialized_dashboard": json.dumps(found["dashboard"])})
+    client = SimpleNamespace(
+        warehouses=SimpleNamespace(list=lambda: [warehouse]),
+        notification_destinations=SimpleNamespace(
+            list=lambda: [listed], get=lambda id_: {"d-1": destination}[id_]
+        ),
+        alerts_v2=SimpleNamespace(list_alerts=lambda: [AlertV2.from_dict(found["alert"])]),
+        lakeview=SimpleNamespace(
+            list=lambda: [Dashboard.from_dict(board)], get=lambda id_: {"b-1": whole}[id_]
+        ),
+        jobs=SimpleNamespace(list=lambda **_: [BaseJob.from_dict(found["job"])]),
+    )
+    return cast(WorkspaceClient, client)
+
+
+def fields(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    differing = monitoring_differences(workspace(found), DEV)
+    return [(each.field, each.found) for each in differing]
+
+
+def test_what_was_declared_is_found() -> None:
+    assert fields(answers()) == []
+
+
+def task(found: dict[str, Any]) -> dict[str, Any]:
+    wheel_task: dict[str, Any] = found["job"]["settings"]["tasks"][0]["python_wheel_task"]
+    return wheel_task
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "told"),
+    [
+        (
+            lambda f: f["destination"]["email"].update(addresses=["eve@example.com"]),
+            "addresses",
+            ["eve@example.com"],
+        ),
+        (lambda f: f["destination"].pop("email"), "addresses", []),
+        (
+            lambda f: f["alert"]["evaluation"].update(comparison_operator="LESS_THAN"),
+            "operator",
+            "LESS_THAN",
+        ),
+        (lambda f: f["alert"]["evaluation"].pop("notification"), "subscriptions", []),
+        (
+            lambda f: f["alert"]["evaluation"]["notification"]["subscriptions"][0].update(
+                destination_id="d-2"
+            ),
+            "subscriptions",
+            ["d-2"],
+        ),
+        (
+            lambda f: f["dashboard"]["datasets"][0].update(queryLines=["select 1"]),
+            "content",
+            "another at datasets.0.queryLines",
+        ),
+        (lambda f: f["dashboard"]["pages"][0]["layout"].pop(), "content",
+         "another at pages.0.layout"),
+        (lambda f: task(f).update(parameters=["--hours", "1"]), "parameters", ["--hours", "1"]),
+    ],
+)  # fmt: skip
+def test_each_edit_is_told(
+    change: Callable[[dict[str, Any]], object], field: str, told: Any
+) -> None:
+    found = answers()
+    change(found)
+    assert fields(found) == [(field, told)]
