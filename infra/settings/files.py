@@ -17,7 +17,7 @@ from .claims import refuse_shared_names
 from .environment import Settings
 
 _INJECTED = frozenset({"environment", "folder"})
-_UNSHOWN = frozenset({"environment", "options"})
+_UNSHOWN = frozenset({"environment", "options", "address"})
 """Tables in which a misplaced secret may stand."""
 
 

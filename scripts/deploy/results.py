@@ -131,10 +131,12 @@ def normalised(document: Json) -> list[dict[str, Any]]:
             "address": entry["address"],
             "type": entry["type"],
             "actions": entry["change"]["actions"],
+            **({"importing": importing} if importing else {}),
             **_difference(entry["change"]),
         }
         for entry in sorted(document.get("resource_changes", []), key=lambda e: str(e["address"]))
-        if entry["change"]["actions"] not in _STILL
+        if (importing := entry["change"].get("importing"))
+        or entry["change"]["actions"] not in _STILL
     ]
 
 

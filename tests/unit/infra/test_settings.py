@@ -341,9 +341,9 @@ def test_a_waiver_without_reason_or_day_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ('address = "https://me:pw@state.example.com"', "without credentials"),
+        ('address = "https://me:hunter2@state.example.com"', "without credentials"),
         ('address = "http://state.example.com/scgpt"', "http:// on loopback only"),
-        ('address = "https://s.example.com"\npassword = "x"', "password: unknown key"),
+        ('address = "https://s.example.com"\npassword = "hunter2"', "password: unknown key"),
         (
             'address = "https://s.example.com"\noptions = { password = "hunter2" }',
             "credentials come from the environment",

@@ -85,3 +85,8 @@ def test_documents_stay_out_of_representations() -> None:
     result = PlanResult("dev", "real", (stack,))
     assert result.documents == {"dev-serving": {"resource_changes": [UPDATE]}}
     assert "resource_changes" not in repr(result)
+
+
+def test_an_import_alone_is_a_change() -> None:
+    still = entry(["no-op"], {"x": 1}, {"x": 1})
+    assert digest(entry(["no-op"], {"x": 1}, {"x": 1}, importing={"id": "a.b.c"})) != digest(still)
