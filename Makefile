@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SCGPT := $(BIN)/scgpt
 # Two processes; each computes with one thread, since threads that wait for each other waste both cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help

@@ -1,19 +1,33 @@
-"""Tests that share a slow fixture run in one process, so that two processes never both make it."""
+"""Which tests go to one process: those that share a slow fixture, so that it is made once."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cache
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from infra.layout import ROOT
 
 SHARED = ("quickstart", "registry")
-"""Session fixtures of the acceptance cases, in the order in which one of them decides."""
+"""Session fixtures of the acceptance cases."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        folder = Path(item.nodeid.partition("::")[0])
-        used = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        group = used[0] if used else str(folder.parent if "acceptance" in folder.parts else folder)
-        item.add_marker(pytest.mark.xdist_group(group))
+@cache
+def group_of(path: str) -> str:
+    """The group of a test file: a shared fixture, a folder of acceptance cases, or the file."""
+    text = (ROOT / path).read_text()
+    used = [name for name in SHARED if f"{name}: Site" in text]
+    return used[0] if used else path.rpartition("/")[0] if "/acceptance/" in path else path
+
+
+class Groups(LoadScopeScheduling):
+    """Hands out whole groups."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    return Groups(config, log)

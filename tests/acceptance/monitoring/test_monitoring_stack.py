@@ -33,8 +33,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     on = '[monitoring]\nemails = ["ops@example.com"]\n'
     assert "[monitoring]\n" in toml
     (folder / "local.toml").write_text(toml.replace("[monitoring]\n", on))
+    loaded = settings.load("local", folder)
     instance.start(folder / "workspace", free_port())
-    yield settings.load("local", folder)
+    yield loaded
     instance.stop(folder / "workspace")
 
 
