@@ -34,8 +34,15 @@ counts_of_a_cell = arrays(
 ).filter(np.any)
 
 
+# Values that lie a few percent apart: for tied neighbours within about 1 %, scGPT's rounded edges
+# may differ by one bin (docs/fidelity.md), which test_upstream.py bounds.
+counts_apart = arrays(
+    np.float32, 40, elements=st.integers(0, 20) | st.sampled_from([25, 60, 130, 300, 900])
+).filter(np.any)
+
+
 @settings(deadline=None, max_examples=300)
-@given(counts_of_a_cell, st.sampled_from([3, 11, 51]))
+@given(counts_apart, st.sampled_from([3, 11, 51]))
 def test_bins_equal_scgpts_with_the_draw_at_one_half(cell: np.ndarray, n_bins: int) -> None:
     got = tokens_of(cell[::-1], n_bins=n_bins)  # reversed: so that ids ascend with columns
     wanted = by_quantile(cell[cell != 0], n_bins, 0.5)
