@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ class UndoneError(ProviderError):
 
 
 @dataclass(frozen=True)
-class Resource:
+class Resource(ABC):
     """What is common to all types.
 
     Parameters
@@ -41,7 +42,7 @@ class Resource:
     def plan(self, config: Values, prior: Values | None) -> Plan:
         return plan(self.table, config, prior)
 
-    def validate(self, config: Values) -> None:
+    def validate(self, config: Values) -> None:  # noqa: B027 - most have nothing to refuse
         """Refuse what the stand-in cannot do.
 
         Raises
@@ -50,23 +51,24 @@ class Resource:
             With what to do instead.
         """
 
+    @abstractmethod
     def create(self, session: Session, planned: Values) -> str:
         """Make it and return its id."""
-        raise NotImplementedError
 
-    def settle(self, session: Session, planned: Values) -> None:
+    def settle(self, session: Session, planned: Values) -> None:  # noqa: B027 - most are done
         """What follows a create once the id is known; a failure leaves a tainted resource."""
 
+    @abstractmethod
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
         """State after refresh; None when it is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         """Change it and return the state to read into."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete(self, session: Session, prior: Values) -> None:
-        raise NotImplementedError
+        """Remove it; that it is gone already is no error."""
 
     def imported(self, identifier: str) -> Values:
         """The state from which an import reads."""
