@@ -1,7 +1,10 @@
-"""Which tests go to one process: those that share a slow fixture, so that it is made once."""
+"""Which tests go to one process: those that share a slow fixture, so that it is made once. And the
+options of this suite.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -26,8 +29,14 @@ class Groups(LoadScopeScheduling):
     """Hands out whole groups."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group_of(nodeid.partition("::")[0])
+        path, _, test = nodeid.partition("::")
+        base = re.search(r"\[(\w+)/", test)  # the cases that are read as documents
+        return base[1] if base and "/cases/" in path else group_of(path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
     return Groups(config, log)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-cases", action="store_true", help="case.t: as it is said now")

@@ -3,13 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra import release, settings
+from infra import settings
+from tests.acceptance.manifests import write_manifest
 from tests.acceptance.site import Site
 
 from .settings_file import write_settings
@@ -26,28 +26,7 @@ class Place(Site):
 
     def release(self, *shares: tuple[int, int]) -> None:
         """A manifest of (version, traffic); the first is the champion."""
-        loaded = settings.load("local", self.folder)
-        served = tuple(
-            release.Served(
-                version=version,
-                traffic=traffic,
-                role="previous" if index else "champion",
-                run_id="0" * 32,
-                checkpoint_sha256="0" * 64,
-                signature_digest="0" * 64,
-                engine_digest="0" * 64,
-            )
-            for index, (version, traffic) in enumerate(shares)
-        )
-        release.write(
-            loaded.manifest_path,
-            release.Manifest(
-                model=loaded.names.full_model,
-                git_commit="0" * 40,
-                created_at=datetime.now(UTC),
-                served=served,
-            ),
-        )
+        write_manifest(settings.load("local", self.folder), *shares)
 
     def register(self, count: int) -> None:
         """Validated versions of a small model."""

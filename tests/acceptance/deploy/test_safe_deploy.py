@@ -8,18 +8,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.catalog import PermissionsChange, Privilege
 
-from infra import layout, release, settings
+from infra import layout, settings
 from infra.errors import DeployError, RefusedError
 from infra.local_workspace import instance
 from infra.local_workspace.children import free_port
 from scripts.deploy import child_environment, deploy, destroy, verify_environment
+from tests.acceptance.manifests import write_manifest
 
 from .settings_file import write_settings
 
@@ -119,23 +119,7 @@ def _a_grant_taken_away_comes_back(environments: Path) -> None:
 
 def _a_version_that_does_not_exist_is_refused(environments: Path) -> None:
     loaded = settings.load("local", environments)
-    absent = release.Manifest(
-        model=loaded.names.full_model,
-        git_commit="0" * 40,
-        created_at=datetime.now(UTC),
-        served=(
-            release.Served(
-                version=7,
-                traffic=100,
-                role="champion",
-                run_id="0" * 32,
-                checkpoint_sha256="0" * 64,
-                signature_digest="0" * 64,
-                engine_digest="0" * 64,
-            ),
-        ),
-    )
-    release.write(loaded.manifest_path, absent)
+    write_manifest(loaded, (7, 100))
     command = [str(Path(sys.executable).with_name("scgpt")), "deploy", "local"]
     said = subprocess.run(
         command,

@@ -9,14 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from infra import release, settings
+from infra import settings
 from infra.layout import ENVIRONMENTS, ROOT
-from infra.release import Manifest, Served
+from tests.acceptance.manifests import write_manifest
 from tests.acceptance.serving import register
 from tests.acceptance.site import Done, Site
 
@@ -49,19 +48,7 @@ def declared(place: Site, tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(ENVIRONMENTS / "local.toml", folder)
     (folder / "databrickscfg").symlink_to(place.folder / "databrickscfg")
-    served = Served(
-        version=1,
-        traffic=100,
-        role="champion",
-        run_id="0" * 32,
-        checkpoint_sha256="0" * 64,
-        signature_digest="0" * 64,
-        engine_digest="0" * 64,
-    )
-    manifest = Manifest(
-        model=MODEL, git_commit="0" * 40, created_at=datetime.now(UTC), served=(served,)
-    )
-    release.write(settings.load("local", folder).manifest_path, manifest)
+    write_manifest(settings.load("local", folder), (1, 100))
     return folder
 
 

@@ -1,0 +1,77 @@
+"""The commands that cases have beside `scgpt`; run in the folder of the environments."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import sys
+from pathlib import Path
+
+import click
+import requests
+
+from infra import settings
+from tests.acceptance.manifests import write_manifest
+
+SENT = ("POST", "PUT", "PATCH", "DELETE")
+HERE = Path()
+
+
+@click.group()
+def tools() -> None:
+    """Commands of the cases."""
+
+
+@tools.command()
+@click.argument("shares", nargs=-1, required=True)
+def release(shares: tuple[str, ...]) -> None:
+    """Write a manifest: VERSION:TRAFFIC of each served entity; the first is the champion."""
+    pairs = [(int(v), int(t)) for v, _, t in (share.partition(":") for share in shares)]
+    write_manifest(settings.load("local", HERE), *pairs)
+
+
+@tools.command()
+@click.argument("method")
+@click.argument("path")
+@click.argument("body", required=False)
+def api(method: str, path: str, body: str | None) -> None:
+    """A request by somebody else, as admin; says its status and what was answered on errors."""
+    answer = _request(method, path, json.loads(body) if body else None)
+    said = "" if answer.ok else f" {answer.json().get('message', '')}"
+    print(f"{answer.status_code}{said}")
+
+
+@tools.command()
+@click.argument("path")
+@click.argument("keys", nargs=-1)
+def show(path: str, keys: tuple[str, ...]) -> None:
+    """What the API says of something, or one part of it: keys and places in lists."""
+    found = _request("GET", path).json()
+    for key in keys:
+        found = found[int(key)] if isinstance(found, list) else found.get(key)
+    print(json.dumps(found, indent=1, sort_keys=True))
+
+
+@tools.command()
+@click.option("--bodies", is_flag=True, help="With what was sent.")
+def sent(bodies: bool) -> None:
+    """The requests that were to change something since the last call, and their answers."""
+    for entry in _request("GET", "/_local/requests").json()["requests"]:
+        if entry["method"] in SENT and "/mlflow/runs" not in entry["path"]:
+            print(f"{entry['method']} {entry['path']} -> {entry['status']}")
+            if bodies and entry["body"]:
+                print(json.dumps(json.loads(entry["body"]), indent=1, sort_keys=True))
+    _request("DELETE", "/_local/requests")
+
+
+def _request(method: str, path: str, body: object = None) -> requests.Response:
+    profiles = configparser.ConfigParser()
+    profiles.read(HERE / "databrickscfg")
+    host, token = (profiles.get("local", key) for key in ("host", "token"))
+    return requests.request(
+        method, host + path, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60
+    )
+
+
+if __name__ == "__main__":
+    tools(prog_name=Path(sys.argv[0]).name)
