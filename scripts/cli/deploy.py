@@ -190,10 +190,15 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
 
 
 def _text(result: PlanResult) -> str:
+    from scripts.gitops.plan_text import changed, fields
+
     counted = f"{result.changes} change{'' if result.changes == 1 else 's'}"
     lines = [f"{result.environment}: {counted}, by {result.provider}"]
     for stack in result.stacks:
-        lines += [f"  {stack.stack}: {action} {address}" for address, action in stack.changes]
+        entries = {entry["address"]: entry for entry in changed(stack.document)}
+        for address, action in stack.changes:
+            lines.append(f"  {stack.stack}: {action} {address}")
+            lines += [f"    {line}" for line in fields(entries[address])]
         lines += [f"  {stack.stack}: {finding.severity}: {finding}" for finding in stack.findings]
     lines += [f"  {finding.severity}: {finding}" for finding in result.of_waivers]
     lines.append(f"digest {result.digest}")

@@ -13,6 +13,9 @@ HIDDEN = "(hidden)"
 
 _LONGEST = 200
 _LATER = "(known after the deploy)"
+_Leaf = tuple[str | None, Any]
+"""As readers see it, and as it is: that a hidden value changes is no secret."""
+_NOTHING: _Leaf = (None, None)
 _SIGNS = {"create": "+", "delete": "-", "update": "!", "import": "!"}
 _REFERENCE = re.compile(r"\{\{secrets/[^{}\s]+\}\}")
 # Whoever changed an endpoint by hand may have put a key into a plain variable.
@@ -46,19 +49,32 @@ def action(entry: Json) -> str:
 
 def lines(entry: Json) -> Iterator[str]:
     """One resource's change: a line that names it, then one line per value, as a diff shows it."""
-    change, what = entry["change"], action(entry)
+    what = action(entry)
     first = "import, then " if imported(entry) and what != "import" else ""
     yield f"{_SIGNS.get(what, '!')} {entry['address']}: {first}{what}"
-    before = _values(change["before"], change.get("before_sensitive"), None)
-    after = _values(change["after"], change.get("after_sensitive"), change.get("after_unknown"))
-    for path in sorted(before.keys() | after.keys()):
-        if before.get(path) == after.get(path):
-            continue
+    for path, before, after in _differences(entry):
         # A created resource has dozens of values that only the workspace knows.
-        if path in before:
-            yield f"-     {path} = {before[path]}"
-        if path in after and not (after[path] == _LATER and what == "create"):
-            yield f"+     {path} = {after[path]}"
+        if before is not None:
+            yield f"-     {path} = {before}"
+        if after is not None and not (after == _LATER and what == "create"):
+            yield f"+     {path} = {after}"
+
+
+def fields(entry: Json) -> Iterator[str]:
+    """What an update or a replacement changes, a line per value as Terraform shows it; nothing for
+    what is created or deleted as a whole.
+    """
+    if action(entry) not in ("update", "replace"):
+        return
+    for path, before, after in _differences(entry):
+        if before is None:
+            yield f"+ {path} = {after}"
+        elif after is None:
+            yield f"- {path} = {before}"
+        elif before == after:  # both are hidden
+            yield f"~ {path} = {after}"
+        else:
+            yield f"~ {path} = {before} -> {after}"
 
 
 def shown(path: str, value: object) -> str:
@@ -71,14 +87,24 @@ def shown(path: str, value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
-def _values(tree: Any, sensitive: Any, unknown: Any, path: str = "") -> dict[str, str]:
+def _differences(entry: Json) -> Iterator[tuple[str, str | None, str | None]]:
+    """(path, before, after) of each value that changes; None where there is none."""
+    change = entry["change"]
+    before = _values(change["before"], change.get("before_sensitive"), None)
+    after = _values(change["after"], change.get("after_sensitive"), change.get("after_unknown"))
+    for path in sorted(before.keys() | after.keys()):
+        if before.get(path) != after.get(path):
+            yield path, before.get(path, _NOTHING)[0], after.get(path, _NOTHING)[0]
+
+
+def _values(tree: Any, sensitive: Any, unknown: Any, path: str = "") -> dict[str, _Leaf]:
     """Leaves by path; what is empty is left out, as the provider has several ways to say so."""
     if sensitive is True:
-        return {path: HIDDEN}
+        return {path: (HIDDEN, tree)}
     if unknown is True:
-        return {path: _LATER}
+        return {path: (_LATER, None)}
     if isinstance(tree, Mapping) or isinstance(unknown, Mapping):
-        found: dict[str, str] = {}
+        found: dict[str, _Leaf] = {}
         for key in {**(tree or {}), **(unknown or {})}:
             value, hidden, later = (_part(each, key) for each in (tree, sensitive, unknown))
             found |= _values(value, hidden, later, f"{path}.{key}" if path else key)
@@ -89,7 +115,7 @@ def _values(tree: Any, sensitive: Any, unknown: Any, path: str = "") -> dict[str
             hidden, later = (_part(each, index) for each in (sensitive, unknown))
             found |= _values(value, hidden, later, f"{path}[{index}]")
         return found
-    return {} if tree in (None, "") else {path: shown(path, tree)}
+    return {} if tree in (None, "") else {path: (shown(path, tree), tree)}
 
 
 def _part(tree: Any, key: str | int) -> Any:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from scripts.gitops.markdown import folded
-from scripts.gitops.plan_text import HIDDEN, lines, shown
+from scripts.gitops.plan_text import HIDDEN, fields, lines, shown
 from tests.unit.scripts.gitops.plans import change, endpoint
 
 
@@ -55,6 +55,23 @@ def test_no_secret() -> None:
     assert '"{{secrets/s/k}}"' in text
     assert '"{{secrets/s/other}}"' in text
     assert text.count(HIDDEN) == 5
+
+
+def test_the_fields_of_an_update_stand_in_a_line_each() -> None:
+    before = endpoint({1: 100}, workload_size="Small", environment_vars={"A": "x"})
+    after = endpoint({1: 100}, workload_size="Medium", environment_vars={"A": "y", "B": "z"})
+    before |= {"description": "old"}
+    assert list(fields(change("model_serving", before, after))) == [
+        "~ config[0].served_entities[0].environment_vars.A = (hidden)",
+        "+ config[0].served_entities[0].environment_vars.B = (hidden)",
+        '~ config[0].served_entities[0].workload_size = "Small" -> "Medium"',
+        '- description = "old"',
+    ]
+
+
+def test_what_is_made_or_deleted_as_a_whole_has_no_fields() -> None:
+    assert list(fields(change("volume", None, {"name": "a"}))) == []
+    assert list(fields(change("volume", {"name": "a"}, None))) == []
 
 
 def test_a_field_of_a_difference() -> None:
