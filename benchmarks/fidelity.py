@@ -251,11 +251,11 @@ def steadiness(
         "other cells, other place, same shape": regrouped - same_shape[order],
     }
     for budget in (600, 65_536):
-        engine.token_budget, before = budget, engine.token_budget
+        engine.budget.tokens, before = budget, engine.budget.tokens
         changes[f"batches of {budget:,} tokens"] = (
             engine.embed_cells(cells, genes).embeddings - base
         )
-        engine.token_budget = before
+        engine.budget.tokens = before
     return [
         {"checkpoint": name, "what changed": what, "largest change": float(np.abs(change).max())}
         for what, change in changes.items()

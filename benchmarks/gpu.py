@@ -64,7 +64,7 @@ def measure(checkpoint: Path, cells: int) -> dict[str, Any]:
         expressed = length - 1  # and <cls>
         counts, genes = made_up(cells if length < 1200 else cells // 4, expressed)
         for budget in BUDGETS:
-            embedder.token_budget = budget
+            embedder.budget.tokens = budget
             found["runs"].append(one(embedder, counts, genes, length, budget, peak))
     return found
 

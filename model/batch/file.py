@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from model.embedder import Embedder
 from model.errors import InvalidRequest
 from model.imputed import check_not_imputed
 from model.known_genes import check_known_fraction
+from model.read_ahead import read_ahead
 from model.tokenizer import Tokens
 
 CHUNK = 2048
@@ -112,8 +113,10 @@ def embed_file(
         }
         embeddings, counts, done = _open(work, state)
         resumed_at = done
-        for stop, tokens in _read_ahead(cells, embedder, done, chunk):
-            found = embedder.embed_tokens(tokens)
+        read = partial(_tokens, cells, embedder, chunk)
+        starts = range(done, cells.n_cells, chunk)
+        for found in read_ahead(read, embedder.embed_tokens, starts):
+            stop = done + len(found.matched)
             embeddings[done:stop] = found.embeddings
             counts[done:stop] = np.stack([found.matched, found.unknown, found.truncated], axis=1)
             embeddings.flush()
@@ -141,22 +144,9 @@ def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -
             return
 
 
-def _read_ahead(
-    cells: CellsFile, embedder: Embedder, done: int, chunk: int
-) -> Iterator[tuple[int, Tokens]]:
-    """Where each chunk ends, and its tokens; the next is read while this one is computed."""
-
-    def read(start: int) -> Tokens:
-        rows = cells.rows(start, start + chunk)
-        return embedder.tokenize(rows, cells.genes, require_known=False)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        ahead = reader.submit(read, done)
-        for start in range(done, cells.n_cells, chunk):
-            tokens = ahead.result()
-            if start + chunk < cells.n_cells:
-                ahead = reader.submit(read, start + chunk)
-            yield min(start + chunk, cells.n_cells), tokens
+def _tokens(cells: CellsFile, embedder: Embedder, chunk: int, start: int) -> Tokens:
+    rows = cells.rows(start, start + chunk)
+    return embedder.tokenize(rows, cells.genes, require_known=False)
 
 
 def _open(

@@ -50,7 +50,7 @@ def test_the_budget_is_halved_until_a_batch_fits(embedder: Embedder) -> None:
     genes = [str(name) for name in cells.var_names]
     squeezed = small(embedder)
     found = squeezed.embed_cells(cells.X, genes)
-    assert squeezed.token_budget <= 600
+    assert squeezed.budget.tokens <= 600
     np.testing.assert_allclose(
         found.embeddings, embedder.embed_cells(cells.X, genes).embeddings, atol=1e-6
     )
@@ -73,10 +73,10 @@ def test_what_a_failed_batch_held_is_gone_before_memory_is_given_back(
 def test_requests_that_fail_together_halve_the_budget_once(embedder: Embedder) -> None:
     """Both tried two cells of 1,200 tokens: the second must not take one cell for too large."""
     squeezed = small(embedder)
-    squeezed.token_budget = 2400
+    squeezed.budget.tokens = 2400
     for _ in range(2):
-        squeezed._make_room(1200, 2400, alone=False)
-    assert squeezed.token_budget == 1200
+        squeezed.budget.make_room(1200, 2400, alone=False)
+    assert squeezed.budget.tokens == 1200
 
 
 def test_one_cell_that_does_not_fit_is_said(
