@@ -151,8 +151,6 @@ class Deployment:
         documents = [terraform.plan() for terraform in self.stacks]
         known = facts.gather(self.client, self.settings, documents)
         unused = tuple(on_waivers(self.settings, known.today))
-        for finding in unused:
-            self.report(f"{self.settings.environment}: {finding.severity}: {finding}")
         return PlanResult(
             self.settings.environment,
             self.provider,
@@ -182,8 +180,6 @@ class Deployment:
         counted = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
         self.report(f"{terraform.stack}: {counted}")
         findings = () if known is None else tuple(check(document, self.settings, known))
-        for finding in findings:
-            self.report(f"{terraform.stack}: {finding.severity}: {finding}")
         return StackPlan(terraform.stack, changes, findings, document)
 
     def differences(self) -> list[Difference]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import configparser
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import click
 import requests
 
 from infra import settings
+from tests.acceptance.deploy.settings_file import write_settings
 from tests.acceptance.manifests import write_manifest
 
 SENT = ("POST", "PUT", "PATCH", "DELETE")
@@ -28,6 +30,14 @@ def release(shares: tuple[str, ...]) -> None:
     """Write a manifest: VERSION:TRAFFIC of each served entity; the first is the champion."""
     pairs = [(int(v), int(t)) for v, _, t in (share.partition(":") for share in shares)]
     write_manifest(settings.load("local", HERE), *pairs)
+
+
+@tools.command("settings")
+@click.argument("lines", nargs=-1)
+def settings_(lines: tuple[str, ...]) -> None:
+    """Write `local.toml` as the states have it, but for these lines of TOML."""
+    changes = tomllib.loads("\n".join(lines))
+    write_settings(HERE, **{"monitoring": {"enabled": False}, **changes})
 
 
 @tools.command()
@@ -50,6 +60,16 @@ def show(path: str, keys: tuple[str, ...]) -> None:
     for key in keys:
         found = found[int(key)] if isinstance(found, list) else found.get(key)
     print(json.dumps(found, indent=1, sort_keys=True))
+
+
+@tools.command()
+@click.argument("kind")
+@click.argument("name")
+def grants(kind: str, name: str) -> None:
+    """Who was granted what on a securable, one line each."""
+    found = _request("GET", f"/api/2.1/unity-catalog/permissions/{kind}/{name}").json()
+    for each in found.get("privilege_assignments", [{"principal": "?", "privileges": [str(found)]}]):
+        print(f"{each['principal']}: {', '.join(each['privileges'])}")
 
 
 @tools.command()
