@@ -58,8 +58,8 @@ class Finding:
     """Reason and date of the waiver that made a warning of a refusal."""
 
     def __str__(self) -> str:
-        waived = f" Waived: {self.waived}." if self.waived else ""
-        return f"{self.address}: {self.message} ({self.check}). {self.remedy}{waived}"
+        then = f"Waived: {self.waived}." if self.waived else self.remedy
+        return f"{self.address}: {self.message} ({self.check}). {then}"
 
 
 def today() -> date:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -30,11 +31,14 @@ def on_waivers(settings: Settings, today: date) -> Iterator[Finding]:
     for index, waiver in enumerate(settings.waivers):
         address = f"{settings.environment}.toml: waivers.{index}"
         if waiver.check not in CHECKS:
+            close = difflib.get_close_matches(waiver.check, CHECKS, n=1)
             yield Finding(
                 "waiver-unknown",
                 address,
                 f"waives {waiver.check!r}, which is no check",
-                f"There are: {', '.join(sorted(CHECKS))}.",
+                f"Did you mean {close[0]!r}?"
+                if close
+                else f"There are: {', '.join(sorted(CHECKS))}.",
                 "warn",
             )
         elif waiver.until < today:
