@@ -87,6 +87,11 @@ class Names:
         """Where the wheel of the jobs lies in the volume of artifacts, by its sha256."""
         return f"{self.volume_path}/wheels/{digest}/{file_name}"
 
+    @property
+    def deploy_record(self) -> str:
+        """File in the volume of artifacts that says who deployed last."""
+        return f"{self.volume_path}/last_deploy.json"
+
     def served_entity(self, version: int) -> str:
         """Name of one version behind the endpoint, as in per-version invocation paths."""
         return f"{self.model}-{version}"

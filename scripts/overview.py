@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.serving import ServingEndpointDetailed
 
+    from scripts.deploy.record import Record
+
 LIMIT_SECONDS = 20.0
 
 
@@ -36,7 +38,9 @@ class Row:
     environment: str
     workspace: str | None = None
     stacks: tuple[str, ...] = ()
-    """Stacks that it declares."""
+    """Stacks for which it declares something."""
+    deployed: tuple[str, ...] | None = None
+    """Stacks that are there, by their schema, endpoint, dashboard; None where it was not asked."""
     endpoint: str | None = None
     released: Mapping[int, int] = field(default_factory=dict)
     """Version -> percent of the traffic, as the manifest says."""
@@ -48,6 +52,8 @@ class Row:
     """Fields that are not as declared; None where the workspace was not asked."""
     last_change: datetime | None = None
     """When the endpoint was last changed, by a deploy or otherwise."""
+    last_deploy: Record | None = None
+    """The last `scgpt deploy` that changed something and was verified; None where none was."""
     made_by: str | None = None
     """Who deployed the endpoint first: Databricks names no other."""
     problem: str | None = None
@@ -104,7 +110,11 @@ def overview(
 
 
 def _declared(loaded: Settings, manifest: release.Manifest | None) -> Row:
-    declared = {"registry": True, "serving": manifest is not None, "monitoring": True}
+    declared = {
+        "registry": True,
+        "serving": manifest is not None,
+        "monitoring": loaded.monitoring.enabled,
+    }
     return Row(
         loaded.environment,
         workspace=loaded.workspace.host,
@@ -132,15 +142,26 @@ def _ask(
 def _found(
     client: WorkspaceClient, loaded: Settings, manifest: release.Manifest | None, row: Row
 ) -> Row:
-    from databricks.sdk.errors import NotFound
-
+    from scripts.deploy import record
     from scripts.deploy.verify import differences
+    from scripts.deploy.verify.difference import get_or_none
 
-    row = replace(row, workspace=client.config.host)
-    row = replace(row, drift=tuple(map(str, differences(client, loaded, manifest))))
-    try:
-        endpoint = client.serving_endpoints.get(loaded.names.endpoint)
-    except NotFound:
+    names = loaded.names
+    endpoint = get_or_none(lambda: client.serving_endpoints.get(names.endpoint))
+    dashboards = {each.display_name for each in client.lakeview.list()}
+    there = {
+        "registry": get_or_none(lambda: client.schemas.get(names.full_schema)) is not None,
+        "serving": endpoint is not None,
+        "monitoring": names.watched("requests") in dashboards,
+    }
+    row = replace(
+        row,
+        workspace=client.config.host,
+        deployed=tuple(names.stack(kind) for kind in STACKS if there[kind]),
+        drift=tuple(map(str, differences(client, loaded, manifest))),
+        last_deploy=record.last(client, loaded),
+    )
+    if endpoint is None:
         return replace(row, state="absent")
     changed = (endpoint.last_updated_timestamp or 0) / 1000
     return replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from scripts.cli.console import json_option, out, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from scripts.overview import Row
 
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 @click.option("--limit", default=20.0, show_default=True, help="Seconds for all workspaces.")
 @json_option
 def environments(folder: Path | None, offline: bool, limit: float, as_json: bool) -> None:
-    """Show each environment: workspace, stacks, live version, drift, last change.
+    """Show each environment: workspace, stacks, live version, drift, last deploy.
 
     \b
     A broken file or a workspace that does not answer is a row with the reason.
+    The last deploy is that by `scgpt deploy`; where none is recorded, the last change of the
+    endpoint is shown.
     Example:  scgpt environments --json
     """
     from scripts.overview import overview
@@ -49,14 +52,20 @@ def environments(folder: Path | None, offline: bool, limit: float, as_json: bool
 
 
 def _as_dict(row: Row) -> dict[str, Any]:
+    deploy = row.last_deploy.model_dump(mode="json") if row.last_deploy else None
     changed = row.last_change.isoformat() if row.last_change else None
-    return {**asdict(row), "last_change": changed, "as_released": row.as_released}
+    return {
+        **asdict(row),
+        "last_deploy": deploy,
+        "last_change": changed,
+        "as_released": row.as_released,
+    }
 
 
 def _table(rows: list[Row], offline: bool) -> Table:
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("environment", no_wrap=True)
-    for column in ("workspace", "stacks", "manifest", "live", "state", "drift", "last change"):
+    for column in ("workspace", "stacks", "manifest", "live", "state", "drift", "last deploy"):
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, _cells(row, offline)))
@@ -64,22 +73,46 @@ def _table(rows: list[Row], offline: bool) -> Table:
 
 
 def _cells(row: Row, offline: bool) -> list[str]:
-    kinds = [stack.removeprefix(f"{row.environment}-") for stack in row.stacks]
     live = "not asked" if offline else "?" if row.live is None else _versions(row.live)
     drift = "not asked" if offline else "?" if row.drift is None else str(len(row.drift) or "none")
-    changed = f"{row.last_change:%Y-%m-%d %H:%M} UTC" if row.last_change else ""
     if row.problem:
         live = drift = "?"
     return [
         row.environment,
         (row.workspace or "").removeprefix("https://"),
-        ", ".join(kinds),
+        ", ".join(_stacks(row)),
         _versions(row.released),
         "none" if row.state == "absent" else live,
         row.state or "",
         drift,
-        changed,
+        _last_deploy(row),
     ]
+
+
+def _stacks(row: Row) -> Iterator[str]:
+    for stack in dict.fromkeys([*row.stacks, *(row.deployed or ())]):
+        kind = stack.removeprefix(f"{row.environment}-")
+        if row.deployed is not None and stack not in row.deployed:
+            yield f"{kind} (not deployed)"
+        elif stack not in row.stacks:
+            yield f"{kind} (not declared)"
+        else:
+            yield kind
+
+
+def _last_deploy(row: Row) -> str:
+    if done := row.last_deploy:
+        commit, _, dirty = done.commit.partition("-")
+        changed = " with changes" if dirty else ""
+        return (
+            f"{_minute(done.at)} by {done.by}, commit {commit[:12]}{changed}, "
+            f"plan {done.digest[:12]}"
+        )
+    return f"none recorded; endpoint changed {_minute(row.last_change)}" if row.last_change else ""
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _versions(shares: Mapping[int, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from infra import settings
 from infra.errors import DeployError, RefusedError
 from infra.guards import Facts, Finding, deployer, destruction, refusals
 from scripts import connection, wheel
+from scripts.commit import git_commit
 
-from . import facts
+from . import facts, record
 from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan
 from .sweep import sweep
@@ -77,7 +79,7 @@ def deploy(
     started = time.monotonic()
     with opened(name, folder, "deploy", report) as deployment:
         planned = deployment.plan_all()
-        _refuse(name, planned.findings)
+        _refuse(name, planned.findings, report)
         if reviewed is not None and reviewed != planned.digest:
             raise RefusedError(
                 f"{name}: refused, nothing was changed: the plan is not the one that was reviewed "
@@ -109,6 +111,8 @@ def deploy(
             lines = [f"{error}\n  Run it again, to go on from here.", *_compared(deployment)]
             raise DeployError("\n  ".join(lines)) from error
         _verify(deployment)
+        if applied:
+            _record(deployment, planned)
     return DeployResult(planned, planned.changes > 0, True, time.monotonic() - started)
 
 
@@ -172,9 +176,10 @@ def verify_environment(
 
 
 def _refuse(name: str, findings: Iterable[Finding], report: Report = lambda _: None) -> None:
+    """Stop where a finding refuses; report the others, before anything is done."""
     findings = list(findings)
     for finding in findings:
-        if finding.waived:
+        if finding.severity == "warn":
             report(f"{name}: {finding.severity}: {finding}")
     if found := refusals(findings):
         lines = [f"{name}: refused, nothing was changed:", *map(str, found)]
@@ -207,6 +212,22 @@ def _verify(deployment: Deployment) -> None:
         ]
         raise DeployError("\n  ".join(lines))
     deployment.report(f"{name}: verified by API")
+
+
+def _record(deployment: Deployment, planned: PlanResult) -> None:
+    """Who did it, for `scgpt environments`; a volume that is not ours to write is no failure."""
+    from databricks.sdk.errors import DatabricksError
+
+    done = record.Record(
+        at=datetime.now(UTC).replace(microsecond=0),
+        by=str(planned.facts.deployer),
+        commit=git_commit(),
+        digest=planned.digest,
+    )
+    try:
+        record.write(deployment.client, deployment.settings, done)
+    except DatabricksError as error:
+        deployment.report(f"{planned.environment}: the deploy could not be recorded: {error}")
 
 
 def _compared(deployment: Deployment) -> list[str]:

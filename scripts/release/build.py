@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infra import release
-from infra.layout import ROOT
 from infra.release import Manifest, Served
 from infra.settings import Settings, load
 from model.build import BuildResult, build
+from scripts.commit import git_commit
 from scripts.connection import use_mlflow
 
 
@@ -60,17 +59,6 @@ def build_for(
     )
     _point_to(settings, result)
     return result, settings.manifest_path
-
-
-def git_commit() -> str:
-    """Commit of this repository, with ``-dirty`` when tracked files were changed since."""
-    described = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip() or "unknown"
 
 
 def _point_to(settings: Settings, result: BuildResult) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from infra import layout, settings
 from infra.errors import DeployError, RefusedError
 from infra.local_workspace import instance
 from infra.local_workspace.children import free_port
-from scripts.deploy import child_environment, deploy, destroy, verify_environment
+from scripts.commit import git_commit
+from scripts.deploy import DeployResult, child_environment, deploy, destroy, verify_environment
+from scripts.overview import overview
 from tests.acceptance.manifests import write_manifest
 
 from .settings_file import write_settings
@@ -61,6 +64,7 @@ def test_the_registry_from_nothing_to_nothing(environments: Path) -> None:
     assert "local-registry: databricks_schema.schema: taken over" in lines
     assert any(done.plan.provider in line for line in lines), "says which provider ran"
 
+    _it_is_recorded(environments, done)
     _cdktf_plans_no_change(environments)
     _a_grant_taken_away_comes_back(environments)
     _a_version_that_does_not_exist_is_refused(environments)
@@ -79,6 +83,20 @@ def _an_answer_is_lost(environments: Path) -> None:
     client.api_client.do("POST", "/_local/faults", body=fault)
     with pytest.raises(DeployError, match=r"already exists(?s:.)*Run it again"):
         deploy("local", folder=environments)
+
+
+def _it_is_recorded(environments: Path, done: DeployResult) -> None:
+    """For all who look at the environments; a deploy that changes nothing leaves it."""
+    (row,) = overview(environments)
+    assert (row.stacks, row.deployed) == (("local-registry",), ("local-registry",))
+    first = row.last_deploy
+    assert first is not None
+    assert (first.by, first.digest) == ("admin@local.test", done.plan.digest)
+    assert first.commit == git_commit()
+    assert abs((datetime.now(UTC) - first.at).total_seconds()) < 120
+    assert deploy("local", folder=environments).plan.changes == 0
+    (row,) = overview(environments)
+    assert (row.last_deploy, row.drift) == (first, ())
 
 
 def _cdktf_plans_no_change(environments: Path) -> None:

@@ -20,6 +20,8 @@ def test_live_against_manifest_and_drift(place: Site, declared: Path) -> None:
     assert "no TOML" in broken["problem"]
     assert (row["state"], row["live"], row["released"]) == ("absent", None, {"1": 100})
     assert row["workspace"] == place.url
+    assert row["stacks"] == ["local-registry", "local-serving", "local-monitoring"]
+    assert (row["deployed"], row["last_deploy"]) == (["local-registry"], None)
 
     entity = {"entity_name": MODEL, "entity_version": "2", "workload_size": "Small"}
     config = {"served_entities": [entity]}
@@ -29,5 +31,6 @@ def test_live_against_manifest_and_drift(place: Site, declared: Path) -> None:
     assert (row["state"], row["live"], row["as_released"]) == ("READY", {"2": 100}, False)
     assert row["made_by"] == "admin@local.test"
     assert row["last_change"]
+    assert row["deployed"] == ["local-registry", "local-serving"]
     assert any("scgpt-serving" in each for each in row["drift"])
     place.api("DELETE", f"{SERVING}/scgpt-serving")

@@ -7,14 +7,18 @@ import os
 import shutil
 import socket
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from infra import layout, release, settings
+from scripts.cli.environments import _cells
 from scripts.cli.main import cli
-from scripts.overview import _client, overview
+from scripts.deploy.record import Record
+from scripts.overview import Row, _client, overview
 from tests.unit.infra.manifests import canary
 
 
@@ -80,3 +84,25 @@ def test_the_command_tells_all_and_ends_well(environments: Path) -> None:
     table = CliRunner().invoke(cli, arguments)
     assert table.exit_code == 0
     assert "broken: " in table.stdout
+
+
+def test_what_is_there_against_what_is_declared_and_the_last_deploy() -> None:
+    row = Row(
+        "dev",
+        stacks=("dev-registry", "dev-serving"),
+        deployed=("dev-registry", "dev-monitoring"),
+        last_change=datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
+    )
+    stacks, last = (_cells(row, False)[column] for column in (2, 7))
+    assert stacks == "registry, serving (not deployed), monitoring (not declared)"
+    assert last == "none recorded; endpoint changed 2026-11-20 09:30 UTC"
+    done = Record(
+        at=datetime(2026, 11, 21, 10, 40, tzinfo=UTC),
+        by="ann@example.com",
+        commit="a" * 40 + "-dirty",
+        digest="b" * 64,
+    )
+    assert _cells(replace(row, last_deploy=done), False)[7] == (
+        "2026-11-21 10:40 UTC by ann@example.com, commit aaaaaaaaaaaa with changes, "
+        "plan bbbbbbbbbbbb"
+    )

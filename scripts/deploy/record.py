@@ -1,0 +1,56 @@
+"""Who deployed what, and when: a small file in the environment's volume.
+
+It is no resource of a stack, so no plan and no verification shows it as drift, and whoever may read
+the volume sees it, from any machine and without Terraform.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+_LIMIT_BYTES = 4096
+
+
+class Record(BaseModel):
+    """One deploy that changed something and was verified."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: AwareDatetime
+    by: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,256}$")]
+    """User name, or application id of a service principal."""
+    commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}(-dirty)?|unknown)$")]
+    """Of this repository."""
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the plan, as in its review."""
+
+
+def write(client: WorkspaceClient, settings: Settings, record: Record) -> None:
+    """Put the record in the place of the one before; the volume must exist."""
+    text = record.model_dump_json(indent=2) + "\n"
+    client.files.upload(settings.names.deploy_record, io.BytesIO(text.encode()), overwrite=True)
+
+
+def last(client: WorkspaceClient, settings: Settings) -> Record | None:
+    """The last deploy; None where none was recorded, or the record cannot be read."""
+    from databricks.sdk.errors import NotFound, PermissionDenied
+
+    try:
+        contents = client.files.download(settings.names.deploy_record).contents
+    except (NotFound, PermissionDenied):
+        return None
+    assert contents is not None
+    with contents:
+        text = contents.read(_LIMIT_BYTES)
+    try:
+        return Record.model_validate_json(text)
+    except ValidationError:  # anybody who may write to the volume may have written it
+        return None
