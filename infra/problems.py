@@ -30,13 +30,14 @@ def describe(
     unshown
         Tables whose values are never repeated.
     """
-    key = ".".join(str(part) for part in entry["loc"] if part != "[key]")
+    key = ".".join(_walk(root, entry["loc"])[0])
     match entry["type"]:
         case "missing":
             return f"{key}: missing"
         case "extra_forbidden":
             # Without the value: an unknown key may well be a misplaced secret.
-            allowed = sorted(_keys_at(root, entry["loc"][:-1]) - hidden)
+            _, models = _walk(root, entry["loc"][:-1])
+            allowed = sorted({key for model in models for key in _keys(model)} - hidden)
             close = difflib.get_close_matches(str(entry["loc"][-1]), allowed, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(allowed)}"
             return f"{key}: unknown key; {hint}"
@@ -59,21 +60,33 @@ def _is_table(value: object) -> bool:
     )
 
 
-def _keys_at(root: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
-    """Keys that the table at this place of the file may have."""
+def _walk(
+    root: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[list[str], list[type[BaseModel]]]:
+    """The key as it stands in the file, and what may be in the table there."""
+    parts: list[str] = []
     models = [root]
     for part in location:
-        if isinstance(part, int):
+        if part == "[key]":
             continue
-        tagged = [m for m in models if part in _tags(m)]
-        models = tagged or [
-            inner
-            for model in models
-            for name, field in model.model_fields.items()
-            if part in (name, field.alias)
-            for inner in _models_in(field.annotation)
-        ]
-    return {field.alias or name for m in models for name, field in m.model_fields.items()}
+        tagged = [m for m in models if part in _tags(m)] if len(models) > 1 else []
+        if tagged:  # pydantic names the alternative of a union: no part of the file
+            models = tagged
+            continue
+        parts.append(str(part))
+        if isinstance(part, str):
+            models = [
+                inner
+                for model in models
+                for name, field in model.model_fields.items()
+                if part in (name, field.alias)
+                for inner in _models_in(field.annotation)
+            ]
+    return parts, models
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:

@@ -68,7 +68,7 @@ class Manifest(BaseModel):
     git_commit: Annotated[str, Field(min_length=1)]
     """Commit of this repository that built the newest version."""
     created_at: AwareDatetime
-    served: Annotated[tuple[Served, ...], Field(min_length=1, max_length=MOST_SERVED)]
+    served: Annotated[tuple[Served, ...], Field(min_length=1)]
 
     @field_validator("served")
     @classmethod
@@ -88,6 +88,10 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         versions = [entity.version for entity in self.served]
+        if len(versions) > MOST_SERVED:
+            raise ValueError(
+                f"served: an endpoint serves at most {MOST_SERVED} versions, got {len(versions)}"
+            )
         if len(set(versions)) != len(versions):
             raise ValueError(f"served: each version may appear once, got {versions}")
         if (total := sum(entity.traffic for entity in self.served)) != 100:

@@ -76,7 +76,8 @@ def workload_type(size: Size, cloud: Cloud) -> WorkloadType:
 
 def cloud_of(host: str) -> Cloud | None:
     """The cloud that a workspace's address belongs to; None where it does not say."""
-    return next((cloud for domain, cloud in _DOMAINS.items() if host.endswith(domain)), None)
+    name = host.rpartition("//")[2].partition("/")[0]
+    return next((cloud for domain, cloud in _DOMAINS.items() if name.endswith(domain)), None)
 
 
 CLOUDS: tuple[Cloud, ...] = get_args(Cloud)

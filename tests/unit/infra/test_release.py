@@ -46,7 +46,7 @@ def test_the_digest_tells_manifests_apart() -> None:
                 served(n, 100 if n == 1 else 0, "champion" if n == 1 else "previous")
                 for n in range(1, 12)
             ],
-            "at most 10 items",
+            "at most 10 versions, got 11",
         ),
     ],
 )

@@ -117,7 +117,7 @@ def test_an_unknown_key_says_what_was_meant_and_never_shows_its_value(tmp_path: 
     text = text.replace('backend = "local"', 'backend = "s3"\nbucket = "b"\nregio = "r"')
     lines = problems(tmp_path, text)
     assert "workspace.hosst: unknown key; did you mean 'host'?" in lines
-    assert any(line == "state.s3.regio: unknown key; did you mean 'region'?" for line in lines)
+    assert any(line == "state.regio: unknown key; did you mean 'region'?" for line in lines)
     assert any(line.startswith("workspace.token: unknown key; allowed: host, ") for line in lines)
     assert "dapi0123" not in "\n".join(lines)
 

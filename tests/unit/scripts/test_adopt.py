@@ -234,8 +234,8 @@ def test_values_of_variables_are_not_told_either_where_an_entity_comes_or_goes()
     ("state", "problem"),
     [
         ({"backend": "s4"}, "state.backend: 's4' is not one of"),
-        ({"backend": "s3", "bucket": "b"}, "state.s3.region: missing"),
-        ({"backend": "local", "password": "hunter2"}, "state.local.password: unknown key"),
+        ({"backend": "s3", "bucket": "b"}, "state.region: missing"),
+        ({"backend": "local", "password": "hunter2"}, "state.password: unknown key"),
         ({"backend": "http", "address": "https://x.org/?token=1"}, "without credentials"),
     ],
 )
