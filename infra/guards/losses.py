@@ -63,13 +63,13 @@ def _tainted(planned: Planned) -> Finding:
     empty = (
         facts.endpoint_ready is False if planned.type == ENDPOINT else facts.versions == frozenset()
     )
+    half = "was created only half way and would be replaced"
+    if empty:
+        return planned.finds("tainted", half, "Nothing depends on it yet: it is made anew.", "warn")
     return planned.finds(
         "tainted",
-        f"was created only half way and would be replaced, losing {_GOVERNED[planned.type]}",
-        "Nothing depends on it yet, so it is made anew."
-        if empty
-        else f"If it is whole, run `terraform untaint {planned.address}` in the stack's folder.",
-        "warn" if empty else "refuse",
+        f"{half}, losing {_GOVERNED[planned.type]}",
+        f"If it is whole, run `terraform untaint {planned.address}` in the stack's folder.",
     )
 
 
