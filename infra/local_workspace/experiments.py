@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
+from . import objects
 from .errors import invalid, not_found
 from .routing import Call, Routes
 from .tracking import ask, forward
@@ -24,7 +25,12 @@ _PREFIX = "/Workspace"
 
 @routes.add("POST", f"{_BASE}/create")
 async def create(call: Call) -> Response:
-    return await forward(_with(call, name=_path(call.need("name"))))
+    answer = await forward(_with(call, name=_path(call.need("name"))))
+    if answer.status_code == 200:
+        made = str(json.loads(bytes(answer.body))["experiment_id"])
+        document = {"owner": call.principal.name, "created_at": call.workspace.now_ms()}
+        objects.put(call.workspace, objects.EXPERIMENT, made, document)
+    return answer
 
 
 @routes.add("POST", f"{_BASE}/update")
@@ -53,6 +59,7 @@ async def delete(call: Call) -> Response:
         return found
     name = json.loads(bytes(found.body))["experiment"]["name"]
     await _rename(call, experiment_id, f"{name}{_mark(experiment_id)}")
+    _mark_object(call, experiment_id, deleted=True)
     return await forward(call)
 
 
@@ -62,6 +69,7 @@ async def restore(call: Call) -> Response:
     experiment_id = str(call.need("experiment_id"))
     found = await _look(call, experiment_id)
     if answer.status_code == found.status_code == 200:
+        _mark_object(call, experiment_id, deleted=False)
         name = json.loads(bytes(found.body))["experiment"]["name"]
         return await _rename(call, experiment_id, name.removesuffix(_mark(experiment_id)))
     return answer
@@ -75,6 +83,12 @@ async def _look(call: Call, experiment_id: str) -> Response:
 async def _rename(call: Call, experiment_id: str, name: str) -> Response:
     body = json.dumps({"experiment_id": experiment_id, "new_name": name}).encode()
     return await ask(call.workspace, "POST", f"{_BASE}/update", "", body)
+
+
+def _mark_object(call: Call, experiment_id: str, *, deleted: bool) -> None:
+    """Deleted ones have no access control list to look at."""
+    known = call.workspace.store.get(objects.EXPERIMENT.name, experiment_id) or {}
+    objects.put(call.workspace, objects.EXPERIMENT, experiment_id, known | {"deleted": deleted})
 
 
 def _mark(experiment_id: str) -> str:

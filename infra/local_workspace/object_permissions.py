@@ -1,4 +1,6 @@
-"""Access control lists of warehouses, alerts, dashboards and jobs: ``/api/2.0/permissions``."""
+"""Access control lists of warehouses, alerts, dashboards, experiments and jobs:
+``/api/2.0/permissions``. Those of experiments are kept, and not enforced.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 from . import objects
 from .errors import invalid
-from .objects import ACL_FIELDS, ALERT, DASHBOARD, JOB, WAREHOUSE, ObjectKind
+from .objects import ACL_FIELDS, ALERT, DASHBOARD, EXPERIMENT, JOB, WAREHOUSE, ObjectKind
 from .principals import check_known, find
 from .routing import Call, Routes
 from .store import Document
@@ -20,6 +22,7 @@ _KINDS: dict[str, tuple[ObjectKind, str]] = {
     "sql/warehouses": (WAREHOUSE, "warehouses"),
     "alertsv2": (ALERT, "alertv2"),
     "dashboards": (DASHBOARD, "dashboard"),
+    "experiments": (EXPERIMENT, "mlflowExperiment"),
     "jobs": (JOB, "job"),
 }
 """Path -> kind and ``object_type`` of the answer."""

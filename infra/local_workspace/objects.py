@@ -1,4 +1,5 @@
-"""Objects of the workspace that are no securables: warehouses, alerts, dashboards, jobs.
+"""Objects of the workspace that are no securables: warehouses, alerts, dashboards, experiments,
+jobs.
 
 Each is a document under an id, with an owner and an access control list. Owner and admins may do
 everything with it; others what the list gives them.
@@ -43,6 +44,7 @@ WAREHOUSE = ObjectKind(
 )
 ALERT = ObjectKind("alerts", "Alert", ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"))
 DASHBOARD = ObjectKind("dashboards", "Dashboard", ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"))
+EXPERIMENT = ObjectKind("experiments", "Experiment", ("CAN_READ", "CAN_EDIT", "CAN_MANAGE"))
 JOB = ObjectKind("jobs", "Job", ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER"))
 
 

@@ -14,6 +14,7 @@ from .values import Values, conform
 # Attribute -> collection of the permissions API and the level that the caller keeps.
 _PERMITTED = {
     "serving_endpoint_id": ("serving-endpoints", "CAN_MANAGE"),
+    "experiment_id": ("experiments", "CAN_MANAGE"),
     "job_id": ("jobs", "IS_OWNER"),
 }
 _WHO = ("user_name", "group_name", "service_principal_name")

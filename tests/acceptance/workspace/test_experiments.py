@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 import requests
 from databricks.sdk.errors import NotFound, ResourceDoesNotExist
-from databricks.sdk.service.ml import ExperimentTag
+from databricks.sdk.service.ml import (
+    ExperimentAccessControlRequest,
+    ExperimentPermissionLevel,
+    ExperimentTag,
+)
 
 from infra.local_workspace.instance import Info
 
@@ -47,6 +51,37 @@ def test_an_experiment_from_creation_to_deletion(running: Info) -> None:
     restored = experiments.get_by_name("/Shared/f").experiment
     assert restored is not None
     assert restored.experiment_id == made
+
+
+def test_who_may_use_an_experiment(running: Info) -> None:
+    """The list is kept as the service keeps it; deleted with its experiment, back with it."""
+    client = sdk(running)
+    made = client.experiments.create_experiment("/Shared/mine").experiment_id
+    assert made is not None
+    entry = ExperimentAccessControlRequest(
+        group_name="scientists", permission_level=ExperimentPermissionLevel.CAN_EDIT
+    )
+
+    def listed() -> dict[str | None, list[str]]:
+        found = client.experiments.get_permissions(made)
+        assert found.object_type == "mlflowExperiment"
+        return {
+            each.user_name or each.group_name: [
+                level.permission_level.value
+                for level in each.all_permissions or []
+                if level.permission_level
+            ]
+            for each in found.access_control_list or []
+        }
+
+    client.experiments.set_permissions(made, access_control_list=[entry])
+    everybody = {"admin@local.test": ["CAN_MANAGE"], "scientists": ["CAN_EDIT"]}
+    assert listed() == everybody | {"admins": ["CAN_MANAGE"]}
+    client.experiments.delete_experiment(made)
+    with pytest.raises(NotFound):
+        client.experiments.get_permissions(made)
+    client.experiments.restore_experiment(made)
+    assert listed() == everybody | {"admins": ["CAN_MANAGE"]}
 
 
 def test_a_server_that_died_is_started_again(running: Info) -> None:
