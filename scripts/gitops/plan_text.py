@@ -66,7 +66,11 @@ def fields(entry: Json) -> Iterator[str]:
     """
     if action(entry) not in ("update", "replace"):
         return
-    for path, before, after in _differences(entry):
+    found = list(_differences(entry))
+    later = [path for path, _, after in found if after == _LATER]
+    for path, before, after in found:
+        if path in later or path.startswith(tuple(f"{each}." for each in later)):
+            continue  # what the workspace works out itself, mostly
         if before is None:
             yield f"+ {path} = {after}"
         elif after is None:
@@ -75,6 +79,8 @@ def fields(entry: Json) -> Iterator[str]:
             yield f"~ {path} = {after}"
         else:
             yield f"~ {path} = {before} -> {after}"
+    if later:
+        yield f"known after the deploy: {', '.join(later)}"
 
 
 def shown(path: str, value: object) -> str:
