@@ -68,7 +68,7 @@ def show(path: str, keys: tuple[str, ...]) -> None:
 def grants(kind: str, name: str) -> None:
     """Who was granted what on a securable, one line each."""
     found = _request("GET", f"/api/2.1/unity-catalog/permissions/{kind}/{name}").json()
-    for each in found.get("privilege_assignments", [{"principal": "?", "privileges": [str(found)]}]):
+    for each in found["privilege_assignments"]:
         print(f"{each['principal']}: {', '.join(each['privileges'])}")
 
 

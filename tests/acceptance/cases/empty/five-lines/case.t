@@ -1,11 +1,59 @@
-Five lines are enough for a workspace.
+Five lines are enough for a workspace. The plan says what would be made, and sends nothing.
 
   $ cat local.toml
   catalog = "main"
   [workspace]
-  host = "http://127.0.0.1:<port>"
+  profile = "local"
   [state]
   backend = "local"
   $ scgpt plan local
-  error: <folder>/databrickscfg has no profile 'DEFAULT': start the local workspace with `scgpt workspace start`
-  [1]
+  <n> s  local: provider databricks/databricks 1.99.0
+  <n> s  local: synthesised
+  <n> s  local: nothing released yet (no local.release.json): no endpoint
+  <n> s  local-registry: 5 changes
+  <n> s  local-monitoring: 4 changes
+  local: 9 changes, by databricks/databricks 1.99.0
+    local-registry: create databricks_mlflow_experiment.experiment
+    local-registry: create databricks_registered_model.model
+    local-registry: create databricks_schema.schema
+    local-registry: create databricks_volume.checkpoints_volume
+    local-registry: create databricks_volume.volume
+    local-monitoring: create databricks_alert_v2.alert_error_rate
+    local-monitoring: create databricks_dashboard.dashboard
+    local-monitoring: create databricks_job.job_daily_error_rate
+    local-monitoring: create databricks_sql_endpoint.warehouse
+  digest <digest>
+  $ sent
+
+The deploy makes schema, volumes, model and experiment, and what watches the endpoint. The endpoint
+itself comes with the first released version.
+
+  $ scgpt deploy local
+  ...
+  deployed in <n> s
+  $ sent | sort
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/lakeview/dashboards -> 200
+  POST /api/2.0/lakeview/dashboards/<id>/published -> 200
+  POST /api/2.0/mlflow/experiments/create -> 200
+  POST /api/2.0/sql/warehouses -> 200
+  POST /api/2.1/unity-catalog/models -> 200
+  POST /api/2.1/unity-catalog/schemas -> 200
+  POST /api/2.1/unity-catalog/volumes -> 200
+  POST /api/2.1/unity-catalog/volumes -> 200
+  POST /api/2.2/jobs/create -> 200
+  PUT /api/2.0/fs/directories/Volumes/main/scgpt/artifacts/wheels/<digest> -> 204
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl -> 204
+
+Nothing is left to do, and the API says what the file says.
+
+  $ scgpt plan local
+  <n> s  local: provider databricks/databricks 1.99.0
+  <n> s  local: synthesised
+  <n> s  local: nothing released yet (no local.release.json): no endpoint
+  <n> s  local-registry: 0 changes
+  <n> s  local-monitoring: 0 changes
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
+  $ scgpt verify local
+  local: as declared
