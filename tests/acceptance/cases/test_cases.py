@@ -12,6 +12,7 @@ import pytest
 
 from infra.layout import ROOT
 from tests.acceptance.deploy.conftest import Place
+from tests.acceptance.deploy.state_server import serve
 from tests.acceptance.site import LIMIT_S
 
 from . import transcript
@@ -31,20 +32,24 @@ def named(folder: Path) -> object:
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform")
 @pytest.mark.parametrize(("place", "folder"), map(named, CASES), indirect=["place"])
 def test_case(place: Place, folder: Path, request: pytest.FixtureRequest) -> None:
+    """`STATES` is a server of Terraform states, for cases that keep theirs there."""
     given = [path for path in folder.iterdir() if path.name != "case.t"]
     for path in given:
         shutil.copy(path, place.folder)
     if place.url and (place.folder / "databrickscfg").exists():
         place.control("DELETE", "requests")
     text = (folder / "case.t").read_text()
-    right, wrong = transcript.run(text, lambda command: shell(place, command), str(place.folder))
+    with serve() as states:
+        right, wrong = transcript.run(
+            text, lambda command: shell(place, command, STATES=states.url), str(place.folder)
+        )
     if request.config.getoption("--rewrite-cases"):
         (folder / "case.t").write_text(right)
     elif wrong:
         pytest.fail(f"{folder.relative_to(HERE)}: said otherwise:\n" + "\n".join(wrong))
 
 
-def shell(place: Place, command: str) -> tuple[int, str]:
+def shell(place: Place, command: str, **more: str) -> tuple[int, str]:
     """One line of a case, as a user types it in the folder of the environments."""
     variables = place.variables | {
         "PATH": os.pathsep.join([str(HERE / "bin"), place.variables["PATH"]]),
@@ -52,6 +57,7 @@ def shell(place: Place, command: str) -> tuple[int, str]:
         "PYTHONUNBUFFERED": "1",
         "CASE_PYTHON": sys.executable,
         "COLUMNS": "100",
+        **more,
     }
     done = subprocess.run(
         ["bash", "-c", command],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import sys
 import tomllib
+import uuid
 from pathlib import Path
 
 import click
@@ -13,6 +15,7 @@ import requests
 
 from infra import settings
 from tests.acceptance.deploy.settings_file import write_settings
+from tests.acceptance.deploy.state_server import PASSWORD, USER
 from tests.acceptance.manifests import write_manifest
 
 SENT = ("POST", "PUT", "PATCH", "DELETE")
@@ -82,6 +85,37 @@ def sent(bodies: bool) -> None:
             if bodies and entry["body"]:
                 print(json.dumps(json.loads(entry["body"]), indent=1, sort_keys=True))
     _request("DELETE", "/_local/requests")
+
+
+@tools.command()
+@click.argument("stack")
+def state(stack: str) -> None:
+    """The state of a stack as the server of `STATES` keeps it."""
+    print(_state("GET", stack).text)
+
+
+@tools.command()
+@click.argument("stack")
+@click.argument("who")
+def lock(stack: str, who: str) -> None:
+    """Somebody else takes the lock of a state on the server of `STATES`."""
+    held = {"ID": str(uuid.UUID(int=1)), "Operation": "OperationTypeApply", "Info": "", "Who": who}
+    more = {"Version": "1.5.7", "Created": "2026-11-21T07:12:13Z", "Path": ""}
+    _state("POST", f"{stack}/lock", held | more)
+
+
+@tools.command()
+@click.argument("stack")
+def unlock(stack: str) -> None:
+    """Give that lock back."""
+    _state("DELETE", f"{stack}/lock")
+
+
+def _state(method: str, path: str, body: object = None) -> requests.Response:
+    url = f"{os.environ['STATES']}/{path}"
+    answer = requests.request(method, url, json=body, auth=(USER, PASSWORD), timeout=60)
+    answer.raise_for_status()
+    return answer
 
 
 def _request(method: str, path: str, body: object = None) -> requests.Response:
