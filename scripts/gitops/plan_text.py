@@ -12,6 +12,7 @@ Json = Mapping[str, Any]
 HIDDEN = "(hidden)"
 
 _LONGEST = 200
+_FEW = 3
 _LATER = "(known after the deploy)"
 _Leaf = tuple[str | None, Any]
 """As readers see it, and as it is: that a hidden value changes is no secret."""
@@ -80,7 +81,8 @@ def fields(entry: Json) -> Iterator[str]:
         else:
             yield f"~ {path} = {before} -> {after}"
     if later:
-        yield f"known after the deploy: {', '.join(later)}"
+        few = ", ".join(later) if len(later) <= _FEW else f"{len(later)} values"
+        yield f"known after the deploy: {few}"
 
 
 def shown(path: str, value: object) -> str:

@@ -69,6 +69,13 @@ def test_the_fields_of_an_update_stand_in_a_line_each() -> None:
     ]
 
 
+def test_what_only_the_workspace_knows_is_one_line() -> None:
+    before = {"name": "a", "owner": {"user": "ann"}, "etag": "1"}
+    unknown = {"etag": True, "owner": True}
+    entry = change("schema", before, {"name": "b"}, after_unknown=unknown)
+    assert list(fields(entry)) == ['~ name = "a" -> "b"', "known after the deploy: etag, owner"]
+
+
 def test_what_is_made_or_deleted_as_a_whole_has_no_fields() -> None:
     assert list(fields(change("volume", None, {"name": "a"}))) == []
     assert list(fields(change("volume", {"name": "a"}, None))) == []
