@@ -28,7 +28,7 @@ CHECKS = {
     "traffic": "the routes do not add up to 100 %",
     "unnamed-entity": "a served entity without a name",
     "version-missing": "a version that the registry does not have, or that is not ready",
-    "version-not-validated": "a version that no build has validated",
+    "version-not-validated": "a version that comes new and that no build has validated",
     "workload-type": "a GPU type that the workspace's cloud does not have",
     "endpoint-updating": "the endpoint is being updated by somebody else",
     "production-without-table": "production that logs no requests",

@@ -47,8 +47,8 @@ def _entities(found: Found) -> Iterator[str]:
         if served.engine_digest == UNKNOWN_DIGEST:
             yield (
                 f"version {served.version} was not built and validated here: the manifest has "
-                "zeros for its digests, and a deploy that touches the endpoint is refused until a "
-                "build of yours serves, or a [[waivers]] entry for version-not-validated says why"
+                "zeros for its digests, and every change of the endpoint warns of it until a build "
+                "of yours serves"
             )
 
 

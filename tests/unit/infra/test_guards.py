@@ -214,6 +214,39 @@ def test_a_version_that_no_build_validated_is_refused() -> None:
     assert codes(plan, Facts(versions=ready, validated=frozenset({1}))) == []
 
 
+def entities(*served: tuple[str, str]) -> list[dict[str, str]]:
+    return [
+        {"name": f"m-{version}", "entity_name": model, "entity_version": version}
+        for model, version in served
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "severities"),
+    [
+        # An endpoint that was adopted: other changes go through.
+        ([("main.scgpt.m", "1")], [("main.scgpt.m", "1")], ["warn"]),
+        ([("main.scgpt.m", "1")], [("main.scgpt.m", "2")], ["refuse"]),
+        ([("main.scgpt.m", "1")], [("main.scgpt.m", "1"), ("main.scgpt.m", "2")],
+         ["refuse", "warn"]),
+        ([("main.scgpt.m", "1"), ("main.scgpt.m", "2")], [("main.scgpt.m", "3")], []),
+        # The same number of another model.
+        ([("main.other.m", "1")], [("main.scgpt.m", "1")], ["refuse"]),
+    ],
+)  # fmt: skip
+def test_only_a_version_that_comes_new_has_to_be_validated(
+    before: list[tuple[str, str]], after: list[tuple[str, str]], severities: list[str]
+) -> None:
+    plan = plan_of(
+        "model_serving",
+        ["update"],
+        edited(config__served_entities=entities(*before)),
+        edited(config__served_entities=entities(*after), tags=[]),
+    )
+    found = codes(plan, Facts(versions=frozenset({1, 2, 3}), validated=frozenset({3})))
+    assert found == [("version-not-validated", severity) for severity in severities]
+
+
 @pytest.mark.parametrize(
     ("cloud", "kind", "refused"),
     [
