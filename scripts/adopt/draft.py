@@ -28,7 +28,7 @@ def settings_tables(
     *,
     environment: str,
     profile: str | None,
-    state: Mapping[str, str],
+    state: Mapping[str, Any],
     grants: Mapping[str, Mapping[str, list[str]]],
 ) -> dict[str, Any]:
     """The tables of the environment's TOML file; what the endpoint leaves out stays out."""

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra import layout, naming, settings
 from infra.errors import DeployError, RefusedError, SettingsError
@@ -58,7 +58,7 @@ def adopt(
     environment: str,
     profile: str | None = None,
     folder: Path | None = None,
-    state: Mapping[str, str] = _LOCAL_STATE,
+    state: Mapping[str, Any] = _LOCAL_STATE,
     blocks: bool = False,
     dry_run: bool = False,
     report: Report = lambda _: None,
@@ -106,7 +106,7 @@ def adopt(
     report(f"{endpoint}: {len(seen.entities)} served, in {seen.host}")
     grants = found.grants(client, _names(seen, environment))
 
-    def toml(kept: Mapping[str, str]) -> str:
+    def toml(kept: Mapping[str, Any]) -> str:
         tables = draft.settings_tables(
             seen, environment=environment, profile=profile, state=kept, grants=grants
         )

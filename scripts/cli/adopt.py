@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     "--state",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Where Terraform keeps its state, as in the table [state].  [default: backend=local]",
+    help="Where Terraform keeps its state, as in the table [state]; further arguments of the "
+    "backend as options.NAME=VALUE.  [default: backend=local]",
 )
 @click.option(
     "--blocks",
@@ -67,7 +68,7 @@ def adopt(
         environment=name,
         profile=profile,
         folder=out,
-        state={key: value for key, _, value in pairs},
+        state=_state_table({key: value for key, _, value in pairs}),
         blocks=blocks,
         dry_run=dry_run,
         report=lambda line: err.print(
@@ -75,6 +76,15 @@ def adopt(
         ),
     )
     show(_as_dict(result), as_json, _text(result, blocks))
+
+
+def _state_table(pairs: dict[str, str]) -> dict[str, Any]:
+    """The table [state]; Terraform reads numbers and truth values from text as well."""
+    options = {key: value for key, value in pairs.items() if key.startswith("options.")}
+    table: dict[str, Any] = {key: value for key, value in pairs.items() if key not in options}
+    if options:
+        table["options"] = {key.removeprefix("options."): each for key, each in options.items()}
+    return table
 
 
 def _as_dict(result: Adoption) -> dict[str, object]:

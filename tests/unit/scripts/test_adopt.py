@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from infra import release, settings
 from infra.errors import RefusedError, SettingsError
+from infra.settings import S3State
 from scripts.adopt import imports
 from scripts.adopt.changes import Change, changes, held
 from scripts.adopt.draft import manifest, settings_tables
@@ -19,6 +20,7 @@ from scripts.adopt.flow import _check
 from scripts.adopt.found import Found, _reasons_against
 from scripts.adopt.notes import notes
 from scripts.adopt.toml import to_toml
+from scripts.cli.adopt import _state_table
 from scripts.cli.main import cli
 
 MODEL = "prod_bio.cells.scgpt"
@@ -236,11 +238,16 @@ def test_values_of_variables_are_not_told_either_where_an_entity_comes_or_goes()
         ({"backend": "s4"}, "state.backend: 's4' is not one of"),
         ({"backend": "s3", "bucket": "b"}, "state.region: missing"),
         ({"backend": "local", "password": "hunter2"}, "state.password: unknown key"),
+        ({"backend": "local", "options": {"path": "x"}}, "state.options: unknown key"),
+        (
+            {"backend": "http", "address": "https://x.org", "options": {"password": "hunter2"}},
+            "credentials come from the environment",
+        ),
         ({"backend": "http", "address": "https://x.org/?token=1"}, "without credentials"),
     ],
 )
 def test_a_state_that_cannot_be_declared(
-    state: dict[str, str], problem: str, tmp_path: Path
+    state: dict[str, Any], problem: str, tmp_path: Path
 ) -> None:
     seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
     given = {"environment": "bio", "profile": "prod", "grants": {}}
@@ -253,6 +260,26 @@ def test_a_state_that_cannot_be_declared(
         _check("cells", "bio", tmp_path, good, bad)
     assert problem in str(wrong.value)
     assert "hunter2" not in str(wrong.value)
+
+
+def test_further_arguments_of_the_backend(tmp_path: Path) -> None:
+    pairs = {
+        "backend": "s3",
+        "bucket": "states",
+        "region": "eu-west-1",
+        "options.use_lockfile": "true",
+        "options.kms_key_id": "alias/terraform",
+    }
+    seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
+    tables = settings_tables(
+        seen, environment="bio", profile="prod", grants={}, state=_state_table(pairs)
+    )
+    (tmp_path / "bio.toml").write_text(to_toml(tables, "A test."))
+    state = settings.load("bio", tmp_path).state
+    assert isinstance(state, S3State)
+    assert state.bucket == "states"
+    assert state.options == {"use_lockfile": "true", "kms_key_id": "alias/terraform"}
+    assert _state_table({"backend": "local"}) == {"backend": "local"}
 
 
 def test_names_that_another_environment_has(tmp_path: Path) -> None:
