@@ -42,6 +42,7 @@ AREAS = (
     "files",
     "uploads",
     "control",
+    "secret_scopes",
     "serving",
     "permissions",
     "invocations",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import versions
+from . import secret_scopes, versions
 from .children import Child, ChildError, free_port
 from .store import Document
 from .workspace import Workspace
@@ -67,7 +67,7 @@ class Scorer:
         self.log = _log_of(workspace, entity)
         self.failure: str | None = None
         self.url = ""
-        self._variables: dict[str, str] = spec.get("environment_vars") or {}
+        self._variables = secret_scopes.resolved(workspace, spec.get("environment_vars") or {})
         self._proven = proven
         self._settled = asyncio.Event()
         self._ready = False

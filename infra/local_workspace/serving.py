@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import PlainTextResponse, Response
 
-from . import access, deployment, endpoints, inference, invocations, versions
+from . import access, deployment, endpoints, inference, invocations, secret_scopes, versions
 from .deployment import Deployments
 from .endpoints import IN_PROGRESS
 from .errors import already_exists, conflict, forbidden, invalid, not_found
@@ -180,10 +180,13 @@ def _touch(workspace: Workspace, document: Document) -> None:
 
 
 def _check_models(workspace: Workspace, entities: list[Document], creator: Principal) -> None:
-    """Every version must be READY and the endpoint's creator must be allowed to execute it."""
+    """Every version must be READY and the endpoint's creator must be allowed to execute it, and to
+    read the secrets that it gets.
+    """
     for entity in entities:
         access.require(workspace, creator, "models", entity["entity_name"], "EXECUTE", access.OWN)
         versions.ready(workspace, entity["entity_name"], entity["entity_version"])
+        secret_scopes.check(workspace, creator, entity.get("environment_vars") or {})
 
 
 def _view(call: Call, name: str) -> dict[str, Any]:

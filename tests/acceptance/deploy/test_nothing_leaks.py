@@ -52,10 +52,10 @@ def test_logins_and_paths_stay_where_they_are(place: Place, states: StateServer)
         said,
         place.succeed("plan", "local"),
         place.succeed("plan", "local", "--json"),
-        # The local workspace has no secrets: what a refused deploy writes and says counts as well.
+        # There is no such secret: what a refused deploy writes and says counts as well.
         place.scgpt("deploy", "local"),
     ]
-    assert "refers to a secret" in runs[-1].err
+    assert "does not exist" in runs[-1].err
     written = {
         str(path): path.read_text()
         for pattern in ("*.json", "*.tfstate", "*.hcl")

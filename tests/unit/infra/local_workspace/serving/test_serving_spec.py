@@ -59,7 +59,6 @@ def test_values_stay_as_sent() -> None:
             {"served_entities": [_entity(workload_size="Small", max_provisioned_concurrency=4)]},
             "exclude each other",
         ),
-        ({"served_entities": [_entity(environment_vars={"T": "{{secrets/s/k}}"})]}, "no secrets"),
         ({"served_entities": [_entity(typo=1)]}, "typo"),
         ({"served_entities": [_entity(external_model={})], "x": 1}, "x"),
         ({"served_entities": [_entity()], "auto_capture_config": {"enabled": True}}, "legacy"),
