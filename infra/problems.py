@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Set
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
+
+_SUBJECT = re.compile(r"^\w+ should")
+"""How pydantic's own messages begin; ours go on from the key."""
 
 
 def describe(
@@ -48,7 +52,7 @@ def describe(
             if entry["type"] == "union_tag_not_found":
                 return f"{key}.{tag}: missing"
             return f"{key}.{tag}: {context['tag']!r} is not one of {allowed_tags}"
-    message = entry["msg"].removeprefix("Value error, ")
+    message = _SUBJECT.sub("must", entry["msg"].removeprefix("Value error, "))
     value = entry["input"]
     shown = not (value is None or _is_table(value) or unshown & {*entry["loc"]})
     return (f"{key}: " if key else "") + message + (f" (got {value!r})" if shown else "")
