@@ -7,6 +7,7 @@ result is what ``scgpt deploy`` makes; each can be given on the command line ins
 from __future__ import annotations
 
 import argparse
+import re
 import uuid
 from typing import Any
 
@@ -59,7 +60,7 @@ def describe(given: argparse.Namespace) -> dict[str, Any]:
         "email_notifications": _present(wanted.endpoint.email_notifications.model_dump()),
         "route_optimized": wanted.endpoint.route_optimized,
     }
-    return {**_present(body), "ai_gateway": _gateway(wanted)}
+    return {**_present(body), "ai_gateway": _gateway(wanted, given.name)}
 
 
 def access(given: argparse.Namespace, creator: str) -> list[dict[str, str]]:
@@ -105,8 +106,12 @@ def _concurrency(wanted: Settings) -> dict[str, Any]:
     }
 
 
-def _gateway(wanted: Settings) -> dict[str, Any]:
+def _gateway(wanted: Settings, name: str | None) -> dict[str, Any]:
     names, gateway = wanted.names, wanted.gateway
+    prefix = gateway.inference_table_prefix
+    if prefix and name not in (None, names.endpoint):
+        # A table is one endpoint's: beside the environment's own, another one has another.
+        prefix = re.sub(r"\W", "_", str(name))
     limits = [
         _present({**limit.model_dump(), "renewal_period": "minute"})
         for limit in gateway.rate_limits
@@ -115,11 +120,11 @@ def _gateway(wanted: Settings) -> dict[str, Any]:
         "enabled": True,
         "catalog_name": names.catalog,
         "schema_name": names.schema,
-        "table_name_prefix": gateway.inference_table_prefix,
+        "table_name_prefix": prefix,
     }
     return {
         # Left out, not disabled: the table's place could not be changed later.
-        **({"inference_table_config": table} if gateway.inference_table_prefix else {}),
+        **({"inference_table_config": table} if prefix else {}),
         **({"usage_tracking_config": {"enabled": True}} if gateway.usage_tracking else {}),
         **({"rate_limits": limits} if limits else {}),
     }

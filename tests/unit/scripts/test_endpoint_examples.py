@@ -51,10 +51,12 @@ def test_the_request_is_what_the_stack_declares(name: str, environments: Path) -
 
 
 def test_what_is_given_takes_the_place_of_what_is_declared(environments: Path) -> None:
-    asked = given("dev", name="trial", model="a.b.c", version=4, workload_type="CPU")
+    asked = given("dev", name="a-trial", model="a.b.c", version=4, workload_type="CPU")
     body = describe(asked)
     (entity,) = body["config"]["served_entities"]
-    assert body["name"] == "trial"
+    assert body["name"] == "a-trial"
+    table = body["ai_gateway"]["inference_table_config"]
+    assert table["table_name_prefix"] == "a_trial", "a table is one endpoint's"
     assert (entity["name"], entity["entity_version"]) == ("c-4", "4")
     assert entity["workload_type"] == "CPU"
     with pytest.raises(SystemExit, match="nothing released yet; give --version"):
