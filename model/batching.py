@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.errors import EngineError
 
 Made = TypeVar("Made")
-BATCHES_PER_BLOCK = 4  # enough that tokenising is one call of numpy for many cells
+BATCHES_PER_BLOCK = 8  # enough that handing over costs little, few enough to start soon
 
 
 class TokenBudget:

@@ -31,6 +31,7 @@ from model.tokenizer import Tokens
 from model.vocab import UNKNOWN, GeneVocab
 
 _log = logging.getLogger(__name__)
+_WARM_UP_GENES = 256  # a usual cell
 
 
 class Embedder:
@@ -147,6 +148,17 @@ class Embedder:
             counts[:, block] = part.matched, part.unknown, part.truncated
         matched, unknown, truncated = counts
         return CellEmbeddings(embeddings, matched, unknown, truncated, self.digest)
+
+    def warm_up(self) -> None:
+        """Do what the first request would wait for: read and lay out the weights, find kernels.
+
+        Raises
+        ------
+        EngineError
+            As ``embed_tokens``: a checkpoint that answers with NaN is known before it is asked.
+        """
+        genes = [self.vocab.tokens[i] for i in self.vocab.gene_ids[:_WARM_UP_GENES]]
+        self.embed_cells(sparse.csr_matrix(np.ones((1, len(genes)), np.float32)), genes)
 
     def embed_tokens(self, tokens: Tokens) -> CellEmbeddings:
         """Embed what ``tokenize`` gave; two threads can so read and compute at the same time.

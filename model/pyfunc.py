@@ -84,6 +84,7 @@ class ScgptModel(PythonModel):
             precision=settings.get("precision"),
             token_budget=settings.get("token_budget"),
         )
+        self.embedder.warm_up()  # a replica that says it is ready answers at its usual speed
         self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
         refuse_unknown_params()
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from model import read_ahead
+from model import batching, read_ahead
 from model.batch.file import embed_file
 from model.batching import BATCHES_PER_BLOCK, TokenBudget
 from model.embedder import Embedder
@@ -29,8 +29,8 @@ PATIENCE = 20  # seconds, of a thread that waits for the other
 
 @pytest.fixture
 def narrow(checkpoint: Path) -> Embedder:
-    """A cell or two in a batch, so 60 cells are many blocks."""
-    return Embedder.load(checkpoint, device="cpu", token_budget=64)
+    """A cell in a batch, so 60 cells are many blocks."""
+    return Embedder.load(checkpoint, device="cpu", token_budget=32)
 
 
 def around(
@@ -81,7 +81,7 @@ def n_blocks(engine: Embedder) -> int:
     return found
 
 
-@pytest.mark.parametrize("budget", [64, 150, 300])
+@pytest.mark.parametrize("budget", [40, 100, 200])
 @pytest.mark.parametrize("options", [{}, {"ties": "spread", "max_length": 30, "seed": 3}])
 def test_many_blocks_give_the_bits_of_one(
     checkpoint: Path, budget: int, options: dict[str, Any]
@@ -119,7 +119,10 @@ def _prepared(engine: Embedder, matrix: Any, length: int) -> Prepared:
     return prepare(matrix, names, engine.vocab, engine.config, {"max_length": length})
 
 
-def test_blocks_are_whole_batches_of_the_longest_cells_first() -> None:
+def test_blocks_are_whole_batches_of_the_longest_cells_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batching, "BATCHES_PER_BLOCK", 4)
     lengths = np.array([10, 90, 30, 30, 50, 70, 20, 20, 5, 60], np.int64)
     budget = TokenBudget(100, torch.device("cpu"))
     blocks = budget.blocks(lengths)
@@ -198,20 +201,20 @@ def test_a_bad_value_in_the_last_cell_is_refused_before_anything_is_computed(
 def test_a_batch_of_a_later_block_that_does_not_fit_halves_the_budget(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Embedder.load(checkpoint, device="cpu", token_budget=300)
+    engine = Embedder.load(checkpoint, device="cpu", token_budget=200)
     expected = engine.embed_cells(COUNTS, GENES).embeddings
     real, calls = Network.cell_embeddings, []
 
     def small(self: Network, genes: torch.Tensor, *rest: Any) -> torch.Tensor:
         calls.append(genes.numel())
-        if len(calls) > BATCHES_PER_BLOCK and genes.numel() > 150:
+        if len(calls) > BATCHES_PER_BLOCK and genes.numel() > 100:
             raise torch.OutOfMemoryError
         return real(self, genes, *rest)
 
     monkeypatch.setattr(Network, "cell_embeddings", small)
     found = engine.embed_cells(COUNTS, GENES)
-    assert engine.budget.tokens == 150
-    assert max(calls[:BATCHES_PER_BLOCK]) > 150
+    assert engine.budget.tokens == 100
+    assert max(calls[:BATCHES_PER_BLOCK]) > 100
     np.testing.assert_allclose(found.embeddings, expected, atol=1e-6)
     monkeypatch.setattr(
         Network, "cell_embeddings", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError())

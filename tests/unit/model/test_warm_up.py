@@ -1,0 +1,51 @@
+"""What the first request would wait for is done when a model is loaded to be served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from model.embedder import Embedder
+from model.errors import EngineError
+from model.linear import Linear
+from model.pyfunc import ScgptModel
+from tests.unit.model.reference import make_model, write_checkpoint
+
+
+def packed(embedder: Embedder) -> list[bool]:
+    """Of each matrix of the network, whether it was laid out for oneDNN."""
+    return [
+        "_packed" in vars(part)
+        for layer in embedder.network.layers
+        for part in vars(layer).values()
+        if isinstance(part, Linear)
+    ]
+
+
+def context(checkpoint: Path) -> Any:
+    return SimpleNamespace(
+        artifacts={"checkpoint": str(checkpoint)}, model_config={"device": "cpu"}
+    )
+
+
+def test_a_served_model_has_its_weights_laid_out(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCGPT_MATMUL", "onednn")
+    assert not any(packed(Embedder.load(checkpoint, device="cpu")))
+    model = ScgptModel()
+    model.load_context(context(checkpoint))
+    assert len(packed(model.embedder)) == 5 * model.embedder.config.n_layers
+    assert all(packed(model.embedder))
+
+
+def test_a_model_that_answers_with_nan_is_not_loaded(tmp_path: Path) -> None:
+    broken = make_model()
+    with torch.no_grad():
+        broken.transformer_encoder.layers[1].linear2.bias[0] = torch.nan
+    with pytest.raises(EngineError, match="its weights hold some"):
+        ScgptModel().load_context(context(write_checkpoint(tmp_path, broken, flash=True)))
