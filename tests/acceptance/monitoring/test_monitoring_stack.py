@@ -1,4 +1,4 @@
-"""The monitoring stack on the local workspace: nothing left to do after it, and its job runs."""
+"""The monitoring stack on the local workspace: its wheel, and that its job runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from databricks.sdk.service.jobs import RunResultState
 from infra import layout, settings
 from infra.local_workspace import instance
 from infra.settings import Settings
+from infra.wheel import wheel as built
 from scripts import connection, wheel
 from scripts.deploy import child_environment
 from tests.acceptance.site import free_port
@@ -43,19 +44,18 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def client(local: Settings) -> WorkspaceClient:
     """The workspace with both stacks deployed, the wheel between them."""
     run(local, [sys.executable, "-m", "infra.main"])
-    terraform(local, "registry", "apply")
+    apply(local, "registry")
     found = connection.workspace_client(local)
     wheel.upload(found, local)
-    terraform(local, "monitoring", "apply")
+    apply(local, "monitoring")
     return found
 
 
-def terraform(local: Settings, kind: str, command: str) -> None:
+def apply(local: Settings, kind: str) -> None:
     folder = local.folder / "out" / "stacks" / local.names.stack(kind)
     at = ["terraform", f"-chdir={folder}"]
     run(local, [*at, "init", "-input=false"])
-    options = ["-detailed-exitcode"] if command == "plan" else ["-auto-approve"]
-    run(local, [*at, command, "-input=false", *options])
+    run(local, [*at, "apply", "-input=false", "-auto-approve"])
 
 
 def run(local: Settings, command: list[str]) -> None:
@@ -66,11 +66,6 @@ def run(local: Settings, command: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_second_plan_is_empty(local: Settings, client: WorkspaceClient) -> None:
-    terraform(local, "registry", "plan")
-    terraform(local, "monitoring", "plan")
-
-
 def test_the_wheel_is_uploaded_once(local: Settings, client: WorkspaceClient) -> None:
     path = wheel.upload(client, local)
     first = client.files.get_metadata(path).last_modified
@@ -79,7 +74,7 @@ def test_the_wheel_is_uploaded_once(local: Settings, client: WorkspaceClient) ->
     client.files.upload(path, contents=Path(__file__).open("rb"), overwrite=True)  # noqa: SIM115
     wheel.upload(client, local)
     length = client.files.get_metadata(path).content_length
-    assert length == len(wheel.wheel().content), "one that was cut off is made whole"
+    assert length == len(built().content), "one that was cut off is made whole"
 
 
 def test_the_job_runs_from_the_wheel_and_asks_the_inference_table(

@@ -1,0 +1,99 @@
+What watches the endpoint is there from the first deploy: a warehouse, an alert on the error rate
+and whom it tells, a dashboard, and a daily job that runs from a wheel in the volume.
+
+  $ quietly scgpt deploy local | grep monitoring
+    local-monitoring: create databricks_alert_v2.alert_error_rate
+    local-monitoring: create databricks_dashboard.dashboard
+    local-monitoring: create databricks_job.job_daily_error_rate
+    local-monitoring: create databricks_notification_destination.destination
+    local-monitoring: create databricks_sql_endpoint.warehouse
+  $ sent | grep -v unity-catalog | sort
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/lakeview/dashboards -> 200
+  POST /api/2.0/lakeview/dashboards/<id>/published -> 200
+  POST /api/2.0/mlflow/experiments/create -> 200
+  POST /api/2.0/notification-destinations -> 200
+  POST /api/2.0/sql/warehouses -> 200
+  POST /api/2.2/jobs/create -> 200
+  PUT /api/2.0/fs/directories/Volumes/main/scgpt/artifacts/wheels/<digest> -> 204
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl -> 204
+  $ quietly scgpt plan local
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
+  $ scgpt verify local
+  local: as declared
+
+The alert fires above the threshold, and its query asks the inference table.
+
+  $ show /api/2.0/alerts alerts 0 evaluation threshold
+  {
+   "value": {
+    "double_value": 0.1
+   }
+  }
+  $ show /api/2.0/alerts alerts 0 schedule
+  {
+   "pause_status": "UNPAUSED",
+   "quartz_cron_schedule": "0 0 * * * ?",
+   "timezone_id": "Europe/Zurich"
+  }
+  $ show /api/2.0/alerts alerts 0 query_text | grep -o main[.a-z_]*
+  main.scgpt.scgpt_inference_payload
+  $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings tasks 0 python_wheel_task
+  {
+   "entry_point": "scgpt-monitor",
+   "package_name": "scgpt-jobs",
+   "parameters": [
+    "--table",
+    "main.scgpt.scgpt_inference_payload",
+    "--warehouse",
+    "<id>",
+    "--hours",
+    "24"
+   ]
+  }
+  $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings environments 0 spec
+  {
+   "dependencies": [
+    "/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl"
+   ],
+   "environment_version": "4"
+  }
+
+A threshold is one value of the file.
+
+  $ cp threshold.toml local.toml
+  $ quietly scgpt deploy local
+  local: 1 change, by databricks/databricks 1.99.0
+    local-monitoring: update databricks_alert_v2.alert_error_rate
+      ~ evaluation.threshold.value.double_value = 0.1 -> 0.2
+      known after the deploy: create_time, effective_run_as, evaluation.last_evaluated_at, evaluation.notification.effective_notify_on_ok, evaluation.notification.effective_retrigger_seconds, evaluation.state, lifecycle_state, owner_user_name, update_time
+  digest <digest>
+  deployed in <n> s
+  $ sent
+  PATCH /api/2.0/alerts/<uuid> -> 200
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  $ quietly scgpt plan local
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
+
+Turned off, all of it is removed.
+
+  $ cp off.toml local.toml
+  $ quietly scgpt deploy local
+  local: 5 changes, by databricks/databricks 1.99.0
+    local-monitoring: delete databricks_alert_v2.alert_error_rate
+    local-monitoring: delete databricks_dashboard.dashboard
+    local-monitoring: delete databricks_job.job_daily_error_rate
+    local-monitoring: delete databricks_notification_destination.destination
+    local-monitoring: delete databricks_sql_endpoint.warehouse
+  digest <digest>
+  deployed in <n> s
+  $ sent | sort
+  DELETE /api/2.0/alerts/<uuid> -> 200
+  DELETE /api/2.0/lakeview/dashboards/<id> -> 200
+  DELETE /api/2.0/notification-destinations/<uuid> -> 200
+  DELETE /api/2.0/sql/warehouses/<id> -> 200
+  POST /api/2.2/jobs/delete -> 200
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
