@@ -110,7 +110,7 @@ def deploy(
             # The state may now claim changes that were never made, which no later plan shows.
             lines = [f"{error}\n  Run it again, to go on from here.", *_compared(deployment)]
             raise DeployError("\n  ".join(lines)) from error
-        _verify(deployment)
+        _verify(deployment, planned)
         if applied:
             _record(deployment, planned)
     return DeployResult(planned, planned.changes > 0, True, time.monotonic() - started)
@@ -200,15 +200,18 @@ def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient, kn
     sweep(client, terraform, planned, known)
 
 
-def _verify(deployment: Deployment) -> None:
+def _verify(deployment: Deployment, planned: PlanResult) -> None:
     name = deployment.settings.environment
     if deployment.manifest is not None:
         await_endpoint(deployment.client, deployment.settings)
     if found := deployment.differences():
+        done, then = "deployed", "Deploy again; what a plan does not see"
+        if not planned.changes:
+            done, then = "the plan is empty", "What a plan does not see"
         lines = [
-            f"{name}: deployed, but the workspace differs:",
+            f"{name}: {done}, but the workspace differs:",
             *map(str, found),
-            f"Deploy again; what that does not see, `scgpt endpoint apply {name}` sends",
+            f"{then}, `scgpt endpoint apply {name}` sends",
         ]
         raise DeployError("\n  ".join(lines))
     deployment.report(f"{name}: verified by API")
