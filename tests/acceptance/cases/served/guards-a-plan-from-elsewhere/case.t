@@ -1,0 +1,86 @@
+The guards judge any Terraform plan, not only those of this repository. Somebody has an endpoint in
+a module of their own.
+
+  $ cat main.tf
+  terraform {
+    required_providers {
+      databricks = {
+        source = "databricks/databricks"
+      }
+    }
+  }
+  resource "databricks_model_serving" "ours" {
+    name = "embeddings"
+    config {
+      served_entities {
+        name                  = "current"
+        entity_name           = "main.scgpt.scgpt_gene_embeddings"
+        entity_version        = "9"
+        workload_type         = "GPU_LARGE"
+        workload_size         = "Small"
+        scale_to_zero_enabled = true
+      }
+      traffic_config {
+        routes {
+          served_model_name  = "current"
+          traffic_percentage = 90
+        }
+      }
+    }
+    ai_gateway {
+      inference_table_config {
+        enabled = false
+      }
+    }
+  }
+  $ mkdir module && mv main.tf module
+  $ eval "$(scgpt env local)"; cd module; terraform init -no-color >/dev/null; terraform plan -out=plan -no-color | grep Plan:; terraform show -json plan > plan.json
+  Plan: 1 to add, 0 to change, 0 to destroy.
+
+Offline, what needs settings or a workspace is skipped, and said to be.
+
+  $ scgpt guard module/plan.json
+  refuse: databricks_model_serving.ours: routes add up to 90 % (traffic). Configure a route for every served entity, 100 % in all.
+  refuse: databricks_model_serving.ours: ai_gateway.inference_table_config has enabled = false, which the provider never sends (disabled-is-not-sent). Leave the whole block out to turn it off.
+  refuse: databricks_model_serving.ours: create timeout 45m: <n> s before that the provider deletes an endpoint that is not ready (short-timeout). Give it 91m or more (endpoint.timeout_minutes).
+  skipped: production-without-table: needs the environment's settings (--env)
+  skipped: production-scale-to-zero: needs the environment's settings (--env)
+  skipped: workload-type: needs the environment's settings (--env)
+  skipped: destroy-production: needs the environment's settings (--env)
+  skipped: waiver-expired: needs the environment's settings (--env)
+  skipped: waiver-unknown: needs the environment's settings (--env)
+  skipped: deploy-by-person: needs the workspace (--env)
+  skipped: version-missing: needs the workspace (--env)
+  skipped: version-not-validated: needs the workspace (--env)
+  skipped: exists-already: needs the workspace (--env)
+  skipped: endpoint-updating: needs the workspace (--env)
+  refused
+  [3]
+
+With an environment, these checks are made too.
+
+  $ scgpt guard module/plan.json --env local
+  refuse: databricks_model_serving.ours: routes add up to 90 % (traffic). Configure a route for every served entity, 100 % in all.
+  refuse: databricks_model_serving.ours: version 9 of the registered model does not exist or is not ready (version-missing). Build it, or let the release manifest name one that exists.
+  refuse: databricks_model_serving.ours: ai_gateway.inference_table_config has enabled = false, which the provider never sends (disabled-is-not-sent). Leave the whole block out to turn it off.
+  refuse: databricks_model_serving.ours: GPU_LARGE: aws has no such workload type (workload-type). Choose endpoint.size, or one of CPU, GPU_SMALL, GPU_MEDIUM, MULTIGPU_MEDIUM, GPU_MEDIUM_8.
+  refused
+  [3]
+
+From stdin, for programs:
+
+  $ scgpt guard - --json < module/plan.json | head -8
+  {
+    "findings": [
+      {
+        "address": "databricks_model_serving.ours",
+        "check": "traffic",
+        "message": "routes add up to 90 %",
+        "remedy": "Configure a route for every served entity, 100 % in all.",
+        "severity": "refuse",
+
+What is no plan is wrong usage.
+
+  $ scgpt guard module/main.tf
+  error: module/main.tf: no JSON: give what `terraform show -json PLANFILE` prints
+  [2]

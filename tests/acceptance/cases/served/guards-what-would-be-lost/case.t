@@ -1,0 +1,49 @@
+A new name for the endpoint would delete it and make another.
+
+  $ settings 'endpoint.name = "scgpt-other"'
+  $ scgpt plan local 2>/dev/null
+  local: 2 changes, by databricks/databricks 1.99.0
+    local-serving: delete+create databricks_model_serving.endpoint
+      - config[0].served_entities[0].max_provisioned_concurrency = 0
+      - config[0].served_entities[0].max_provisioned_throughput = 0
+      - config[0].served_entities[0].min_provisioned_concurrency = 0
+      - config[0].served_entities[0].min_provisioned_throughput = 0
+      - config[0].served_entities[0].provisioned_model_units = 0
+      - config[0].traffic_config[0].routes[0].served_entity_name = "scgpt_gene_embeddings-1"
+      ~ name = "scgpt-serving" -> "scgpt-other"
+      known after the deploy: endpoint_url, id, serving_endpoint_id
+    local-serving: delete+create databricks_permissions.endpoint_permissions
+      known after the deploy: id, object_type, serving_endpoint_id
+    local-serving: refuse: databricks_model_serving.endpoint: would be deleted and made anew because of name, losing the endpoint, which stops answering (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
+  digest <digest>
+  [3]
+
+Route optimisation is fixed at creation.
+
+  $ settings 'endpoint.route_optimized = true'
+  $ scgpt plan local 2>/dev/null | grep refuse
+    local-serving: refuse: databricks_model_serving.endpoint: route_optimized would change, which is fixed at creation: the endpoint would be deleted and made anew (route-optimization). Undo the change, or give the endpoint another name in an environment of its own and move its callers: route optimisation also changes the URL and refuses personal tokens.
+
+The same goes for what the registry holds, such as an experiment that is no longer declared.
+
+  $ settings 'manage_experiment = false'
+  $ scgpt plan local 2>/dev/null | grep refuse
+    local-registry: refuse: databricks_mlflow_experiment.experiment: would be deleted, losing its runs and their metrics (deletion). Put it back; where it is meant, run `scgpt destroy local`.
+
+Another schema would be another model: the release manifest does not fit it.
+
+  $ settings 'schema = "embeddings"'
+  $ scgpt plan local 2>&1 | grep error
+  error: <folder>/local.release.json: is of main.scgpt.scgpt_gene_embeddings, the environment's model is main.embeddings.scgpt_gene_embeddings
+
+With deletion protection, Terraform itself refuses.
+
+  $ settings 'deletion_protection = true' 'endpoint.name = "scgpt-other"'
+  $ scgpt plan local 2>&1 | grep -v ' s  '
+  error: local-serving: deletion protection refuses the plan:
+    Instance cannot be destroyed: Resource databricks_model_serving.endpoint has lifecycle.prevent_destroy set, but the plan calls for this resource to be destroyed. To avoid this error and continue with the plan, either disable lifecycle.prevent_destroy or reduce the scope of the plan using the -target option.
+  Undo the change. Where the loss is meant: turn deletion_protection off, deploy, then destroy.
+
+Nothing was sent by any of these.
+
+  $ sent
