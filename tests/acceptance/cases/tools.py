@@ -82,7 +82,7 @@ def sent(bodies: bool) -> None:
     for entry in _request("GET", "/_local/requests").json()["requests"]:
         if entry["method"] in SENT and "/mlflow/runs" not in entry["path"]:
             print(f"{entry['method']} {entry['path']} -> {entry['status']}")
-            if bodies and entry["body"]:
+            if bodies and entry["body"] and "/fs/files/" not in entry["path"]:
                 print(json.dumps(json.loads(entry["body"]), indent=1, sort_keys=True))
     _request("DELETE", "/_local/requests")
 
