@@ -1,10 +1,12 @@
-"""What a plan would change, in a few words each."""
+"""What the first deploy would change."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from scripts.gitops.plan_text import fields
 
 
 @dataclass(frozen=True)
@@ -15,18 +17,14 @@ class Change:
     address: str
     action: str
     fields: tuple[str, ...]
-    """What changes, each as ``path: before -> after``; empty where the resource is made anew."""
+    """What changes, as `scgpt plan` shows it; empty where the resource is made as a whole."""
 
     @property
     def adds_only(self) -> bool:
         """Whether it only adds: a new resource, or values where there were none."""
-        return self.action == "create" or all(
-            field.partition(": ")[2].startswith("nothing -> ") for field in self.fields
-        )
-
-    def __str__(self) -> str:
-        listed = f" ({'; '.join(self.fields)})" if self.fields else ""
-        return f"{self.stack}: {self.action} {self.address}{listed}"
+        if self.action != "update":
+            return self.action == "create"
+        return all(field.startswith(("+ ", "known after")) for field in self.fields)
 
 
 def changes(stack: str, plan: Mapping[str, Any]) -> list[Change]:
@@ -37,8 +35,7 @@ def changes(stack: str, plan: Mapping[str, Any]) -> list[Change]:
         if change["actions"] in (["no-op"], ["read"]):
             continue
         action = "+".join(change["actions"])
-        fields = tuple(_fields("", change["before"], change["after"])) if action == "update" else ()
-        found.append(Change(stack, entry["address"], action, fields))
+        found.append(Change(stack, entry["address"], action, tuple(fields(entry))))
     return found
 
 
@@ -46,41 +43,3 @@ def held(plan: Mapping[str, Any]) -> set[str]:
     """Addresses that the state has already."""
     module = plan.get("prior_state", {}).get("values", {}).get("root_module", {})
     return {resource["address"] for resource in module.get("resources", [])}
-
-
-def _fields(path: str, before: Any, after: Any) -> Iterator[str]:
-    """The leaves that differ; values of environment variables are never shown."""
-    if _plain(before) == _plain(after):
-        return
-    if isinstance(after, Mapping) and isinstance(before, Mapping):
-        for key in sorted({*before, *after}):
-            yield from _fields(f"{path}.{key}".lstrip("."), before.get(key), after.get(key))
-    elif isinstance(after, list) and isinstance(before, list) and len(after) == len(before):
-        for number, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from _fields(f"{path}[{number}]", one, other)
-    elif "environment_vars" in path:
-        yield f"{path}: changed"
-    else:
-        yield f"{path}: {_shown(_masked(before))} -> {_shown(_masked(after))}"
-
-
-def _plain(value: Any) -> Any:
-    return None if value in ("", [], {}) else value
-
-
-def _masked(value: Any) -> Any:
-    """A whole tree with the values of its environment variables hidden."""
-    if isinstance(value, Mapping):
-        return {
-            key: dict.fromkeys(each or {}, "hidden") if key == "environment_vars" else _masked(each)
-            for key, each in value.items()
-        }
-    return [_masked(each) for each in value] if isinstance(value, list) else value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return str({key: each for key, each in value.items() if _plain(each) is not None})
-    if isinstance(value, list):
-        return "[" + ", ".join(_shown(each) for each in value) + "]" if value else "nothing"
-    return "nothing" if _plain(value) is None else repr(value)

@@ -118,7 +118,9 @@ def _text(result: Adoption, blocks: bool) -> str:
     ]
     if result.changes:
         lines.append("the first deploy will")
-        lines += [f"  {change}" for change in result.changes]
+        for change in result.changes:
+            lines.append(f"  {change.stack}: {change.action} {change.address}")
+            lines += [f"    {field}" for field in change.fields]
     else:
         only = "nothing but import" if blocks else "change nothing"
         lines.append(f"the first deploy will {only}")

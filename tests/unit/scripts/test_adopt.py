@@ -206,11 +206,12 @@ def test_a_change_is_told_field_by_field_and_values_of_variables_are_not() -> No
         ("x.new", "create", True),
     ]
     assert found_[0].fields == (
-        "comment: nothing -> 'ours'",
-        "config[0].environment_vars.A: changed",
-        "config[0].name: 'a' -> 'b'",
+        '+ comment = "ours"',
+        "~ config[0].environment_vars.A = (hidden)",
+        '~ config[0].name = "a" -> "b"',
     )
-    assert Change("s", "a", "update", ("comment: nothing -> 'x'",)).adds_only
+    assert Change("s", "a", "update", ('+ comment = "x"',)).adds_only
+    assert not Change("s", "a", "delete+create", ()).adds_only
 
 
 def test_values_of_variables_are_not_told_either_where_an_entity_comes_or_goes() -> None:
@@ -221,7 +222,7 @@ def test_values_of_variables_are_not_told_either_where_an_entity_comes_or_goes()
     def told(before: dict[str, Any], after: dict[str, Any]) -> str:
         change = {"actions": ["update"], "before": before, "after": after}
         (found_,) = changes("s", {"resource_changes": [{"address": "x.y", "change": change}]})
-        return str(found_)
+        return "\n".join(found_.fields)
 
     for before, after in (
         (entities("a-secret"), entities("a-secret", "b-secret")),
