@@ -37,11 +37,11 @@ class Cells:
         nothing is padded.
     """
 
-    first: Tensor
+    first: Tensor  # [B]
     lengths: tuple[int, ...]
-    place: Tensor | None = None
-    mask: Tensor | None = None
-    slots: Tensor | None = None
+    place: Tensor | None = None  # [B, L]
+    mask: Tensor | None = None  # [B, L]
+    slots: Tensor | None = None  # [T]
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device, *, pad: bool) -> Cells:
@@ -55,7 +55,7 @@ class Cells:
         place = first[:, None] + torch.minimum(slot, tokens[:, None] - 1)  # [B, L]
         # Found here once: on a GPU, asking a mask for its places waits for all that is under way.
         slots = mask.flatten().nonzero()[:, 0]  # [T]
-        padded = (x.to(device) for x in (place, mask, slots))
+        padded = (x.to(device) for x in (place, mask, slots))  # [B, L], [B, L], [T]
         return cls(first.to(device), tuple(lengths), *padded)
 
     def spans(self) -> Iterator[slice]:
@@ -99,17 +99,19 @@ def attend_cell_by_cell(
 ) -> Tensor:
     """As ``attend``, one cell at a time; of a long cell, some queries at a time."""
     mixed = torch.empty_like(query)  # [Q, D]
-    scratch = query.new_empty(2, max(_SCORES, n_heads * max(cells.lengths)))
+    scratch = query.new_empty(2, max(_SCORES, n_heads * max(cells.lengths)))  # [2, numbers]
     whole = len(query) == len(key)
     for cell, rows in enumerate(cells.spans()):
         asking = rows if whole else slice(cell, cell + 1)
-        q, k, v = (_heads(x, n_heads) for x in (query[asking], key[rows], value[rows]))
-        target = mixed[asking].view(-1, n_heads, q.shape[2])  # [Q, H, D/H]
+        q = _heads(query[asking], n_heads)  # [H, L or 1, D/H]
+        k, v = _heads(key[rows], n_heads), _heads(value[rows], n_heads)  # 2 x [H, L, D/H]
+        target = mixed[asking].view(-1, n_heads, q.shape[2])  # [L or 1, H, D/H]
         step = max(1, _SCORES // (n_heads * k.shape[1]))
         for start in range(0, q.shape[1], step):
             part = q[:, start : start + step]  # [H, P, D/H]
             shape = (n_heads, part.shape[1], k.shape[1])
-            scores, shares = (x[: shape[0] * shape[1] * shape[2]].view(shape) for x in scratch)
+            size = shape[0] * shape[1] * shape[2]
+            scores, shares = (x[:size].view(shape) for x in scratch)  # 2 x [H, P, L]
             torch.bmm(part, k.transpose(1, 2), out=scores)  # [H, P, L]
             torch.softmax(scores, dim=-1, out=shares)  # [H, P, L]
             target[start : start + step] = torch.bmm(shares, v).transpose(0, 1)  # [P, H, D/H]
@@ -120,9 +122,10 @@ def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_hea
     """As ``attend``, all cells at once, padded to the longest."""
     batch, whole = len(cells.lengths), len(query) == len(key)
 
-    def heads(x: Tensor, pad: bool = True) -> Tensor:  # [T, D] -> [B, H, L, D/H]
-        x = x[cells.place] if pad and cells.place is not None else x.view(batch, -1, x.shape[1])
-        return x.view(*x.shape[:2], n_heads, -1).transpose(1, 2)
+    def heads(x: Tensor, pad: bool = True) -> Tensor:
+        apart = pad and cells.place is not None
+        x = x[cells.place] if apart else x.view(batch, -1, x.shape[1])  # [B, L or 1, D]
+        return x.view(*x.shape[:2], n_heads, -1).transpose(1, 2)  # [B, H, L or 1, D/H]
 
     mask = None if cells.mask is None else cells.mask[:, None, None]  # [B, 1, 1, L]
     mixed = F.scaled_dot_product_attention(
@@ -132,5 +135,5 @@ def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_hea
     return mixed[cells.slots] if whole and cells.slots is not None else mixed  # [Q, D]
 
 
-def _heads(x: Tensor, n_heads: int) -> Tensor:  # [L, D] -> [H, L, D/H]
-    return x.view(len(x), n_heads, -1).transpose(0, 1).contiguous()
+def _heads(x: Tensor, n_heads: int) -> Tensor:
+    return x.view(len(x), n_heads, -1).transpose(0, 1).contiguous()  # [H, L, D/H]

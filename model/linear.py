@@ -33,23 +33,23 @@ _ROWS_EXPECTED = 2048  # oneDNN picks a layout for this many rows; others work a
 class Linear:
     """Affine map ``[T, I] -> [T, O]``: weight ``[O, I]``, bias ``[O]``."""
 
-    weight: Tensor
-    bias: Tensor
+    weight: Tensor  # [O, I]
+    bias: Tensor  # [O]
     matmul: Matmul
 
     def __call__(self, x: Tensor, *, relu: bool = False) -> Tensor:
         if self.matmul == "onednn":
             activation = "relu" if relu else "none"
-            return cast(
+            return cast(  # [T, O]
                 Tensor,
                 torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, activation, [], ""),
             )
-        y = F.linear(x, self.weight, self.bias)
-        return y.relu_() if relu else y
+        y = F.linear(x, self.weight, self.bias)  # [T, O]
+        return y.relu_() if relu else y  # [T, O]
 
     @cached_property
     def _packed(self) -> Tensor:
-        """The weight in oneDNN's layout; made at the first use, as a mapped file is read."""
+        """The weight ``[O, I]`` in oneDNN's own layout; made at its first use."""
         packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), _ROWS_EXPECTED)
         return cast(Tensor, packed)
 

@@ -31,11 +31,11 @@ _CLAMP = 512.0  # the value encoder's upper limit; bins stay below it in every k
 class Norm:
     """LayerNorm over the last axis: two vectors ``[D]``."""
 
-    weight: Tensor
-    bias: Tensor
+    weight: Tensor  # [D]
+    bias: Tensor  # [D]
 
-    def __call__(self, x: Tensor) -> Tensor:  # [..., D] -> [..., D]
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias)
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias)  # [..., D]
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Network:
         Which matrix product they use.
     """
 
-    gene_table: Tensor
+    gene_table: Tensor  # [V, D]
     gene_norm: Norm
-    value_table: Tensor
+    value_table: Tensor  # [W, D]
     least_value: int
     layers: tuple[Layer, ...]
     dtype: torch.dtype
@@ -96,7 +96,7 @@ class Network:
 
     def gene_embeddings(self, genes: Tensor) -> Tensor:
         """Static vectors of rows of the gene table, int64 ``[G]``: float32 ``[G, D]``."""
-        return self.gene_norm(F.embedding(genes, self.gene_table))
+        return self.gene_norm(F.embedding(genes, self.gene_table))  # [G, D]
 
     def cell_embeddings(self, genes: Tensor, values: Tensor, lengths: Sequence[int]) -> Tensor:
         """L2-normalised ``<cls>`` output of each cell.
@@ -130,7 +130,7 @@ class Network:
         x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers:
             x = layer(x, cells)  # [T, D]
-        return x.float()
+        return x.float()  # [T, D]
 
     def _tokens(self, genes: Tensor, values: Tensor) -> Tensor:
         value = F.embedding(values - self.least_value, self.value_table)  # [T, D]
@@ -151,36 +151,41 @@ def build_network(
     head_width = config.d_model // config.n_heads
 
     def placed(x: Tensor) -> Tensor:
-        return x.to(device, dtype)
+        return x.to(device, dtype)  # of the shape of x
 
     def linear(name: str, rows: slice = slice(None), dot: str = ".", scale: float = 1) -> Linear:
-        weight, bias = (weights[f"{name}{dot}{x}"][rows] for x in ("weight", "bias"))
+        weight = weights[f"{name}{dot}weight"][rows]  # [O, I]
+        bias = weights[f"{name}{dot}bias"][rows]  # [O]
         if scale != 1:
-            weight, bias = weight * scale, bias * scale
+            weight, bias = weight * scale, bias * scale  # [O, I], [O]
         return Linear(placed(weight), placed(bias), matmul)
 
     def norm(name: str) -> Norm:
-        return Norm(placed(weights[f"{name}.weight"]), placed(weights[f"{name}.bias"]))
+        return Norm(placed(weights[f"{name}.weight"]), placed(weights[f"{name}.bias"]))  # 2 x [D]
 
     def layer(name: str) -> Layer:
         d = config.d_model
         return Layer(
-            query=linear(f"{name}.self_attn.in_proj", slice(d), "_", scale=head_width**-0.5),
-            key_value=linear(f"{name}.self_attn.in_proj", slice(d, 3 * d), "_"),
-            out=linear(f"{name}.self_attn.out_proj"),
+            query=linear(  # [D, D]
+                f"{name}.self_attn.in_proj", slice(d), "_", scale=head_width**-0.5
+            ),
+            key_value=linear(f"{name}.self_attn.in_proj", slice(d, 3 * d), "_"),  # [2 D, D]
+            out=linear(f"{name}.self_attn.out_proj"),  # [D, D]
             norm1=norm(f"{name}.norm1"),
-            linear1=linear(f"{name}.linear1"),
-            linear2=linear(f"{name}.linear2"),
+            linear1=linear(f"{name}.linear1"),  # [F, D]
+            linear2=linear(f"{name}.linear2"),  # [D, F]
             norm2=norm(f"{name}.norm2"),
             n_heads=config.n_heads,
         )
 
     least_value = min(config.pad_value, 0)
-    values = torch.arange(least_value, config.n_bins)
+    values = torch.arange(least_value, config.n_bins)  # [W]
     return Network(
-        gene_table=weights["encoder.embedding.weight"].to(device),
-        gene_norm=Norm(*(weights[f"encoder.enc_norm.{x}"].to(device) for x in ("weight", "bias"))),
-        value_table=_value_table(weights, values).to(device),
+        gene_table=weights["encoder.embedding.weight"].to(device),  # [V, D]
+        gene_norm=Norm(  # 2 x [D]
+            *(weights[f"encoder.enc_norm.{x}"].to(device) for x in ("weight", "bias"))
+        ),
+        value_table=_value_table(weights, values).to(device),  # [W, D]
         least_value=least_value,
         layers=tuple(layer(f"transformer_encoder.layers.{i}") for i in range(config.n_layers)),
         dtype=dtype,
@@ -189,13 +194,15 @@ def build_network(
 
 
 def _value_table(weights: Mapping[str, Tensor], values: Tensor) -> Tensor:
+    """What the value encoder makes of some values ``[W]``: float32 ``[W, D]``."""
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        weight = weights[f"value_encoder.{name}.weight"]  # [D, 1] of linear1, [D, D] of linear2
+        bias = weights[f"value_encoder.{name}.bias"]  # [D]
+        return F.linear(x, weight, bias)  # [W, D]
+
     x = values.float().clamp(max=_CLAMP)[:, None]  # [W, 1]
-    for name, activate in (("linear1", F.relu), ("linear2", None)):
-        weight, bias = (
-            weights[f"value_encoder.{name}.weight"],
-            weights[f"value_encoder.{name}.bias"],
-        )
-        x = F.linear(x, weight, bias)  # [W, D]
-        x = activate(x) if activate else x
+    x = F.relu(linear("linear1", x))  # [W, D]
+    x = linear("linear2", x)  # [W, D]
     scale, shift = weights["value_encoder.norm.weight"], weights["value_encoder.norm.bias"]  # [D]
     return F.layer_norm(x, scale.shape, scale, shift)  # [W, D]
