@@ -75,7 +75,8 @@ def fields(entry: Json) -> Iterator[str]:
         if before is None:
             yield f"+ {path} = {after}"
         elif after is None:
-            yield f"- {path} = {before}"
+            if before != "0":  # which stands for nothing in what the workspace fills in
+                yield f"- {path} = {before}"
         elif before == after:  # both are hidden
             yield f"~ {path} = {after}"
         else:
