@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from model.contract import MAX_CELLS, MAX_GENES
+from model.contract import MAX_CELLS, MAX_DIM, MAX_GENES
 from model.envelope import (
     FLOATS,
     KIND_CELL_EMBEDDINGS,
@@ -212,7 +212,7 @@ def decode_embeddings(text: str, *, max_chars: int | None = None) -> PackedEmbed
     """Unpack an answer (errors as ``decode_cells``). ``max_chars``: own limit, or none."""
     body = Body(text, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, max_chars=max_chars)
     names = body.strings("names", MAX_GENES)
-    dim = body.count("dim", 65_536)
+    dim = body.count("dim", MAX_DIM)
     numbers = body.array(body.type_name("value_type", FLOATS), len(names) * dim)
     n_cells = len(names) if body.kind == KIND_CELL_EMBEDDINGS else 0
     matched, unknown, truncated = (body.array("u4", n_cells).astype(np.int64) for _ in range(3))

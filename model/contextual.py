@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.contract import MAX_CELLS, MAX_GENES
+from model.contract import MAX_CELLS, MAX_DIM, MAX_GENES
 from model.envelope import FLOATS, KIND_GENES_IN_CONTEXT, Body, pack, type_name_of
 from model.errors import InvalidPacking, InvalidRequest
 
@@ -190,7 +190,7 @@ def decode_contextual(text: str, *, max_chars: int | None = None) -> ContextualG
     """Unpack an answer (errors as ``decode_cells``). ``max_chars``: own limit, or none."""
     body = Body(text, KIND_GENES_IN_CONTEXT, max_chars=max_chars)
     names, symbols = body.strings("names", MAX_CELLS), body.strings("symbols", MAX_GENES)
-    dim = body.count("dim", 65_536)
+    dim = body.count("dim", MAX_DIM)
 
     def integers(count: int) -> NDArray[np.int64]:
         return body.array("u4", count).astype(np.int64)
@@ -199,11 +199,15 @@ def decode_contextual(text: str, *, max_chars: int | None = None) -> ContextualG
     total = int(lengths.sum())
     genes, counts = integers(total), integers(total)
     numbers = body.array(body.type_name("value_type", FLOATS), total * dim)
+    grouped = body.flag("grouped")
     body.end()
-    if (genes >= len(symbols)).any() or (counts == 0).any():
+    row = np.repeat(np.arange(len(names)), lengths)
+    rise = np.diff(row * len(symbols) + genes) > 0
+    if (genes >= len(symbols)).any() or not rise.all() or (counts == 0).any():
         raise InvalidPacking(
             "packed_index_out_of_range",
-            f"gene indices must stay below {len(symbols)} and counts above 0.",
+            f"gene indices must rise within a row and stay below {len(symbols)}, and counts be 1 "
+            "or more.",
         )
     return ContextualGenes(
         names=names,
@@ -218,5 +222,5 @@ def decode_contextual(text: str, *, max_chars: int | None = None) -> ContextualG
         truncated=truncated,
         not_found=body.strings("not_found", MAX_GENES),
         digest=str(body.header.get("model_digest", "")),
-        grouped=body.flag("grouped"),
+        grouped=grouped,
     )

@@ -21,9 +21,14 @@ CELL_EMBEDDINGS, GENE_EMBEDDINGS = "cell_embeddings", "gene_embeddings"
 CONTEXTUAL_GENE_EMBEDDINGS = "contextual_gene_embeddings"
 TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS)
 
-# --- limits of one row of input, whatever its form ---
+# --- limits, of one row of input unless said otherwise, whatever its form ---
 MAX_PACKED_CHARS = 16 * 1024 * 1024  # the platform's limit of a request
-MAX_BODY_BYTES = 256 * 1024 * 1024  # of a packed answer, decompressed; cells: envelope.py
+MAX_BODY_BYTES = 256 * 1024 * 1024  # of a packed answer, decompressed
+# A packed string may hold a thousand times its own size. What comes from callers is bounded more
+# tightly than answers: cells take up to five times the body while they are decoded.
+MAX_CELLS_BYTES = 64 * 1024 * 1024  # bodies of all packed rows of a request, together
+MAX_HEADER_BYTES = 8 * 1024 * 1024  # names of 200,000 genes and 20,000 cells, and labels
+MAX_DIM = 65_536  # numbers of a vector
 MAX_CELLS = 20_000
 MAX_GENES = 200_000
 MAX_JSON_GENES = 5_000  # gene vectors in one JSON answer; packed answers may hold the whole table

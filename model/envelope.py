@@ -17,17 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.contract import MAX_BODY_BYTES, MAX_PACKED_CHARS
+from model.contract import MAX_BODY_BYTES, MAX_CELLS_BYTES, MAX_HEADER_BYTES, MAX_PACKED_CHARS
 from model.errors import InvalidPacking, LimitExceeded
 
 MAGIC, VERSION = b"SCGP", 1
 KIND_CELLS, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, KIND_GENES_IN_CONTEXT = 1, 2, 3, 4
 UNSIGNED = ("u1", "u2", "u4")
 FLOATS = ("f2", "f4")
-# A packed string may hold a thousand times its own size. What comes from callers is bounded more
-# tightly than answers: cells take up to five times the body while they are decoded.
-MAX_CELLS_BYTES = 64 * 1024 * 1024  # bodies of all packed rows of a request, together
-MAX_HEADER_BYTES = 8 * 1024 * 1024  # names of 200,000 genes and 20,000 cells, and labels
 _ENVELOPE = struct.Struct("<4sBBHI")  # magic, version, kind, reserved (0), bytes of the body
 _ENVELOPE_CHARS = 16  # of base64
 

@@ -7,7 +7,7 @@
 import { deflateSync, inflateSync } from "node:zlib";
 
 const VERSION = 1;
-const KIND_CELLS = 1, KIND_CELL_ANSWER = 2, KIND_GENE_ANSWER = 3;
+const KIND_CELLS = 1, KIND_CELL_ANSWER = 2, KIND_GENE_ANSWER = 3, KIND_CONTEXT_ANSWER = 4;
 const ENVELOPE_BYTES = 12;
 const MAX_PACKED_CHARS = 16 * 1024 * 1024;
 const MAX_BODY_BYTES = 256 * 1024 * 1024, MAX_CELLS_BYTES = 64 * 1024 * 1024;
@@ -97,11 +97,48 @@ export function decodeEmbeddings(text) {
 }
 
 /**
+ * Unpack an answer about genes in the context of cells.
+ *
+ * @returns {{rows: {name: string, cells: number, matched: number, unknown: number,
+ *   truncated: number, vectors: {gene: string, count: number, sum: number[]}[]}[],
+ *   symbols: string[], grouped: boolean, notFound: string[], digest: string}} A row is a group
+ *   when `grouped`, else one cell; `sum` over `count` is the gene's mean vector in it.
+ */
+export function decodeContextual(text) {
+  const body = new Body(text, [KIND_CONTEXT_ANSWER]);
+  const { names, symbols, dim, value_type: type, grouped } = body.header;
+  const { not_found: notFound, model_digest: digest } = body.header;
+  if (typeof grouped !== "boolean") throw new PackingError("grouped must be true or false.");
+  const perRow = [1, 2, 3, 4, 5].map(() => body.array("u4", names.length));
+  const [cells, matched, unknown, truncated, lengths] = perRow;
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const genes = body.array("u4", total), counts = body.array("u4", total);
+  const numbers = body.array(type, total * dim);
+  body.end();
+  let at = 0;
+  const rows = names.map((name, i) => {
+    const vectors = [];
+    for (let before = -1, stop = at + lengths[i]; at < stop; before = genes[at++]) {
+      if (genes[at] <= before || genes[at] >= symbols.length || !counts[at])
+        throw new PackingError(`genes must rise and stay below ${symbols.length}, counts above 0.`);
+      const sum = numbers.slice(at * dim, (at + 1) * dim);
+      vectors.push({ gene: symbols[genes[at]], count: counts[at], sum });
+    }
+    return {
+      name, cells: cells[i], matched: matched[i], unknown: unknown[i], truncated: truncated[i],
+      vectors,
+    };
+  });
+  return { rows, symbols, grouped, notFound, digest };
+}
+
+/**
  * Ask an endpoint; one answer per packed chunk, in order.
  *
  * @param {{url: string, token?: string}} endpoint `url` ends in `/invocations`.
  * @param {string | string[]} packed Of `encodeCells`.
  * @param {object} params Of the wire contract; numbers come as float32 unless it says otherwise.
+ * @returns {Promise<object[]>} Of `decodeEmbeddings`, or of `decodeContextual` for that task.
  */
 export async function embed({ url, token }, packed, params = {}) {
   const data = [packed].flat().map((chunk) => [chunk]);
@@ -118,7 +155,9 @@ export async function embed({ url, token }, packed, params = {}) {
   });
   const text = await response.text();
   if (!response.ok) throw refusal(response.status, text);
-  return JSON.parse(text).predictions.map((row) => decodeEmbeddings(row.packed));
+  const decode =
+    params.task === "contextual_gene_embeddings" ? decodeContextual : decodeEmbeddings;
+  return JSON.parse(text).predictions.map((row) => decode(row.packed));
 }
 
 function refusal(status, text) {

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from model.codec import decode_cells
+from model.codec import Cells, decode_cells, encode_cells
 from model.embedder import Embedder
+from model.in_context import embed_in_context
 from tests.contract.conftest import Server
 from tests.contract.test_vectors import FOLDER, check_cells
 from tests.unit.model.reference import GENES, make_counts
@@ -80,6 +81,49 @@ def test_answers_are_read_as_written() -> None:
         for name in ("names", "embeddings", "matched", "unknown", "truncated", "digest"):
             assert answer[name] == case[name]
         assert answer["notFound"] == case["not_found"]
+
+
+def test_genes_in_context_are_read_as_written() -> None:
+    read = node(
+        """return given.map((c) => client.decodeContextual(c.packed));""", vectors("contextual")
+    )
+    for answer, case in zip(read, vectors("contextual"), strict=True):
+        for name in ("symbols", "grouped", "digest"):
+            assert answer[name] == case[name]
+        assert answer["notFound"] == case["not_found"]
+        for row, wanted in zip(answer["rows"], case["rows"], strict=True):
+            for name in ("name", "cells", "matched", "unknown", "truncated"):
+                assert row[name] == wanted[name]
+            assert [[v["gene"], v["count"], v["sum"]] for v in row["vectors"]] == [
+                [case["symbols"][gene], count, total] for gene, count, total in wanted["vectors"]
+            ]
+
+
+def test_what_is_refused_of_genes_in_context() -> None:
+    names = node(
+        """return given.map(({ packed }) => {
+               try { client.decodeContextual(packed); return "accepted"; }
+               catch (error) { return error.constructor.name; } });""",
+        vectors("refused_contextual"),
+    )
+    assert names == ["PackingError"] * len(vectors("refused_contextual"))
+
+
+def test_a_server_answers_it_about_genes_in_context(server: Server, embedder: Embedder) -> None:
+    counts = sparse.csr_matrix(make_counts(4, 12, seed=6))
+    answer = node(
+        """const [answer] = await client.embed({ url: given.url }, given.packed,
+               { task: "contextual_gene_embeddings" });
+           return answer;""",
+        {"url": server.url + "/invocations", "packed": encode_cells(counts, GENES[:12])},
+    )
+    expected = embed_in_context(embedder, Cells(counts, GENES[:12]))
+    assert [row["name"] for row in answer["rows"]] == expected.names
+    for i, row in enumerate(answer["rows"]):
+        symbols, span = expected.row(i)
+        assert [v["gene"] for v in row["vectors"]] == symbols
+        np.testing.assert_allclose([v["sum"] for v in row["vectors"]], expected.sums[span],
+                                   atol=1e-5)  # fmt: skip
 
 
 def test_what_is_refused() -> None:

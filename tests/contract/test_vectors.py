@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from model.codec import Cells, decode_cells, decode_embeddings, encode_cells, encode_embeddings
+from model.contextual import decode_contextual, encode_contextual
 from model.errors import InvalidRequest
 
 FOLDER = Path(__file__).parent / "vectors"
@@ -56,6 +57,32 @@ def test_answers_are_read_as_written(case: dict[str, Any]) -> None:
             assert getattr(answer, name).tolist() == case[name]
         assert (answer.names, answer.not_found) == (case["names"], case["not_found"])
         assert answer.digest == case["digest"]
+
+
+@vectors("contextual")
+def test_genes_in_context_are_read_as_written(case: dict[str, Any]) -> None:
+    answer = decode_contextual(case["packed"])
+    for text in (case["packed"], encode_contextual(answer, "float32")):
+        answer = decode_contextual(text)
+        assert answer.names == [row["name"] for row in case["rows"]]
+        for name in ("cells", "matched", "unknown", "truncated"):
+            assert getattr(answer, name).tolist() == [row[name] for row in case["rows"]]
+        for i, row in enumerate(case["rows"]):
+            symbols, span = answer.row(i)
+            parts = (answer.genes, answer.counts, answer.sums)
+            genes, counts, sums = (x[span].tolist() for x in parts)
+            found = [list(x) for x in zip(genes, counts, sums, strict=True)]
+            assert found == row["vectors"]
+            assert symbols == [case["symbols"][gene] for gene in genes]
+        assert (answer.symbols, answer.not_found) == (case["symbols"], case["not_found"])
+        assert (answer.grouped, answer.digest) == (case["grouped"], case["digest"])
+
+
+@vectors("refused_contextual")
+def test_what_is_refused_of_genes_in_context(case: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        decode_contextual(case["packed"])
+    assert refusal.value.code == case["code"]
 
 
 @vectors("refused")

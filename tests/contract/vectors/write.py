@@ -95,6 +95,47 @@ def answers() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def contextual() -> list[dict[str, Any]]:
+    """Genes in the context of cells. ``rows``: per row its counts, and its vectors by gene."""
+
+    def answer(name: str, symbols: list[str], value_type: str, grouped: bool,
+               rows: list[dict[str, Any]], not_found: list[str]) -> dict[str, Any]:  # fmt: skip
+        found = [vector for row in rows for vector in row["vectors"]]
+        head = {
+            "names": [row["name"] for row in rows], "symbols": symbols, "dim": 2,
+            "value_type": value_type, "not_found": not_found, "model_digest": DIGEST,
+            "grouped": grouped,
+        }  # fmt: skip
+        arrays = [
+            *(numbers("u4", *(row[key] for row in rows))
+              for key in ("cells", "matched", "unknown", "truncated")),
+            numbers("u4", *(len(row["vectors"]) for row in rows)),
+            numbers("u4", *(gene for gene, _, _ in found)),
+            numbers("u4", *(count for _, count, _ in found)),
+            numbers(value_type, *(x for _, _, vector in found for x in vector)),
+        ]  # fmt: skip
+        return {
+            "name": name, "packed": packed(4, head, *arrays), "symbols": symbols,
+            "grouped": grouped, "rows": rows, "not_found": not_found, "digest": DIGEST,
+        }  # fmt: skip
+
+    def row(name: str, cells: int, counts: list[int], *vectors: Any) -> dict[str, Any]:
+        matched, unknown, truncated = counts
+        return {"name": name, "cells": cells, "matched": matched, "unknown": unknown,
+                "truncated": truncated, "vectors": [list(v) for v in vectors]}  # fmt: skip
+
+    return [
+        answer("cells, float32, one without any vector between two others", ["CD3D", "Ä"], "f4",
+               False, [row("a", 1, [2, 0, 0], (0, 1, [0.5, -2.0]), (1, 1, [8.0, 0.25])),
+                       row("b", 1, [0, 3, 0]),
+                       row("c", 1, [1, 70_000, 4], (1, 1, [-1.0, 1024.0]))], ["SEPT7"]),
+        answer("groups, float16, sums over several cells", ["NKG7", "CD3D", "LYZ"], "f2", True,
+               [row("B-Zellen äß", 3, [5, 1, 0], (0, 2, [1.5, 65504.0]), (2, 3, [0.0, -0.5])),
+                row("T", 300, [900, 0, 2], (1, 300, [2.0**-14, -(2.0**-24)]))], []),
+        answer("no vector at all", [], "f4", True, [row("T", 2, [0, 7, 0])], []),
+    ]  # fmt: skip
+
+
 def refused() -> list[dict[str, Any]]:
     """Requests that a reader refuses, and the code with which the model does."""
     genes = ["A", "B", "C"]
@@ -126,8 +167,36 @@ def refused() -> list[dict[str, Any]]:
     return [{"name": n, "code": code, "packed": text} for n, (code, text) in cases.items()]
 
 
+def refused_contextual() -> list[dict[str, Any]]:
+    """Answers about genes in context that a reader refuses."""
+    head = {
+        "names": ["a"], "symbols": ["A", "B"], "dim": 1, "value_type": "f4", "not_found": [],
+        "model_digest": DIGEST, "grouped": False,
+    }  # fmt: skip
+    per_row, vectors = numbers("u4", 1, 2, 0, 0, 2), numbers("f4", 1, 2)
+
+    def case(name: str, code: str, genes: list[int], counts: list[int], **other: Any) -> Any:
+        changed = {**head, **other.get("header", {})}
+        kind = other.get("kind", 4)
+        arrays = (per_row, numbers("u4", *genes), numbers("u4", *counts), vectors)
+        text = packed(kind, changed, *arrays, other.get("more", b""))
+        return {"name": name, "code": code, "packed": text}
+
+    return [
+        case("an answer about cells", "packed_kind", [0, 1], [1, 1], kind=2),
+        case("a gene beyond the symbols", "packed_index_out_of_range", [0, 2], [1, 1]),
+        case("genes that fall", "packed_index_out_of_range", [1, 0], [1, 1]),
+        case("a gene twice in a row", "packed_index_out_of_range", [0, 0], [1, 1]),
+        case("a sum over no cell", "packed_index_out_of_range", [0, 1], [1, 0]),
+        case("vectors wider than the body", "packed_truncated", [0, 1], [1, 1], header={"dim": 9}),
+        case("bytes at the end", "packed_inconsistent", [0, 1], [1, 1], more=b"\0"),
+        case("grouped is no boolean", "packed_header", [0, 1], [1, 1], header={"grouped": 1}),
+    ]
+
+
 def main() -> None:
-    for name, cases in (("cells", cells()), ("answers", answers()), ("refused", refused())):
+    for write in (cells, answers, contextual, refused_contextual, refused):
+        name, cases = write.__name__, write()
         text = json.dumps(cases, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{")
         (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 

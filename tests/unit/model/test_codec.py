@@ -23,8 +23,8 @@ from model.codec import (
     encode_cells,
     encode_embeddings,
 )
-from model.contract import MAX_CELLS, MAX_GENES
-from model.envelope import MAX_CELLS_BYTES, MAX_HEADER_BYTES, check_total
+from model.contract import MAX_CELLS, MAX_CELLS_BYTES, MAX_GENES, MAX_HEADER_BYTES
+from model.envelope import check_total
 from model.errors import InvalidPacking, InvalidRequest, LimitExceeded, ScgptError
 
 NONE = np.empty(0, np.int64)
