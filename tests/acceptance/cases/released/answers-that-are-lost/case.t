@@ -1,0 +1,96 @@
+The endpoint is made, but the answer is lost on its way. The provider asks once more and is told
+that the endpoint exists.
+
+  $ release 1:100
+  $ api POST /_local/faults '{"method": "POST", "path": "/api/2.0/serving-endpoints", "status": 503, "when": "after"}'
+  200
+  $ scgpt deploy local
+  <n> s  local: provider databricks/databricks 1.99.0
+  <n> s  local: synthesised
+  <n> s  local-registry: 0 changes
+  <n> s  local-serving: 2 changes
+  <n> s  local-monitoring: 0 changes
+  <n> s  local-serving: databricks_model_serving.endpoint: create
+  error: local-serving: terraform apply failed:
+    databricks_model_serving.endpoint: cannot create model serving: Endpoint with name 'scgpt-serving' already exists.
+    Run it again, to go on from here.
+    The workspace differs:
+  ...
+    endpoint scgpt-serving: permission of scientists is 'absent', declared is 'CAN_QUERY'
+  [1]
+  $ sent
+  POST /api/2.0/serving-endpoints -> 503
+  POST /api/2.0/serving-endpoints -> 400
+
+Run again, it takes over what the same deployer made. There is one endpoint, and it is in the state.
+
+  $ scgpt deploy local
+  <n> s  local: provider databricks/databricks 1.99.0
+  <n> s  local: synthesised
+  <n> s  local-registry: 0 changes
+  <n> s  local-serving: 2 changes
+  <n> s  local-monitoring: 0 changes
+  <n> s  local: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy of yours that was cut off (exists-already). A deploy takes it over instead of creating it.
+  <n> s  local-serving: databricks_model_serving.endpoint: taken over
+  <n> s  local-serving: 1 change
+  <n> s  local-serving: databricks_permissions.endpoint_permissions: create
+  <n> s  local-serving: databricks_permissions.endpoint_permissions: done in <n> s
+  <n> s  local: verified by API
+  local: 2 changes, by databricks/databricks 1.99.0
+    local-serving: create databricks_model_serving.endpoint
+    local-serving: create databricks_permissions.endpoint_permissions
+    local-serving: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy of yours that was cut off (exists-already). A deploy takes it over instead of creating it.
+  digest <digest>
+  deployed in <n> s
+  $ sent
+  PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  $ scgpt plan local 2>/dev/null
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
+
+A workspace that is busy is asked again, which nobody notices but in the requests.
+
+  $ settings 'gateway = {inference_table_prefix = "", usage_tracking = false}'
+  $ release 2:100
+  $ api POST /_local/faults '{"method": "PUT", "path": "*/config", "status": 429}'
+  200
+  $ api POST /_local/faults '{"method": "PUT", "path": "*/config", "status": 503}'
+  200
+  $ scgpt deploy local 2>/dev/null | tail -1
+  deployed in <n> s
+  $ sent
+  PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 429
+  PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 503
+  PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 200
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+
+A conflict is not tried again. Terraform's state now claims a gateway that the endpoint does not
+have, which no later plan shows. Comparing with the API does, and says what sends it.
+
+  $ settings 'gateway.rate_limits = [{calls = 600, key = "user"}]'
+  $ api POST /_local/faults '{"method": "PUT", "path": "*/ai-gateway", "status": 409}'
+  200
+  $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
+  error: local-serving: terraform apply failed:
+    databricks_model_serving.endpoint: cannot update model serving: Fault set by a control route: 409
+    Run it again, to go on from here.
+    The workspace differs:
+    endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
+    endpoint scgpt-serving: usage_tracking is False, declared is True
+  $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
+  error: local: the plan is empty, but the workspace differs:
+    endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
+    endpoint scgpt-serving: usage_tracking is False, declared is True
+    What a plan does not see, `scgpt endpoint apply local` sends
+  $ scgpt endpoint apply local 2>/dev/null
+  sent PUT ai-gateway: inference_table, usage_tracking
+  the next plan of the endpoint: 0 changes
+  $ scgpt deploy local 2>/dev/null
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
+  nothing was changed in <n> s
+  $ sent
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 409
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
