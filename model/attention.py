@@ -5,7 +5,6 @@ usual cell, so scores, softmax and product are computed one cell at a time in me
 the cache. On a GPU the cells are padded to one length and go through the fused kernels; a batch of
 cells of one length, which is what truncated cells are, is not padded and needs no mask.
 
-Queries come scaled: the network folds ``1 / sqrt(D / H)`` into their projection.
 T tokens in all, B cells, Q queries (T, or B where only ``<cls>`` asks), D width, H heads.
 """
 
@@ -77,7 +76,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int
     Parameters
     ----------
     query
-        ``[Q, D]``, scaled: one per token, or one per cell.
+        ``[Q, D]``: one per token, or one per cell.
     key, value
         ``[T, D]``.
     cells
@@ -99,6 +98,7 @@ def attend_cell_by_cell(
 ) -> Tensor:
     """As ``attend``, one cell at a time; of a long cell, some queries at a time."""
     mixed = torch.empty_like(query)  # [Q, D]
+    scale = (query.shape[1] // n_heads) ** -0.5
     scratch = query.new_empty(2, max(_SCORES, n_heads * max(cells.lengths)))  # [2, numbers]
     whole = len(query) == len(key)
     for cell, rows in enumerate(cells.spans()):
@@ -112,7 +112,10 @@ def attend_cell_by_cell(
             shape = (n_heads, part.shape[1], k.shape[1])
             size = shape[0] * shape[1] * shape[2]
             scores, shares = (x[:size].view(shape) for x in scratch)  # 2 x [H, P, L]
-            torch.bmm(part, k.transpose(1, 2), out=scores)  # [H, P, L]
+            # beta=0: nothing is added; alpha scales within the product, at no cost.
+            torch.baddbmm(
+                scores, part, k.transpose(1, 2), beta=0, alpha=scale, out=scores
+            )  # [H, P, L]
             torch.softmax(scores, dim=-1, out=shares)  # [H, P, L]
             target[start : start + step] = torch.bmm(shares, v).transpose(0, 1)  # [P, H, D/H]
     return mixed
@@ -129,7 +132,7 @@ def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_hea
 
     mask = None if cells.mask is None else cells.mask[:, None, None]  # [B, 1, 1, L]
     mixed = F.scaled_dot_product_attention(
-        heads(query, pad=whole), heads(key), heads(value), attn_mask=mask, scale=1.0
+        heads(query, pad=whole), heads(key), heads(value), attn_mask=mask
     )  # [B, H, L or 1, D/H]
     mixed = mixed.transpose(1, 2).flatten(2).flatten(0, 1)  # [B L or B, D]
     return mixed[cells.slots] if whole and cells.slots is not None else mixed  # [Q, D]

@@ -5,10 +5,10 @@ batch lie end to end, without padding: B cells, T tokens in all, D width (``d_mo
 vocabulary, W values, F feed-forward width, Q rows that a layer updates.
 
 It computes what ``scgpt.model.TransformerModel._encode`` computes in evaluation mode, with exact
-savings: the value encoder is folded into a table, and the scale of the attention into the query
-projection, when the network is made; the last layer updates only the rows that are asked for. The
-gene table stays as it lies in the file, memory-mapped, and its LayerNorm is applied to the rows
-that are used: folding 60,697 rows would take longer than all the rest of loading.
+savings: the value encoder is folded into a table when the network is made; the last layer updates
+only the rows that are asked for. All weights stay as they lie in the file, memory-mapped, and the
+gene table's LayerNorm is applied to the rows that are used: folding 60,697 rows would take longer
+than all the rest of loading.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Norm:
 class Layer:
     """One post-norm transformer layer with ReLU, as ``nn.TransformerEncoderLayer`` has it."""
 
-    query: Linear  # D -> D, scaled
+    query: Linear  # D -> D
     key_value: Linear  # D -> 2 D
     out: Linear  # D -> D
     norm1: Norm
@@ -148,16 +148,13 @@ def build_network(
     The layers are put into `dtype`; the tables stay float32.
     """
     matmul = matmul_for(torch.device(device), dtype)
-    head_width = config.d_model // config.n_heads
 
     def placed(x: Tensor) -> Tensor:
         return x.to(device, dtype)  # of the shape of x
 
-    def linear(name: str, rows: slice = slice(None), dot: str = ".", scale: float = 1) -> Linear:
+    def linear(name: str, rows: slice = slice(None), dot: str = ".") -> Linear:
         weight = weights[f"{name}{dot}weight"][rows]  # [O, I]
         bias = weights[f"{name}{dot}bias"][rows]  # [O]
-        if scale != 1:
-            weight, bias = weight * scale, bias * scale  # [O, I], [O]
         return Linear(placed(weight), placed(bias), matmul)
 
     def norm(name: str) -> Norm:
@@ -166,9 +163,7 @@ def build_network(
     def layer(name: str) -> Layer:
         d = config.d_model
         return Layer(
-            query=linear(  # [D, D]
-                f"{name}.self_attn.in_proj", slice(d), "_", scale=head_width**-0.5
-            ),
+            query=linear(f"{name}.self_attn.in_proj", slice(d), "_"),  # [D, D]
             key_value=linear(f"{name}.self_attn.in_proj", slice(d, 3 * d), "_"),  # [2 D, D]
             out=linear(f"{name}.self_attn.out_proj"),  # [D, D]
             norm1=norm(f"{name}.norm1"),

@@ -19,7 +19,7 @@ def _inputs(tokens: int, queries: int) -> tuple[torch.Tensor, torch.Tensor, torc
     query, key, value = (
         torch.randn(n, WIDTH, generator=generator) for n in (queries, tokens, tokens)
     )
-    return query / math.sqrt(WIDTH / HEADS), key, value
+    return query, key, value
 
 
 def _formula(
@@ -31,7 +31,8 @@ def _formula(
         rows = slice(start, start + length)
         asking = rows if len(query) == len(key) else slice(cell, cell + 1)
         for head in torch.arange(WIDTH).chunk(HEADS):
-            shares = (query[asking][:, head] @ key[rows][:, head].T).softmax(-1)
+            scores = query[asking][:, head] @ key[rows][:, head].T / math.sqrt(WIDTH / HEADS)
+            shares = scores.softmax(-1)
             out[asking, head[0] : head[-1] + 1] = shares @ value[rows][:, head]
         start += length
     return out
