@@ -5,6 +5,8 @@ from __future__ import annotations
 import configparser
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -129,6 +131,24 @@ def _require_local(settings: Settings) -> None:
     except OSError as error:
         raise DeployError(
             f"the local workspace does not answer at {host}: start it with `scgpt workspace start`"
+        ) from error
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """A workspace that stops answering is told in a sentence.
+
+    Raises
+    ------
+    DeployError
+        In place of what the client raises when it has tried for minutes.
+    """
+    try:
+        yield
+    except TimeoutError as error:
+        raise DeployError(
+            f"{settings.workspace.host or 'the local workspace'} does not answer: {error}. Run it "
+            "again, to go on from here"
         ) from error
 
 

@@ -51,7 +51,8 @@ def opened(name: str, folder: Path | None, operation: str, report: Report) -> It
     with only_one(layout.runtime_folder(loaded.folder) / "deploy" / f"{name}.lock", operation):
         deployment = Deployment(loaded, report)
         try:
-            yield deployment
+            with connection.answering(loaded):
+                yield deployment
         finally:
             deployment.forget_plans()
 

@@ -172,7 +172,8 @@ def verify_environment(
     """Where the workspace is not as declared; changes nothing and runs no Terraform."""
     loaded = settings.load(name, folder)
     connection.require_running(loaded)
-    return Deployment(loaded, report).differences()
+    with connection.answering(loaded):
+        return Deployment(loaded, report).differences()
 
 
 def _refuse(name: str, findings: Iterable[Finding], report: Report = lambda _: None) -> None:
@@ -194,7 +195,9 @@ def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient, kn
     try:
         terraform.apply()
     except ApplyError:
-        with suppress(DatabricksError):  # what stopped the apply is what there is to tell
+        with suppress(
+            DatabricksError, TimeoutError
+        ):  # what stopped the apply is what there is to tell
             sweep(client, terraform, planned, known)
         raise
     sweep(client, terraform, planned, known)
@@ -229,7 +232,7 @@ def _record(deployment: Deployment, planned: PlanResult) -> None:
     )
     try:
         record.write(deployment.client, deployment.settings, done)
-    except DatabricksError as error:
+    except (DatabricksError, TimeoutError) as error:
         deployment.report(f"{planned.environment}: the deploy could not be recorded: {error}")
 
 
@@ -239,7 +242,7 @@ def _compared(deployment: Deployment) -> list[str]:
 
     try:
         found = list(map(str, deployment.differences()))
-    except DatabricksError as error:
+    except (DatabricksError, TimeoutError) as error:
         return [f"The workspace could not be compared: {error}"]
     return ["The workspace differs:", *found] if found else []
 

@@ -61,7 +61,8 @@ def judge(plan: Path, environment: str | None, folder: Path | None) -> Judgement
         return Judgement(tuple(check(document, None, known)), skipped(None, known))
     loaded = settings.load(environment, folder)
     connection.require_running(loaded)
-    known = facts.gather(connection.workspace_client(loaded), loaded, [document])
+    with connection.answering(loaded):
+        known = facts.gather(connection.workspace_client(loaded), loaded, [document])
     return Judgement(tuple(_findings(document, loaded, known)), skipped(loaded, known))
 
 

@@ -47,7 +47,7 @@ def only_one(path: Path, operation: str) -> Iterator[None]:
             {
                 "operation": operation,
                 "environment": path.stem,
-                "who": f"{getpass.getuser()}@{socket.gethostname()}",
+                "who": f"{_user()}@{socket.gethostname()}",
                 "pid": os.getpid(),
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
             },
@@ -58,6 +58,13 @@ def only_one(path: Path, operation: str) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no entry among the accounts
+        return f"user {os.getuid()}"
 
 
 def _described(content: str) -> str:
@@ -102,7 +109,7 @@ def _http_holder(folder: Path, environment: Mapping[str, str]) -> dict[str, str]
     wanted = {
         "ID": str(uuid.uuid4()),
         "Operation": "OperationTypeInvalid",
-        "Who": getpass.getuser(),
+        "Who": _user(),
     }
 
     def ask(kind: str) -> requests.Response:

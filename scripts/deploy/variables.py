@@ -11,6 +11,9 @@ from infra.local_workspace.terraform.choose import Provider, find_provider
 from infra.settings import Settings
 from scripts import connection
 
+_OTHER_STATE = ("TF_WORKSPACE", "TF_DATA_DIR")
+"""Of somebody's shell: they would lead Terraform to another state, in which nothing exists yet."""
+
 
 def provider() -> Provider:
     """The Terraform provider that serves on this machine."""
@@ -43,7 +46,7 @@ def terraform_variables(settings: Settings) -> dict[str, str]:
 
 def child_environment(settings: Settings) -> dict[str, str]:
     """The whole environment of a child process that deploys."""
-    foreign = set(connection.foreign_variables(settings))
+    foreign = {*connection.foreign_variables(settings), *_OTHER_STATE}
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     return {**kept, **terraform_variables(settings)}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra import release, settings
-from scripts.connection import workspace_client
+from scripts.connection import answering, workspace_client
 from scripts.deploy import PlanResult
 from scripts.deploy import plan as plan_environment
 from scripts.deploy.verify import Difference, differences
@@ -70,7 +70,8 @@ def find_drift(
     planned = plan_environment(name, folder=folder, report=report)
     loaded = settings.load(name, folder)
     manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
-    found = tuple(differences(workspace_client(loaded), loaded, manifest))
+    with answering(loaded):
+        found = tuple(differences(workspace_client(loaded), loaded, manifest))
     report(f"{name}: {len(found)} differences by API")
     return Drift(name, planned.changes, found, _markdown(name, planned, found))
 

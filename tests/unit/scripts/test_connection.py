@@ -98,3 +98,20 @@ def test_every_way_to_authenticate_reaches_terraform_as_it_was_given(
     assert {name: child[name] for name in given} == given
     assert child["DATABRICKS_HOST"] == HOST
     assert not set(connection.variables(prod)) & set(given)
+
+
+def test_terraform_is_not_led_to_another_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_WORKSPACE", "trial")
+    monkeypatch.setenv("TF_DATA_DIR", "elsewhere")
+    monkeypatch.setenv("TF_HTTP_USERNAME", "ann")
+    child = child_environment(settings.load("dev", layout.ENVIRONMENTS))
+    assert not {"TF_WORKSPACE", "TF_DATA_DIR"} & child.keys()
+    assert child["TF_HTTP_USERNAME"] == "ann"
+
+
+def test_a_workspace_that_stops_answering_is_told_in_a_sentence() -> None:
+    dev = settings.load("dev", layout.ENVIRONMENTS)
+    with pytest.raises(DeployError) as caught, connection.answering(dev):
+        raise TimeoutError("Timed out after 0:05:00")
+    assert str(caught.value).startswith(f"{dev.workspace.host} does not answer: Timed out after")
+    assert "Run it again" in str(caught.value)

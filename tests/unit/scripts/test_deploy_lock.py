@@ -58,6 +58,15 @@ def test_it_is_free_after_a_failure(tmp_path: Path) -> None:
         pass
 
 
+def test_a_user_without_a_name_may_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987654)
+    with only_one(tmp_path / "dev.lock", "plan"):
+        assert '"who": "user 987654@' in (tmp_path / "dev.lock").read_text()
+
+
 TERRAFORM = """Error acquiring the state lock: Error message: resource temporarily unavailable
 Lock Info:
   ID:        1f3e5d7c-0000-1111-2222-333344445555
