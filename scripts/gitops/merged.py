@@ -36,8 +36,9 @@ def reviewed_digest(environment: str) -> str:
         )
     number = merged[0]["number"]
     marker = plan_marker(environment)
-    shown = [c["body"] for c in repository.comments(number) if is_ours(c, marker)]
-    digest = digest_in(shown[-1]) if shown else None
+    # Of several, the first is the one that is kept up to date.
+    shown = next((c["body"] for c in repository.comments(number) if is_ours(c, marker)), None)
+    digest = digest_in(shown) if shown else None
     if digest is None:
         raise RefusedError(
             f"{environment}: pull request #{number} shows no plan that can be applied. Open "

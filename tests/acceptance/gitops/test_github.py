@@ -73,6 +73,15 @@ def test_nobody_else_can_say_what_was_reviewed(github: GitHub, pull: int) -> Non
     assert reviewed_digest("dev") == DIGEST
 
 
+def test_of_two_comments_the_one_that_is_kept_up_to_date_counts(github: GitHub, pull: int) -> None:
+    """A request that was lost on the way may have posted one more."""
+    github.say(pull, BOT, shown("dev", DIGEST).markdown)
+    github.say(pull, BOT, shown("dev", DIGEST).markdown)
+    post_review(shown("dev", OTHER))
+    github.merge(pull, MERGED)
+    assert reviewed_digest("dev") == OTHER
+
+
 def test_a_comment_of_somebody_else_is_never_edited(github: GitHub, pull: int) -> None:
     github.say(pull, "mallory", f"{plan_marker('dev')} mine")
     post_review(shown("dev", DIGEST))
