@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -211,3 +212,21 @@ def test_the_signature_and_example_survive_json() -> None:
 
     signature = pyfunc.signature()
     assert ModelSignature.from_dict(json.loads(json.dumps(signature.to_dict()))) == signature
+
+
+@pytest.mark.parametrize(
+    ("hidden", "flavor"), [("scanpy", "cell_ranger"), ("skmisc.loess", "seurat_v3")]
+)
+def test_an_image_without_what_variable_genes_need_says_so_over_http(
+    server: Server, monkeypatch: pytest.MonkeyPatch, hidden: str, flavor: str
+) -> None:
+    monkeypatch.setitem(sys.modules, hidden, None)
+    frame = pyfunc.guide_frame(sparse.csr_matrix(make_counts(30, 12, seed=4)), GENES[:12])
+    body = {
+        "dataframe_split": frame.to_dict(orient="split", index=False),
+        "params": {"task": "cell_embeddings", "subset_hvg": 3, "hvg_flavor": flavor},
+    }
+    answer = server.post("/invocations", data=json.dumps(body))
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "[hvg_not_available]" in answer.json()["message"]
+    assert "--with-hvg" in answer.json()["message"]

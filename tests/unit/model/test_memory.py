@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Sequence
 from dataclasses import fields
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from model.codec import Cells
 from model.demo import Recipe, pbmc_cells, random_checkpoint
 from model.embedder import Embedder
 from model.errors import EngineError
+from model.in_context import embed_in_context
 from model.network import Network
 
 held: list[weakref.ref[torch.Tensor]] = []
@@ -86,3 +89,38 @@ def test_one_cell_that_does_not_fit_is_said(
     cells = pbmc_cells()[:2]
     with pytest.raises(EngineError, match=r"one cell of .* tokens does not fit"):
         small(embedder).embed_cells(cells.X, [str(name) for name in cells.var_names])
+
+
+def test_nothing_of_a_request_outlives_its_answer(embedder: Embedder) -> None:
+    """What a GPU would have to hold: every tensor that a request made, failed ones included."""
+    cells = pbmc_cells()[:12]
+    genes = [str(name) for name in cells.var_names]
+    broken = small(embedder)
+
+    def requests() -> None:
+        embedder.embed_cells(cells.X, genes)
+        embed_in_context(embedder, Cells(cells.X, genes))
+        broken.budget.tokens = 4096
+        broken.embed_cells(cells.X, genes)
+
+    requests()  # weights are laid out at their first use, and stay
+    before = alive()
+    requests()
+    assert alive() == before
+
+
+def alive() -> int:
+    gc.collect()
+    return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
+def test_the_gene_table_stays_in_the_file(tmp_path: Path) -> None:
+    """Mapped, not copied: loading does not read what no request has asked for."""
+    folder = random_checkpoint(tmp_path / "checkpoint", Recipe(steps=0))
+    loaded = Embedder.load(folder, device="cpu")
+    table = loaded.network.gene_table.data_ptr()
+    lines = [line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines()]
+    spans = {tuple(int(end, 16) for end in line[0].split("-")): line[-1] for line in lines}
+    (name,) = [name for (start, stop), name in spans.items() if start <= table < stop]
+    assert name == str(folder / "best_model.pt")
