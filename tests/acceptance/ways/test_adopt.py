@@ -146,7 +146,7 @@ def test_a_wrong_state_leaves_nothing_behind(place: Site, by_hand: str, tmp_path
     command = ("adopt", "by-hand", "--environment", "local", "--out", tmp_path)
     secret = place.scgpt(*command, "--blocks", "--state", "backend=local", "--state", "password=x")
     assert secret.code == 2
-    assert "state.local.password: unknown key" in secret.err
+    assert "state.password: unknown key" in secret.err
     state = ("--state", "backend=http", "--state", "address=http://127.0.0.1:9/nobody")
     state = (*state, "--state", "options.retry_max=0")  # read as a number by real Terraform
     unreachable = place.scgpt(*command, *state)
