@@ -48,10 +48,12 @@ def describe(
         case "union_tag_invalid" | "union_tag_not_found":
             context = entry["ctx"]
             tag = context["discriminator"].strip("'")
-            allowed_tags = context.get("expected_tags", "")
             if entry["type"] == "union_tag_not_found":
-                return f"{key}.{tag}: missing"
-            return f"{key}.{tag}: {context['tag']!r} is not one of {allowed_tags}"
+                given = entry["input"] if isinstance(entry["input"], dict) else {}
+                close = difflib.get_close_matches(tag, map(str, given), 1, 0.8)
+                meant = f"; you wrote {close[0]!r}" if close else ""
+                return f"{key}.{tag}: missing{meant}"
+            return f"{key}.{tag}: {context['tag']!r} is not one of {context['expected_tags']}"
     message = _SUBJECT.sub("must", entry["msg"].removeprefix("Value error, "))
     value = entry["input"]
     shown = not (value is None or _is_table(value) or unshown & {*entry["loc"]})

@@ -125,6 +125,8 @@ def test_an_unknown_key_says_what_was_meant_and_never_shows_its_value(tmp_path: 
 def test_a_state_without_a_backend_is_one_missing_key(tmp_path: Path) -> None:
     (_, line) = problems(tmp_path, GOOD.replace('backend = "local"', ""))
     assert line == "state.backend: missing"
+    (_, line) = problems(tmp_path, GOOD.replace("backend = ", "backnd = "))
+    assert line == "state.backend: missing; you wrote 'backnd'"
 
 
 def test_local_stays_on_loopback(tmp_path: Path) -> None:
