@@ -36,3 +36,6 @@ Nor is Terraform's.
 What each needs is in its help.
 
   $ for way in sdk mlflow rest; do python -m examples.endpoint.with_$way --help | grep eval; done
+  eval "$(scgpt env local)"
+      eval "$(scgpt env local)"
+      eval "$(scgpt env local)"

@@ -1,0 +1,48 @@
+Where only the pipeline reaches Terraform's state, `--blocks` writes import blocks and leaves the
+state alone.
+
+  $ rm -r local.toml state
+  $ api POST /api/2.0/serving-endpoints "$(cat made.json)"
+  200
+  $ until show /api/2.0/serving-endpoints/by-hand state config_update | grep -q NOT; do sleep 0.3; done
+  $ quietly scgpt adopt by-hand --profile local --blocks | grep -e adopted -e written
+  by-hand adopted as local: 9 resources
+    written: <folder>/local.toml
+    written: <folder>/local.release.json
+    written: <folder>/local-registry.imports.tf.json
+    written: <folder>/local-serving.imports.tf.json
+    written: <folder>/local-monitoring.imports.tf.json
+  $ ls | grep state
+  [1]
+  $ grep '"to"' local-serving.imports.tf.json
+        "to": "databricks_model_serving.endpoint",
+
+The next plan shows what is imported, and its deploy imports it. The endpoint stays the same one.
+
+  $ show /api/2.0/serving-endpoints/by-hand id > before
+  $ quietly scgpt plan local
+  local: 9 changes, by databricks/databricks 1.99.0
+    local-registry: import databricks_grant.model_grant_scientists
+    local-registry: import databricks_grant.schema_grant_scientists
+    local-registry: import databricks_grant.volume_grant_scientists
+    local-registry: import databricks_mlflow_experiment.experiment
+    local-registry: import databricks_registered_model.model
+    local-registry: import databricks_volume.checkpoints_volume
+    local-registry: import databricks_volume.volume
+    local-registry: import+update databricks_schema.schema
+      + force_destroy = true
+    local-serving: import+update databricks_model_serving.endpoint
+      ~ config[0].served_entities[0].name = "current" -> "scgpt_gene_embeddings-2"
+      + config[0].served_entities[0].workload_type = "CPU"
+      - config[0].traffic_config[0].routes[0].served_entity_name = "current"
+      ~ config[0].traffic_config[0].routes[0].served_model_name = "current" -> "scgpt_gene_embeddings-2"
+      + timeouts.create = "100m"
+      + timeouts.update = "100m"
+  digest <digest>
+  $ quietly scgpt deploy local | tail -1
+  deployed in <n> s
+  $ show /api/2.0/serving-endpoints/by-hand id | cmp - before && echo the same
+  the same
+  $ quietly scgpt plan local
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
