@@ -4,11 +4,6 @@ A new name for the endpoint would delete it and make another.
   $ scgpt plan local 2>/dev/null
   local: 2 changes, by databricks/databricks 1.99.0
     local-serving: delete+create databricks_model_serving.endpoint
-      - config[0].served_entities[0].max_provisioned_concurrency = 0
-      - config[0].served_entities[0].max_provisioned_throughput = 0
-      - config[0].served_entities[0].min_provisioned_concurrency = 0
-      - config[0].served_entities[0].min_provisioned_throughput = 0
-      - config[0].served_entities[0].provisioned_model_units = 0
       - config[0].traffic_config[0].routes[0].served_entity_name = "scgpt_gene_embeddings-1"
       ~ name = "scgpt-serving" -> "scgpt-other"
       known after the deploy: endpoint_url, id, serving_endpoint_id

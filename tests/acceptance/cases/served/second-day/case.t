@@ -1,52 +1,63 @@
-Somebody clears the AI Gateway and a tag in the UI. The provider never sees cleared fields, so a
-plan stays empty; `scgpt verify` asks the API.
+Somebody clears the tags and the AI Gateway in the UI. The provider does not see what is cleared
+altogether, so the plan is empty. `scgpt verify` asks the API.
 
+  $ api PATCH /api/2.0/serving-endpoints/scgpt-serving/tags '{"delete_tags": ["project", "environment"]}'
+  200
   $ api PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway '{}'
   200
-  $ api PATCH /api/2.0/serving-endpoints/scgpt-serving/tags '{"delete_tags": ["project"]}'
-  200
   $ sent
-  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
   PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 200
-  $ scgpt plan local
-  <n> s  local: provider databricks/databricks 1.99.0
-  <n> s  local: synthesised
-  <n> s  local-registry: 0 changes
-  <n> s  local-serving: 1 change
-  <n> s  local-monitoring: 0 changes
-  local: 1 change, by databricks/databricks 1.99.0
-    local-serving: update databricks_model_serving.endpoint
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  $ scgpt plan local 2>/dev/null
+  local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
   $ scgpt verify local
-  ┏━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┓
-  ┃ resource               ┃ field           ┃ declared                           ┃ found  ┃
-  ┡━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━┩
-  │ endpoint scgpt-serving │ inference_table │ main.scgpt.scgpt_inference_payload │ absent │
-  │ endpoint scgpt-serving │ usage_tracking  │ True                               │ False  │
-  │ endpoint scgpt-serving │ tags.project    │ scgpt                              │ absent │
-  └────────────────────────┴─────────────────┴────────────────────────────────────┴────────┘
+  ┏━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┓
+  ┃ resource               ┃ field            ┃ declared                           ┃ found  ┃
+  ┡━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━┩
+  │ endpoint scgpt-serving │ inference_table  │ main.scgpt.scgpt_inference_payload │ absent │
+  │ endpoint scgpt-serving │ usage_tracking   │ True                               │ False  │
+  │ endpoint scgpt-serving │ tags.project     │ scgpt                              │ absent │
+  │ endpoint scgpt-serving │ tags.environment │ local                              │ absent │
+  └────────────────────────┴──────────────────┴────────────────────────────────────┴────────┘
   local: the workspace differs from what is declared
   [1]
 
-What the provider cannot send, `scgpt endpoint apply` does. A dry run first:
+A deploy has nothing to apply, and fails: an empty plan is no proof.
+
+  $ scgpt deploy local
+  <n> s  local: provider databricks/databricks 1.99.0
+  <n> s  local: synthesised
+  <n> s  local-registry: 0 changes
+  <n> s  local-serving: 0 changes
+  <n> s  local-monitoring: 0 changes
+  error: local: the plan is empty, but the workspace differs:
+    endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
+    endpoint scgpt-serving: usage_tracking is False, declared is True
+    endpoint scgpt-serving: tags.project is 'absent', declared is 'scgpt'
+    endpoint scgpt-serving: tags.environment is 'absent', declared is 'local'
+    What a plan does not see, `scgpt endpoint apply local` sends
+  [1]
+
+What the provider does not send, `scgpt endpoint apply` does. A dry run first.
 
   $ scgpt endpoint apply local --dry-run
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
-  <n> s  local-serving: 1 change
-  would send PATCH tags: tags.project
+  <n> s  local-serving: 0 changes
+  would send PATCH tags: tags.project, tags.environment
   would send PUT ai-gateway: inference_table, usage_tracking
-  the present plan of the endpoint: 1 change
+  the present plan of the endpoint: 0 changes
   $ sent
   $ scgpt endpoint apply local
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
-  <n> s  local-serving: 1 change
-  <n> s  local: PATCH tags: tags.project
+  <n> s  local-serving: 0 changes
+  <n> s  local: PATCH tags: tags.project, tags.environment
   <n> s  local: PUT ai-gateway: inference_table, usage_tracking
   <n> s  local-serving: databricks_model_serving.endpoint: read anew
   <n> s  local-serving: 0 changes
-  sent PATCH tags: tags.project
+  sent PATCH tags: tags.project, tags.environment
   sent PUT ai-gateway: inference_table, usage_tracking
   the next plan of the endpoint: 0 changes
   $ sent --bodies
@@ -56,6 +67,10 @@ What the provider cannot send, `scgpt endpoint apply` does. A dry run first:
     {
      "key": "project",
      "value": "scgpt"
+    },
+    {
+     "key": "environment",
+     "value": "local"
     }
    ],
    "delete_tags": []
@@ -74,11 +89,61 @@ What the provider cannot send, `scgpt endpoint apply` does. A dry run first:
   }
   $ scgpt verify local
   local: as declared
-  $ scgpt plan local
+  $ scgpt plan local 2>/dev/null
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
+
+Who is told of an update: the provider has no call for it, and would report success. The guard
+names the command that has.
+
+  $ settings 'endpoint.email_notifications = {on_update_failure = ["ops@example.com"]}'
+  $ scgpt deploy local
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
   <n> s  local-registry: 0 changes
-  <n> s  local-serving: 0 changes
+  <n> s  local-serving: 1 change
   <n> s  local-monitoring: 0 changes
+  error: local: refused, nothing was changed:
+    databricks_model_serving.endpoint: email_notifications would change, which the provider never sends to an endpoint that exists: Terraform would report success (no-call). Change it through the API with `scgpt endpoint apply`.
+  [3]
+  $ scgpt endpoint apply local 2>/dev/null
+  sent PATCH notifications: email_notifications.on_update_failure
+  the next plan of the endpoint: 0 changes
+  $ sent --bodies
+  PATCH /api/2.0/serving-endpoints/scgpt-serving/notifications -> 200
+  {
+   "email_notifications": {
+    "on_update_failure": [
+     "ops@example.com"
+    ]
+   }
+  }
+  $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+
+And nobody any more:
+
+  $ settings
+  $ scgpt endpoint apply local 2>/dev/null
+  sent PATCH notifications: email_notifications.on_update_failure
+  the next plan of the endpoint: 0 changes
+  $ sent --bodies
+  PATCH /api/2.0/serving-endpoints/scgpt-serving/notifications -> 200
+  {
+   "email_notifications": {}
+  }
+  $ scgpt plan local 2>/dev/null
+  local: 0 changes, by databricks/databricks 1.99.0
+  digest <digest>
+
+The description is taken at creation only. Neither command changes it; both say the way out.
+
+  $ settings 'endpoint.description = "Cell embeddings"'
+  $ scgpt deploy local 2>&1 | tail -2
+  error: local: refused, nothing was changed:
+    databricks_model_serving.endpoint: description would change, which the provider never sends to an endpoint that exists: Terraform would report success (no-call). Undo it: no API changes it after creation. Where it must change, deploy another endpoint beside this one, move its callers, and destroy this one.
+  $ scgpt endpoint apply local 2>&1 | tail -2
+  error: local: refused, nothing was changed:
+    endpoint scgpt-serving: description is 'absent', declared is 'Cell embeddings'. The platform's API takes it at creation only. Undo it, or deploy an endpoint of another name beside this one and move its callers.
+  $ sent

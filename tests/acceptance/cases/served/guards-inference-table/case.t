@@ -1,0 +1,69 @@
+Turning the inference table off is a warning: the endpoint answers as before, and nothing is lost.
+
+  $ settings 'gateway.inference_table_prefix = ""'
+  $ scgpt plan local 2>/dev/null
+  local: 1 change, by databricks/databricks 1.99.0
+    local-serving: update databricks_model_serving.endpoint
+      - ai_gateway[0].inference_table_config[0].catalog_name = "main"
+      - ai_gateway[0].inference_table_config[0].enabled = true
+      - ai_gateway[0].inference_table_config[0].schema_name = "scgpt"
+      - ai_gateway[0].inference_table_config[0].table_name_prefix = "scgpt_inference"
+    local-serving: warn: databricks_model_serving.endpoint: requests and answers will no longer be logged (table-disabled). The table that exists stays.
+  digest <digest>
+
+Production must have one.
+
+  $ settings 'production = true' 'gateway.inference_table_prefix = ""'
+  $ scgpt plan local 2>/dev/null | grep refuse
+    local-serving: refuse: databricks_model_serving.endpoint: would serve production without an inference table: no request could be looked at afterwards (production-without-table). Set gateway.inference_table_prefix.
+    local-serving: refuse: databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
+
+Its location cannot be changed while it is on.
+
+  $ settings 'gateway.inference_table_prefix = "requests"'
+  $ scgpt plan local 2>/dev/null | grep refuse
+    local-serving: refuse: databricks_model_serving.endpoint: table_name_prefix of the inference table would change, which the platform refuses while it is enabled (table-moved). Take the prefix out and deploy, then deploy with the new one; the old table stays.
+
+The way that the guard names: off, deployed, on with the new prefix.
+
+  $ settings 'gateway.inference_table_prefix = ""'
+  $ scgpt deploy local 2>/dev/null | tail -1
+  deployed in <n> s
+  $ settings 'gateway.inference_table_prefix = "requests"'
+  $ scgpt deploy local 2>/dev/null | tail -1
+  deployed in <n> s
+  $ sent --bodies
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  {
+   "usage_tracking_config": {
+    "enabled": true
+   }
+  }
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  {
+   "inference_table_config": {
+    "catalog_name": "main",
+    "enabled": true,
+    "schema_name": "scgpt",
+    "table_name_prefix": "requests"
+   },
+   "usage_tracking_config": {
+    "enabled": true
+   }
+  }
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  $ scgpt verify local
+  local: as declared
+
+Everything off: the provider fails when the block of the gateway goes away, so an empty one stays.
+
+  $ settings 'gateway = {inference_table_prefix = "", usage_tracking = false}'
+  $ scgpt deploy local 2>/dev/null | tail -1
+  deployed in <n> s
+  $ sent --bodies
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  {}
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  $ scgpt verify local
+  local: as declared
