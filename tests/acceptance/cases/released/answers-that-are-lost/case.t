@@ -79,13 +79,15 @@ have, which no later plan shows. Comparing with the API does, and says what send
     The workspace differs:
     endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
     endpoint scgpt-serving: usage_tracking is False, declared is True
+    endpoint scgpt-serving: rate_limits.user is 'absent', declared is 600
   $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
   error: local: the plan is empty, but the workspace differs:
     endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
     endpoint scgpt-serving: usage_tracking is False, declared is True
+    endpoint scgpt-serving: rate_limits.user is 'absent', declared is 600
     What a plan does not see, `scgpt endpoint apply local` sends
   $ scgpt endpoint apply local 2>/dev/null
-  sent PUT ai-gateway: inference_table, usage_tracking
+  sent PUT ai-gateway: inference_table, usage_tracking, rate_limits.user
   the next plan of the endpoint: 0 changes
   $ scgpt deploy local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
