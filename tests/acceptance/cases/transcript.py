@@ -24,6 +24,7 @@ _VARIES = (
     (r"\b20\d\d-\d\d-\d\d([T ])\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?", "<time>"),
     (r"(?m)^ *\d+\.\d s  ", "<n> s  "),
     (r"\b\d+(\.\d+)? s\b", "<n> s"),
+    (r"/deploy/local-stand-in/", "/deploy/local/"),
     (r"databricks/databricks 1\.99\.0 \(.*?\)", "databricks/databricks 1.99.0"),
 )
 

@@ -1,4 +1,6 @@
-"""State behind HTTP, with a lock and a password, and real Terraform."""
+"""State behind HTTP, with a lock and a password, and real Terraform. The case `empty/remote-state`
+shows it with a deploy.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,6 @@ import pytest
 from infra.errors import DeployError
 from scripts.deploy.terraform import Terraform
 
-from .conftest import Place
 from .state_server import PASSWORD, USER, StateServer, serve
 
 pytestmark = [
@@ -36,15 +37,6 @@ LOCK = {
 def states() -> Iterator[StateServer]:
     with serve() as served:
         yield served
-
-
-@pytest.fixture
-def place(tmp_path: Path, states: StateServer) -> Iterator[Place]:
-    place = Place(tmp_path / "environments")
-    place.declare(state={"backend": "http", "address": states.url})
-    place.start_workspace()
-    yield place
-    place.stop_workspace()
 
 
 def test_who_holds_the_lock(states: StateServer, tmp_path: Path) -> None:
@@ -79,47 +71,3 @@ def test_who_holds_the_lock(states: StateServer, tmp_path: Path) -> None:
     terraform.apply()
     assert states.locks == {}
     assert list(states.states) == ["dev-registry"]
-
-
-@pytest.mark.long
-def test_state_behind_http(
-    place: Place, states: StateServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused = place.scgpt("plan", "local")
-    assert refused.code == 1, "no password"
-    assert states.states == {}
-
-    monkeypatch.setenv("TF_HTTP_USERNAME", USER)
-    monkeypatch.setenv("TF_HTTP_PASSWORD", PASSWORD)
-    deployed = place.succeed("deploy", "local", "--json")
-    assert deployed.json["verified"]
-    assert list(states.states) == ["local-registry"]
-    assert len(json.loads(states.states["local-registry"])["resources"]) > 5
-    assert states.locks == {}
-    assert ("POST", "/states/local-registry/lock") in states.calls
-    assert ("DELETE", "/states/local-registry/lock") in states.calls
-    assert not (place.folder / "state").exists(), "no local state beside it"
-
-    _somebody_else_holds_the_lock(place, states)
-    _no_password_is_written_anywhere(place, states, deployed.out + deployed.err)
-
-    place.succeed("destroy", "local", "--yes")
-    assert json.loads(states.states["local-registry"])["resources"] == []
-
-
-def _somebody_else_holds_the_lock(place: Place, states: StateServer) -> None:
-    states.locks["local-registry/lock"] = LOCK
-    for command in ("plan", "deploy"):
-        said = place.scgpt(command, "local")
-        assert said.code == 1
-        assert "local-registry: the state is locked: ann@builder-7 runs Apply" in said.err
-        assert f"terraform force-unlock {LOCK['ID']}" in said.err
-    del states.locks["local-registry/lock"]
-    assert place.changes() == 0
-
-
-def _no_password_is_written_anywhere(place: Place, states: StateServer, said: str) -> None:
-    assert PASSWORD not in said
-    assert PASSWORD.encode() not in b"".join(states.states.values())
-    for path in (place.folder / "deploy").rglob("*.json"):
-        assert PASSWORD not in path.read_text(), path
