@@ -141,9 +141,10 @@ class Terraform:
         done = self._run(*arguments, stdin=stdin)
         if done.returncode != 0:
             self._check_lock(done.stderr)
-            raise DeployError(
-                f"{self.stack}: terraform {arguments[0]} failed:\n{done.stderr.strip()}"
-            )
+            said = done.stderr.strip()
+            if "remote state endpoint requires auth" in said:
+                said += "\nSet TF_HTTP_USERNAME and TF_HTTP_PASSWORD"
+            raise DeployError(f"{self.stack}: terraform {arguments[0]} failed:\n{said}")
         return done.stdout
 
     def _check_lock(self, text: str) -> None:

@@ -5,6 +5,7 @@ the password; without it nothing is done.
   $ quietly scgpt plan local
   error: local-registry: terraform init failed:
   Error: Error refreshing state: HTTP remote state endpoint requires auth
+  Set TF_HTTP_USERNAME and TF_HTTP_PASSWORD
   [1]
   $ . ./login; quietly scgpt deploy local | tail -1
   deployed in <n> s
