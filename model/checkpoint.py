@@ -7,7 +7,7 @@ ever unpickled.
 
 from __future__ import annotations
 
-import hashlib
+import math
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -17,12 +17,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from model.checkpoint_files import (
+    CONFIG_FILE,
+    VOCAB_FILE,
+    WEIGHTS_FILE,
+    CheckpointFiles,
+    files_digest,
+)
 from model.config import ModelConfig, read_config
 from model.errors import CheckpointError
 from model.vocab import GeneVocab, read_vocab
-
-WEIGHTS_FILE, CONFIG_FILE, VOCAB_FILE = "best_model.pt", "args.json", "vocab.json"
-IDS_FILE, ALIASES_FILE = "gene_ids.json", "gene_aliases.json"  # may lie beside them
 
 # Heads of training objectives: they read the encoder's output and never change it.
 _IGNORED = (
@@ -34,38 +38,6 @@ _IGNORED = (
 )
 # Parts that take the batch label: embeddings without it are not the model's.
 _REFUSED = ("dsbn.", "bn.", "batch_encoder.")
-
-
-@dataclass(frozen=True)
-class CheckpointFiles:
-    """Where the files lie, whatever they are called.
-
-    Parameters
-    ----------
-    weights, config, vocab
-        The three files of every checkpoint.
-    ids, aliases
-        Ensembl ids to symbols, and former symbols to symbols, where there are any.
-    """
-
-    weights: Path
-    config: Path
-    vocab: Path
-    ids: Path | None = None
-    aliases: Path | None = None
-
-    @classmethod
-    def of(cls, directory: str | Path) -> CheckpointFiles:
-        """The files of an official checkpoint directory."""
-        folder = Path(directory)
-        ids, aliases = folder / IDS_FILE, folder / ALIASES_FILE
-        return cls(
-            folder / WEIGHTS_FILE,
-            folder / CONFIG_FILE,
-            folder / VOCAB_FILE,
-            ids if ids.exists() else None,
-            aliases if aliases.exists() else None,
-        )
 
 
 @dataclass(frozen=True)
@@ -98,6 +70,28 @@ class Checkpoint:
         """
         return files_digest(self.files)
 
+    def check_finite(self) -> None:
+        """Refuse weights that hold NaN or infinity; reads all of them.
+
+        Some would never show: oneDNN's ReLU makes 0 of NaN, and the embedding looks plausible.
+
+        Raises
+        ------
+        CheckpointError
+            ``not_finite_weights``.
+        """
+        bad = [
+            name
+            for name, tensor in self.weights.items()
+            if not all(math.isfinite(edge) for edge in torch.aminmax(tensor))
+        ]
+        if bad:
+            raise CheckpointError(
+                "not_finite_weights",
+                f"{self.files.weights.name} holds NaN or infinity in {_some(bad)}: the training "
+                "diverged, or the file is damaged. Use another checkpoint, or copy it again.",
+            )
+
 
 def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
     """Read and check a checkpoint.
@@ -129,26 +123,6 @@ def read_checkpoint(source: str | Path | CheckpointFiles) -> Checkpoint:
         ignored=ignored,
         files=files,
     )
-
-
-def files_digest(files: CheckpointFiles) -> str:
-    """sha256 of the lines ``<role> <sha256 of the file>`` for weights, config and vocab, and for
-    gene_ids and gene_aliases where there are such files.
-
-    The names of the files do not enter, so the guide's own file names give the same digest.
-    """
-    lines = [
-        f"{role} {_sha256(path)}\n"
-        for role, path in (
-            ("weights", files.weights),
-            ("config", files.config),
-            ("vocab", files.vocab),
-            ("gene_ids", files.ids),
-            ("gene_aliases", files.aliases),
-        )
-        if path is not None
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def expected_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -291,8 +265,3 @@ def _check_shapes(
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

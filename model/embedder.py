@@ -17,7 +17,8 @@ from scipy import sparse
 from torch import Tensor
 
 from model.batching import TokenBudget
-from model.checkpoint import Checkpoint, CheckpointFiles, read_checkpoint
+from model.checkpoint import Checkpoint, read_checkpoint
+from model.checkpoint_files import CheckpointFiles
 from model.checks import check_genes
 from model.config import ModelConfig
 from model.device import TOKEN_BUDGET, device_for, dtype_for
@@ -53,7 +54,7 @@ class Embedder:
         self.budget = TokenBudget(budget, network.device)
         # Not before the weights were read: both want the processor.
         hasher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-digest")
-        self._hashing = hasher.submit(lambda: checkpoint.digest)
+        self._identifying = hasher.submit(_identify, checkpoint)
         hasher.shutdown(wait=False)
 
     @property
@@ -68,8 +69,14 @@ class Embedder:
 
     @property
     def digest(self) -> str:
-        """Identity of the checkpoint, repeated in every answer; the first may wait for it."""
-        return self._hashing.result()
+        """Identity of the checkpoint, repeated in every answer; the first may wait for it.
+
+        Raises
+        ------
+        CheckpointError
+            ``not_finite_weights``.
+        """
+        return self._identifying.result()
 
     @classmethod
     def load(
@@ -251,3 +258,8 @@ class Embedder:
             torch.from_numpy(x[places]).to(device) for x in (tokens.genes, tokens.values)
         )
         return genes, values
+
+
+def _identify(checkpoint: Checkpoint) -> str:
+    checkpoint.check_finite()
+    return checkpoint.digest

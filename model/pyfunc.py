@@ -36,7 +36,7 @@ from scipy import sparse
 
 from model import contract
 from model.answer import answer
-from model.checkpoint import CheckpointFiles
+from model.checkpoint_files import CheckpointFiles
 from model.codec import encode_cells
 from model.config import SPECIAL_TOKENS
 from model.embedder import Embedder

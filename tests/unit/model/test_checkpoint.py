@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoint import CheckpointFiles, files_digest, read_checkpoint
+from model.checkpoint import read_checkpoint
+from model.checkpoint_files import CheckpointFiles, files_digest
 from model.embedder import Embedder
 from model.errors import CheckpointError
 from tests.unit.model.reference import CONFIG, GENES, ReferenceModel, make_model, write_checkpoint
@@ -231,3 +232,16 @@ def test_pad_token_of_upstreams_name_only(folder: Path) -> None:
     assert CONFIG["pad_token"] == "<pad>"
     edit_json(folder, "args.json", lambda a: a.update(pad_token="[PAD]"))
     assert refusal(folder).code == "unsupported_config"
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize(
+    "name", ["transformer_encoder.layers.0.linear1.bias", "encoder.embedding.weight"]
+)
+def test_weights_that_are_no_numbers_answer_nothing(folder: Path, name: str, value: float) -> None:
+    """Also where the answer would look plausible: oneDNN's ReLU makes 0 of NaN."""
+    edit_state(folder, lambda s: s[name].view(-1).__setitem__(-1, value))
+    embedder = Embedder.load(folder)
+    with pytest.raises(CheckpointError, match=f"NaN or infinity in {name}: ") as caught:
+        embedder.embed_genes(GENES)
+    assert caught.value.code == "not_finite_weights"
