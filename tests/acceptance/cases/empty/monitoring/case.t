@@ -68,7 +68,7 @@ A threshold is one value of the file.
   local: 1 change, by databricks/databricks 1.99.0
     local-monitoring: update databricks_alert_v2.alert_error_rate
       ~ evaluation.threshold.value.double_value = 0.1 -> 0.2
-      known after the deploy: create_time, effective_run_as, evaluation.last_evaluated_at, evaluation.notification.effective_notify_on_ok, evaluation.notification.effective_retrigger_seconds, evaluation.state, lifecycle_state, owner_user_name, update_time
+      known after the deploy: 9 values
   digest <digest>
   deployed in <n> s
   $ sent
