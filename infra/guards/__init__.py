@@ -68,7 +68,7 @@ def check(plan: Json, settings: Settings | None, facts: Facts) -> list[Finding]:
     return [
         waive(finding, settings, facts.today)
         for entry in plan.get("resource_changes", [])
-        if entry["mode"] == "managed" and entry["change"]["actions"] not in (["no-op"], ["read"])
+        if entry["mode"] == "managed" and entry["change"]["actions"] != ["read"]
         for finding in _judge(Planned(entry, settings, facts))
     ]
 
@@ -84,6 +84,11 @@ def skipped(settings: Settings | None, facts: Facts) -> dict[str, str]:
 
 
 def _judge(planned: Planned) -> Iterator[Finding]:
+    if planned.actions == ["no-op"]:
+        # What production must have does not hang on a change: `production` itself may be new.
+        if planned.type == ENDPOINT:
+            yield from production.production(planned)
+        return
     yield from _provider(planned)
     yield from losses.losses(planned)
     yield from losses.existing(planned)

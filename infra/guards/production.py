@@ -18,16 +18,15 @@ def production(planned: Planned) -> Iterator[Finding]:
     if not table.get("enabled"):
         yield planned.finds(
             "production-without-table",
-            "would serve production without an inference table: no request could be looked at "
-            "afterwards",
+            "serves production without an inference table: no request can be looked at afterwards",
             "Set gateway.inference_table_prefix.",
         )
     entities = block(planned.after, "config").get("served_entities") or []
     if any(entity.get("scale_to_zero_enabled") for entity in entities):
         yield planned.finds(
             "production-scale-to-zero",
-            "would scale production to zero: capacity is not guaranteed to come back, and the "
-            "first request waits for minutes",
+            "scales production to zero: capacity is not guaranteed to come back, and the first "
+            "request waits for minutes",
             "Set endpoint.scale_to_zero = false.",
         )
 

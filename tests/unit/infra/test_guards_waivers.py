@@ -25,6 +25,10 @@ def test_production_keeps_its_capacity_and_its_log() -> None:
     }
     assert found == {"production-scale-to-zero", "production-without-table"}
     assert {f.check for f in check(plan, DEV, Facts())} == {"table-disabled"}
+    (entry,) = plan["resource_changes"]
+    entry["change"] |= {"actions": ["no-op"], "before": entry["change"]["after"]}
+    assert {f.check for f in check(plan, PROD, Facts())} == found, "without a change as well"
+    assert check(plan, DEV, Facts()) == []
 
 
 def waiving(check_name: str, until: date) -> settings.Settings:

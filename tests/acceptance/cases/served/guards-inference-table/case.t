@@ -15,8 +15,8 @@ Production must have one.
 
   $ settings 'production = true' 'gateway.inference_table_prefix = ""'
   $ scgpt plan local 2>/dev/null | grep refuse
-    local-serving: refuse: databricks_model_serving.endpoint: would serve production without an inference table: no request could be looked at afterwards (production-without-table). Set gateway.inference_table_prefix.
-    local-serving: refuse: databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
+    local-serving: refuse: databricks_model_serving.endpoint: serves production without an inference table: no request can be looked at afterwards (production-without-table). Set gateway.inference_table_prefix.
+    local-serving: refuse: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
 
 Its location cannot be changed while it is on.
 

@@ -1,9 +1,14 @@
-Production keeps its capacity: a change of an endpoint that scales to zero is refused.
+Production keeps its capacity: an endpoint that scales to zero is refused, with and without a change.
 
   $ settings 'production = true'
+  $ scgpt plan local 2>/dev/null
+  local: 0 changes, by databricks/databricks 1.99.0
+    local-serving: refuse: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
+  digest <digest>
+  [3]
   $ release 2:100
   $ scgpt plan local 2>/dev/null | grep refuse
-    local-serving: refuse: databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
+    local-serving: refuse: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
 
 It is meant to be off, which is also the default of an environment called `prod`.
 

@@ -4,23 +4,23 @@ A new version for production that scales to zero: refused.
   $ release 2:100
   $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
   error: local: refused, nothing was changed:
-    databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
+    databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
 
 A waiver has a reason and a last day. The refusal becomes a warning that names both, here and in the
 comment that reviewers see; then the deploy goes through.
 
   $ settings 'production = true' 'waivers = [{check = "production-scale-to-zero", reason = "No requests before the launch", until = 2099-12-31}]'
   $ scgpt plan local 2>/dev/null | grep warn
-    local-serving: warn: databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
+    local-serving: warn: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
   $ scgpt review local 2>/dev/null | grep warn
-  - **warn**: databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
+  - **warn**: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
   $ scgpt deploy local 2>&1 >/dev/null
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
   <n> s  local-registry: 0 changes
   <n> s  local-serving: 1 change
   <n> s  local-monitoring: 0 changes
-  <n> s  local: warn: databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
+  <n> s  local: warn: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
   <n> s  local-serving: databricks_model_serving.endpoint: update
   <n> s  local-serving: databricks_model_serving.endpoint: done in <n> s
   <n> s  local: verified by API
@@ -34,7 +34,7 @@ After that day it refuses the next change again, and says why.
   $ release 3:100
   $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
   error: local: refused, nothing was changed:
-    databricks_model_serving.endpoint: would scale production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false. The waiver (No requests before the launch) expired on 2026-01-31.
+    databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false. The waiver (No requests before the launch) expired on 2026-01-31.
 
 A waiver without a reason or a date, and one of a check that does not exist:
 
