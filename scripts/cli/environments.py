@@ -103,11 +103,8 @@ def _stacks(row: Row) -> Iterator[str]:
 def _last_deploy(row: Row) -> str:
     if done := row.last_deploy:
         commit, _, dirty = done.commit.partition("-")
-        changed = " with changes" if dirty else ""
-        return (
-            f"{_minute(done.at)} by {done.by}, commit {commit[:12]}{changed}, "
-            f"plan {done.digest[:12]}"
-        )
+        changed = " and changes" if dirty else ""
+        return f"{_minute(done.at)} by {done.by}, commit {commit[:8]}{changed}"
     return f"none recorded; endpoint changed {_minute(row.last_change)}" if row.last_change else ""
 
 
