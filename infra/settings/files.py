@@ -19,6 +19,9 @@ from .environment import Settings
 _INJECTED = frozenset({"environment", "folder"})
 _UNSHOWN = frozenset({"environment", "options", "address"})
 """Tables in which a misplaced secret may stand."""
+_PRODUCTION = frozenset({"prod", "production", "prd", "live"})
+_NOT_PRODUCTION = frozenset({"pre", "non"})
+"""Words of an environment's name that tell what it is, where the file does not."""
 
 
 def known(folder: Path | None = None) -> tuple[str, ...]:
@@ -91,11 +94,16 @@ def _read(name: str, folder: Path) -> Settings:
     return settings
 
 
+def _called_production(name: str) -> bool:
+    words = {*name.split("-")}
+    return bool(words & _PRODUCTION) and not words & _NOT_PRODUCTION
+
+
 def _with_defaults(declared: dict[str, Any], name: str) -> dict[str, Any]:
     """Add the defaults that depend on the environment's name or on other keys."""
     local = name == layout.LOCAL
     found = {
-        "production": name == "prod",
+        "production": _called_production(name),
         "deletion_protection": not local,
         "workspace": {},
         "endpoint": {},

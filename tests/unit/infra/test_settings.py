@@ -207,6 +207,20 @@ def test_production_is_what_is_called_so_and_keeps_its_capacity(tmp_path: Path) 
     assert not live.endpoint.scale_to_zero
 
 
+@pytest.mark.parametrize("name", ["production", "prd", "live", "prod-eu", "eu-prod", "eu-prd-2"])
+def test_production_has_many_names(tmp_path: Path, name: str) -> None:
+    loaded = settings.load(name, write(tmp_path, FIVE_LINES, name))
+    assert loaded.production
+    assert not loaded.endpoint.scale_to_zero
+    said = changed(tmp_path, "[workspace]", "production = false\n[workspace]", name)
+    assert not said.production
+
+
+@pytest.mark.parametrize("name", ["pre-prod", "non-prod", "preprod", "products", "staging"])
+def test_what_is_no_production(tmp_path: Path, name: str) -> None:
+    assert not settings.load(name, write(tmp_path, FIVE_LINES, name)).production
+
+
 @pytest.mark.parametrize(
     ("host", "cloud", "small", "xlarge"),
     [

@@ -10,7 +10,7 @@ Production keeps its capacity: an endpoint that scales to zero is refused, with 
   $ scgpt plan local 2>/dev/null | grep refuse
     local-serving: refuse: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
 
-It is meant to be off, which is also the default of an environment called `prod`.
+It is meant to be off, which is also the default of an environment called `prod`, `eu-prod` or `live`.
 
   $ settings 'production = true' 'endpoint.scale_to_zero = false'
   $ scgpt plan local 2>/dev/null
