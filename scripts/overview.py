@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra import layout, release, settings
+from infra import release, settings
 from infra.errors import InfraError
 from infra.naming import STACKS
 from infra.settings import Settings
@@ -197,14 +197,14 @@ def _client(loaded: Settings, limit_s: float) -> WorkspaceClient:
         "http_timeout_seconds": limit_s,
         "retry_timeout_seconds": int(limit_s),
     }
+    connection.require_running(loaded)
+    found = connection.variables(loaded)
     if loaded.is_local:
-        connection.require_running(loaded)
         profiles = configparser.ConfigParser()
-        profiles.read(layout.runtime_folder(loaded.folder) / "databrickscfg")
+        profiles.read(found["DATABRICKS_CONFIG_FILE"])
         local = profiles[loaded.workspace.profile or "DEFAULT"]
         config = Config(host=local["host"], token=local["token"], auth_type="pat", **limits)
-    elif profile := connection.variables(loaded).get("DATABRICKS_CONFIG_PROFILE"):
-        config = Config(profile=profile, **limits)
     else:
-        config = Config(host=loaded.workspace.host, **limits)
+        profile = found.get("DATABRICKS_CONFIG_PROFILE")
+        config = Config(host=found["DATABRICKS_HOST"], profile=profile, **limits)
     return WorkspaceClient(config=config)

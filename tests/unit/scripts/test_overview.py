@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from databricks.sdk.config import Config
 
 from infra import layout, release, settings
+from infra.errors import DeployError
 from scripts.cli.environments import _cells
 from scripts.cli.main import cli
 from scripts.deploy.record import Record
@@ -57,15 +59,23 @@ def test_a_workspace_that_does_not_answer_is_a_row(tmp_path: Path) -> None:
     assert "hidden-token" not in row.problem
 
 
-@pytest.mark.parametrize("profiles", [None, "[prod]\nhost = {host}\ntoken = of-the-profile\n"])
-def test_pipelines_have_no_profiles(
-    profiles: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As everywhere else: the profile where there is one, else the address and the variables."""
-    prod = settings.load("prod", layout.ENVIRONMENTS)
+@pytest.fixture
+def prod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    """Production, from a shell that was led to another workspace; the network is not asked."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABRICKS_HOST", "https://dbc-2.cloud.databricks.com")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setattr(Config, "_resolve_host_metadata", lambda _: None)
+    return settings.load("prod", layout.ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("profiles", [None, "[prod]\nhost = {host}\ntoken = of-the-profile\n"])
+def test_the_file_says_which_workspace_is_asked(
+    profiles: str | None, prod: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everywhere else: the profile where there is one, else who calls is in the variables."""
     if profiles:
         (tmp_path / ".databrickscfg").write_text(profiles.format(host=prod.workspace.host))
     else:
@@ -73,6 +83,15 @@ def test_pipelines_have_no_profiles(
     config = _client(prod, 1.0).config
     assert config.host == prod.workspace.host
     assert config.token == ("of-the-profile" if profiles else "of-the-job")
+
+
+def test_a_profile_of_another_workspace_is_not_used(
+    prod: settings.Settings, tmp_path: Path
+) -> None:
+    other = "https://dbc-2.cloud.databricks.com"
+    (tmp_path / ".databrickscfg").write_text(f"[prod]\nhost = {other}\ntoken = t\n")
+    with pytest.raises(DeployError, match=f"profile 'prod' .* is of {other}"):
+        _client(prod, 1.0)
 
 
 def test_the_command_tells_all_and_ends_well(environments: Path) -> None:
