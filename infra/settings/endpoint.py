@@ -26,12 +26,16 @@ VariableName = Annotated[
 ]
 
 _REFERENCE = re.compile(r"\{\{secrets/[\w.@-]+/[\w.@-]+\}\}")
+# MAX_TOKENS and TOKENIZERS_PARALLELISM are none.
 _SECRET_NAME = re.compile(
-    r"token|secret|passw|credential|private|(?:api|access)_?key", re.IGNORECASE
+    r"(token|secret|passw(or)?d|pwd|passphrase|credentials?|private)(_|$)|(api|access|_)key(_|$)"
+    r"|^key$",
+    re.IGNORECASE,
 )
 _SECRET_VALUE = re.compile(
-    r"dapi[0-9a-f]{16}|dose[0-9a-f]{16}|eyJ[\w-]{10,}\.|AKIA[0-9A-Z]{16}|gh[pousr]_\w{20}"
-    r"|-----BEGIN|://[^/\s:]+:[^/\s@]+@"
+    r"(?<![\w-])(hf_\w{10}|sk-[\w-]{10}|(dapi|dose)[0-9a-f]{10}|gh[pousr]_\w{10}"
+    r"|github_pat_\w{10}|glpat-[\w-]{10}|xox[a-z]-[\w-]{8}|(AKIA|ASIA)[0-9A-Z]{10}"
+    r"|eyJ[\w-]{10,}\.)|-----BEGIN|://[^/\s:]+:[^/\s@]+@"
 )
 
 SHORTEST_TIMEOUT_MINUTES = 91
@@ -117,7 +121,8 @@ class Endpoint(Closed):
         ]
         if wrong:
             raise ValueError(
-                f"{', '.join(wrong)}: looks like a secret; write {{{{secrets/<scope>/<key>}}}}"
+                f"{', '.join(wrong)}: looks like a secret: write {{{{secrets/<scope>/<key>}}}} "
+                "(what is none can be kept there too)"
             )
         return variables
 
@@ -176,3 +181,10 @@ class Permissions(Closed):
     users: dict[Principal, Level] = Field(default_factory=dict)
     service_principals: dict[Principal, Level] = Field(default_factory=dict)
     """By application id."""
+
+    def managed_by(self, deployer: str | None) -> Permissions:
+        """The same with ``CAN_MANAGE`` for whoever deploys, by e-mail address or application id."""
+        if deployer is None:
+            return self
+        kind = "users" if "@" in deployer else "service_principals"
+        return self.model_copy(update={kind: {**getattr(self, kind), deployer: "CAN_MANAGE"}})

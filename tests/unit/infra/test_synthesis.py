@@ -372,6 +372,23 @@ def test_state_behind_http_has_an_address_per_stack_and_no_credentials(
         }
 
 
+def test_arguments_of_a_backend_are_passed_on_as_they_are(tmp_path: Path) -> None:
+    options = {"assume_role": {"role_arn": "arn"}, "shared_credentials_files": ["a"], "retries": 3}
+    given = (
+        'backend = "s3"\nbucket = "b"\nregion = "r"\n'
+        'options = { assume_role = { role_arn = "arn" }, shared_credentials_files = ["a"], '
+        "retries = 3 }\n"
+    )
+    (tmp_path / "lab.toml").write_text(FULL[: FULL.index("backend = ")] + given)
+    app = App(outdir=str(tmp_path / "out"))
+    build(app, settings.load("lab", tmp_path), None)
+    stack = app.node.find_child("lab-registry")
+    assert isinstance(stack, TerraformStack)
+    backend = json.loads(Cdk.synth(stack))["terraform"]["backend"]["s3"]
+    assert backend.items() >= options.items()
+    assert backend["key"] == "lab-registry.tfstate"
+
+
 def test_a_warehouse_that_exists_is_used(tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text(
         FULL.replace("pause = true", 'pause = true\nwarehouse_id = "0123456789abcdef"')

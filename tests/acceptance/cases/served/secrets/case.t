@@ -3,12 +3,12 @@ A plain secret in the settings is refused; its value is not repeated.
   $ settings 'endpoint.environment = {HUB_TOKEN = "hf_0123456789abcdef"}'
   $ scgpt plan local
   error: <folder>/local.toml: 1 problem
-    endpoint.environment: HUB_TOKEN: looks like a secret; write {{secrets/<scope>/<key>}}
+    endpoint.environment: HUB_TOKEN: looks like a secret: write {{secrets/<scope>/<key>}} (what is none can be kept there too)
   [2]
   $ settings 'endpoint.environment = {HUB_URL = "https://ann:s3cret@hub.example.com"}'
   $ scgpt plan local
   error: <folder>/local.toml: 1 problem
-    endpoint.environment: HUB_URL: looks like a secret; write {{secrets/<scope>/<key>}}
+    endpoint.environment: HUB_URL: looks like a secret: write {{secrets/<scope>/<key>}} (what is none can be kept there too)
   [2]
 
 A reference is what the serving process gets its secret by. One to nothing is refused by the
