@@ -34,6 +34,7 @@ EXPECTED_PERMISSIONS = {
     "plan.plan": {"contents": "read", "id-token": "write", "pull-requests": "write"},
     "deploy.deploy": {"contents": "read", "id-token": "write", "pull-requests": "read"},
     "drift.drift": {"contents": "read", "id-token": "write", "issues": "write"},
+    "soak.soak": {"contents": "read"},
 }
 ON_A_WORKSPACE = ("plan.plan", "deploy.deploy", "drift.drift")
 
@@ -212,6 +213,7 @@ def test_who_may_read_and_who_may_change() -> None:
         "plan.plan": "${{ matrix.environment }}-plan",
         "deploy.deploy": "${{ matrix.environment }}",
         "drift.drift": "${{ matrix.environment }}-plan",
+        "soak.soak": None,
     }
 
 
@@ -236,6 +238,15 @@ def test_the_order_of_a_deploy() -> None:
         'review "$ENVIRONMENT"',
     ]
     assert workflow("deploy")["on"] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+
+
+def test_every_test_runs_somewhere() -> None:
+    """What a marker keeps out of `ci` runs once a week, and when it is asked for."""
+    run = {step["run"] for _, step in steps() if step.get("run", "").startswith("make ")}
+    assert run >= {"make lint", "make test", "make long", "make parity", "make soak"}
+    on = workflow("soak")["on"]
+    assert on.keys() == {"schedule", "workflow_dispatch"}
+    assert on["schedule"] == [{"cron": "41 2 * * 6"}]
 
 
 def test_plan_files_are_never_uploaded() -> None:

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 FOLDER = ROOT / ".github" / "workflows"
 SETUP = ROOT / ".github" / "actions" / "setup" / "action.yml"
-NAMES = ("ci", "deploy", "drift", "plan")
+NAMES = ("ci", "deploy", "drift", "plan", "soak")
 
 
 class _Loader(yaml.SafeLoader):
