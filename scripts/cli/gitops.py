@@ -23,14 +23,14 @@ def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> 
     Exit code 3 when a guard refuses.
     Example:  scgpt review dev
     """
-    from infra.errors import InfraError
     from scripts import gitops
     from scripts.gitops.github import append
 
     failed = None
     try:
         found = gitops.review(environment, folder=folder, report=reporter())
-    except InfraError as error:
+    except _failures() as error:
+        # A comment that stays would show the digest of an older plan.
         found, failed = gitops.unplannable(environment, error), error
     append("GITHUB_STEP_SUMMARY", found.markdown)
     url = gitops.post_review(found) if post else None
@@ -71,16 +71,13 @@ def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> N
     Exit code 1 when something is not, or cannot be compared; nothing is changed.
     Example:  scgpt drift dev
     """
-    from databricks.sdk.errors import DatabricksError
-
-    from infra.errors import InfraError
     from scripts.gitops import find_drift, incomparable, post_drift
     from scripts.gitops.github import append
 
     failed = None
     try:
         found = find_drift(environment, folder=folder, report=reporter())
-    except (InfraError, DatabricksError) as error:
+    except _failures() as error:
         found, failed = incomparable(environment, error), error
     append("GITHUB_STEP_SUMMARY", found.markdown)
     done, url = post_drift(found) if post else (None, None)
@@ -109,3 +106,12 @@ def summary(environment: str, folder: Path | None, as_json: bool) -> None:
     text = describe(environment, folder=folder)
     append("GITHUB_STEP_SUMMARY", text)
     show({"environment": environment, "markdown": text}, as_json, text)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What keeps an environment from being planned or asked."""
+    from databricks.sdk.errors import DatabricksError
+
+    from infra.errors import InfraError
+
+    return InfraError, DatabricksError

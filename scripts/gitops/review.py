@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra import settings
-from infra.errors import InfraError
 from infra.settings import Settings
 from scripts.deploy import PlanResult
 from scripts.deploy import plan as plan_environment
@@ -83,7 +82,7 @@ def describe(planned: PlanResult, for_users: list[str]) -> Review:
     return Review(name, text + "\n", digest, planned.changes, planned.refused)
 
 
-def unplannable(name: str, error: InfraError) -> Review:
+def unplannable(name: str, error: Exception) -> Review:
     """The review of an environment that cannot be planned: says why, and has no digest."""
     text = "\n\n".join(
         [
