@@ -68,13 +68,13 @@ def access(given: argparse.Namespace, creator: str) -> list[dict[str, str]]:
 
     The call replaces the whole list, so whoever made the endpoint has to be in it.
     """
-    levels = settings.load(given.env).permissions
+    levels = settings.load(given.env).endpoint_levels
     entries = [
         *(("group_name", *each) for each in sorted(levels.groups.items())),
         *(("user_name", *each) for each in sorted(levels.users.items())),
         *(("service_principal_name", *each) for each in sorted(levels.service_principals.items())),
     ]
-    if entries:
+    if entries and creator not in [principal for _, principal, _ in entries]:
         entries.append((_kind(creator), creator, "CAN_MANAGE"))
     return [{kind: principal, "permission_level": level} for kind, principal, level in entries]
 

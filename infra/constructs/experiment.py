@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from infra.bindings import (
     Construct,
     MlflowExperiment,
@@ -19,13 +21,18 @@ class Experiment(Construct):
 
     Parameters
     ----------
-    builder
-        Application id of the service principal that builds: whoever deploys owns the experiment,
-        and others cannot log to it.
+    levels
+        E-mail address or application id -> level, beside the owner's.
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, names: Names, protected: bool, builder: str | None
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        names: Names,
+        protected: bool,
+        levels: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id_)
         self.experiment = MlflowExperiment(
@@ -35,15 +42,18 @@ class Experiment(Construct):
             lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
         )
         self.experiment.override_logical_id("experiment")
-        if builder is not None:
-            levels = Permissions(
+        if levels:
+            permissions = Permissions(
                 self,
                 "experiment_permissions",
                 experiment_id=self.experiment.id,
                 access_control=[
-                    PermissionsAccessControl(
-                        service_principal_name=builder, permission_level="CAN_EDIT"
+                    PermissionsAccessControl(user_name=who, permission_level=level)
+                    if "@" in who
+                    else PermissionsAccessControl(
+                        service_principal_name=who, permission_level=level
                     )
+                    for who, level in sorted(levels.items())
                 ],
             )
-            levels.override_logical_id("experiment_permissions")
+            permissions.override_logical_id("experiment_permissions")

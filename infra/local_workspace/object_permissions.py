@@ -53,7 +53,13 @@ async def _put(path: str, call: Call) -> dict[str, Any]:
     if owners:
         found = {**found, "owner": objects.acl_principal(owners[0])}
         objects.put(call.workspace, kind, object_id, found)
-    others = [entry for entry in entries.values() if entry["permission_level"] != "IS_OWNER"]
+    # The owner's own entry is answered always, and once.
+    others = [
+        entry
+        for entry in entries.values()
+        if entry["permission_level"] != "IS_OWNER"
+        and objects.acl_principal(entry) != found["owner"]
+    ]
     objects.put_acl(call.workspace, kind, object_id, others)
     return _answer(path, call, found)
 

@@ -11,6 +11,8 @@ from .fields import Closed, Principal, matching, unique
 
 Securable = Literal["schema", "model", "volume", "checkpoints_volume"]
 
+ExperimentLevel = Literal["CAN_EDIT", "CAN_MANAGE"]
+
 SchemaPrivilege = Literal[
     "ALL_PRIVILEGES", "APPLY_TAG", "CREATE_FUNCTION", "CREATE_MATERIALIZED_VIEW", "CREATE_MODEL",
     "CREATE_MODEL_VERSION",

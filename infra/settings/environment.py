@@ -14,7 +14,15 @@ from infra import layout, sizes
 from infra.naming import Names
 from infra.sizes import Cloud, WorkloadType
 
-from .access import Grant, Securable, Waiver, builder_grant, owner_grant, reader_grant
+from .access import (
+    ExperimentLevel,
+    Grant,
+    Securable,
+    Waiver,
+    builder_grant,
+    owner_grant,
+    reader_grant,
+)
 from .endpoint import Endpoint, Gateway, Permissions
 from .fields import Closed, EnvironmentName, Identifier, NonEmpty, Principal, TagKey, unique
 from .monitoring import Monitoring
@@ -84,6 +92,10 @@ class Settings(Closed):
     """The group that answers for everything here."""
     builder: Principal | None = None
     """Application id of the service principal that registers versions."""
+    deployer: Principal | None = None
+    """Application id of the service principal that deploys (or a person's e-mail address). What it
+    holds on endpoint and experiment is declared: the provider leaves out the caller's own entry
+    where it is not, and a plan by another identity would show it as a difference."""
     readers: Annotated[tuple[Principal, ...], AfterValidator(unique)] = ()
     """Who uses the model: by query, in batch, in Spark."""
     grants: tuple[Grant, ...] = ()
@@ -109,6 +121,16 @@ class Settings(Closed):
     def _two_volumes(self) -> Self:
         if self.volume == self.checkpoints_volume:
             raise ValueError(f"volume and checkpoints_volume are both {self.volume!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _deployer_manages(self) -> Self:
+        given = {**self.permissions.users, **self.permissions.service_principals}
+        if self.deployer is not None and given.get(self.deployer, "CAN_MANAGE") != "CAN_MANAGE":
+            raise ValueError(
+                f"permissions: {self.deployer} is the deployer, which has CAN_MANAGE: take its "
+                f"{given[self.deployer]} out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -168,6 +190,21 @@ class Settings(Closed):
         for grant in (*roles, *self.grants):
             found[grant.principal].update(grant.on(securable))
         return {who: tuple(sorted(what)) for who, what in sorted(found.items()) if what}
+
+    @property
+    def endpoint_levels(self) -> Permissions:
+        """Who may do what with the endpoint, the deployer with the others."""
+        return self.permissions.managed_by(self.deployer)
+
+    @property
+    def experiment_levels(self) -> dict[str, ExperimentLevel]:
+        """Principal -> level on the experiment of the builds, where only its owner may log."""
+        levels: dict[str, ExperimentLevel] = {}
+        if self.builder is not None:
+            levels[self.builder] = "CAN_EDIT"
+        if self.deployer is not None:
+            levels[self.deployer] = "CAN_MANAGE"
+        return levels
 
     def waiver(self, check: str, today: date) -> Waiver | None:
         """The exception from a guard that holds on this day, if there is one."""

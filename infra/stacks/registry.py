@@ -37,5 +37,5 @@ class RegistryStack(EnvironmentStack):
                 "experiment_of_builds",
                 names=settings.names,
                 protected=settings.deletion_protection,
-                builder=settings.builder,
+                levels=settings.experiment_levels,
             )

@@ -22,7 +22,7 @@ class ServingStack(EnvironmentStack):
             endpoint=settings.endpoint,
             workload_type=settings.workload_type,
             gateway=settings.gateway,
-            permissions=settings.permissions,
+            permissions=settings.endpoint_levels,
             tags=settings.tags,
             served=manifest.served,
             protected=settings.deletion_protection,

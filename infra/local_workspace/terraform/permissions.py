@@ -52,13 +52,16 @@ class Permissions(Resource):
         session.call("PUT", f"/api/2.0/permissions{identifier}", {"access_control_list": entries})
 
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
+        # The provider adds the caller to each list: its entry counts only where it is declared.
         me = session.me()
+        declared = [entry[who] for entry in state.get("access_control") or [] for who in _WHO]
+        hidden = () if me in declared else (me,)
         answer = found(session, f"/api/2.0/permissions{state['id']}")
         entries = [
             {**dict.fromkeys(_WHO, ""), who: entry[who], "permission_level": level}
             for entry in (answer or {}).get("access_control_list", [])
             for who in _WHO
-            if entry.get(who) and entry[who] != me and (who, entry[who]) != _ADMINS
+            if entry.get(who) and entry[who] not in hidden and (who, entry[who]) != _ADMINS
             for level in _own_levels(entry)
         ]
         if not entries:

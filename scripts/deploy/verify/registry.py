@@ -68,20 +68,21 @@ def _grants(
 def _experiment(client: WorkspaceClient, settings: Settings) -> Iterator[Difference]:
     if not settings.manage_experiment:
         return
-    name, builder = settings.names.experiment, settings.builder
+    name, declared = settings.names.experiment, settings.experiment_levels
     answer = get_or_none(lambda: client.experiments.get_by_name(name))
     found = answer.experiment if answer else None
     if found is None or found.lifecycle_stage != "active":
         yield missing(f"experiment {name}")
-    elif builder is not None:
+    elif declared:
         levels = client.experiments.get_permissions(str(found.experiment_id))
-        has = [
-            level.permission_level.value
-            for entry in levels.access_control_list or []
-            if entry.service_principal_name == builder
-            for level in entry.all_permissions or []
-            if level.permission_level
-        ]
-        if "CAN_EDIT" not in has and "CAN_MANAGE" not in has:
-            listed = ", ".join(has) or ABSENT
-            yield Difference(f"experiment {name}", f"permission of {builder}", "CAN_EDIT", listed)
+        for principal, wanted in declared.items():
+            has = [
+                level.permission_level.value
+                for entry in levels.access_control_list or []
+                if principal in (entry.service_principal_name, entry.user_name)
+                for level in entry.all_permissions or []
+                if level.permission_level
+            ]
+            if not {wanted, "CAN_MANAGE"} & {*has}:
+                listed = ", ".join(has) or ABSENT
+                yield Difference(f"experiment {name}", f"permission of {principal}", wanted, listed)

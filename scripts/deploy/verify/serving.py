@@ -164,7 +164,7 @@ def _variables(entity: str, variables: Mapping[str, str]) -> dict[str, str]:
 def _permissions(
     client: WorkspaceClient, settings: Settings, resource: str, endpoint: Json
 ) -> Iterator[Difference]:
-    levels = settings.permissions
+    levels = settings.endpoint_levels
     wanted = {**levels.groups, **levels.users, **levels.service_principals}
     if not wanted:
         return  # no such resource is declared then
@@ -177,9 +177,9 @@ def _permissions(
         }
         for entry in answer.access_control_list or []
     }
-    # Whoever made it, and whoever applies the list, manages it anyway.
+    # Whoever made it, and whoever applies the list, manages it anyway, declared or not.
     managers = {endpoint.get("creator"), client.current_user.me().user_name, "admins"}
-    for principal in sorted({*wanted, *held} - managers):
+    for principal in sorted({*wanted} | ({*held} - managers)):
         has, level = held.get(principal, set()), wanted.get(principal)
         if has != ({level} if level else set()):
             yield Difference(

@@ -26,16 +26,13 @@ def terraform(running: Info, tmp_path: Path) -> Terraform:
     folder = tmp_path / "stack"
     folder.mkdir()
     mirror = write_mirror(tmp_path / "terraform", Path(sys.executable))
-    profiles = configparser.ConfigParser()
-    assert running.config is not None
-    profiles.read(running.config)
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "TF_CLI_CONFIG_FILE": str(mirror.terraformrc),
         "CHECKPOINT_DISABLE": "1",
         "DATABRICKS_HOST": str(running.url),
-        "DATABRICKS_TOKEN": profiles["local"]["token"],
+        "DATABRICKS_TOKEN": _token(running, "local"),
     }
     return Terraform(folder, environment)
 
@@ -108,6 +105,38 @@ def test_every_change_is_applied_and_the_next_plan_is_empty(
     assert [tag.as_dict() for tag in found.tags or []] == [{"key": "team", "value": "cells"}]
     terraform.run("destroy", "-auto-approve")
     assert NAME not in [each.name for each in client.serving_endpoints.list()]
+
+
+def test_whoever_plans_sees_the_same(running: Info, terraform: Terraform) -> None:
+    """One principal deploys, another plans: equal where the deployer's entry is declared."""
+    stack = _stack((1, 100))
+    stack["databricks_model_serving"]["e"]["name"] = "shared"
+    declared = stack["databricks_permissions"]["p"]["access_control"]
+    terraform.write(stack, retry_timeout_seconds=30)
+    terraform.run("init")
+    terraform.apply()
+    terraform.environment["DATABRICKS_TOKEN"] = _token(running, "local-reader")
+    terraform.changes(2)
+    terraform.environment["DATABRICKS_TOKEN"] = _token(running, "local")
+    declared.append({"user_name": "admin@local.test", "permission_level": "CAN_MANAGE"})
+    terraform.write(stack, retry_timeout_seconds=30)
+    terraform.apply()
+    terraform.changes(0)
+    terraform.environment["DATABRICKS_TOKEN"] = _token(running, "local-reader")
+    terraform.changes(0)
+    terraform.environment["DATABRICKS_TOKEN"] = _token(running, "local")
+    endpoint = sdk(running, "local").serving_endpoints.get("shared")
+    answer = sdk(running, "local").permissions.get("serving-endpoints", str(endpoint.id))
+    listed = [e.user_name for e in answer.access_control_list or [] if e.user_name]
+    assert listed == ["admin@local.test"]
+    terraform.run("destroy", "-auto-approve")
+
+
+def _token(running: Info, profile: str) -> str:
+    profiles = configparser.ConfigParser()
+    assert running.config is not None
+    profiles.read(running.config)
+    return profiles[profile]["token"]
 
 
 def test_a_version_that_does_not_start_fails_the_apply_and_leaves_nothing(

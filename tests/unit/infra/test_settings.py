@@ -53,6 +53,19 @@ def test_production_keeps_capacity_and_gives_nobody_but_the_pipeline_control() -
     assert prod.state.backend != "local"
 
 
+@pytest.mark.parametrize("deployer", ["pipeline", "me@example.com"])
+def test_the_deployer_manages_and_is_declared(tmp_path: Path, deployer: str) -> None:
+    text = f'deployer = "{deployer}"\nbuilder = "b"\n{GOOD}'
+    loaded = settings.load("dev", write(tmp_path, text))
+    levels = loaded.endpoint_levels
+    assert {**levels.users, **levels.service_principals} == {deployer: "CAN_MANAGE"}
+    assert ("@" in deployer) is bool(levels.users)
+    assert loaded.experiment_levels == {"b": "CAN_EDIT", deployer: "CAN_MANAGE"}
+    lower = f'{text}[permissions.service_principals]\n"{deployer}" = "CAN_VIEW"\n'
+    (said,) = (line for line in problems(tmp_path, lower) if "is the deployer" in line)
+    assert "CAN_MANAGE" in said
+
+
 def test_names_come_from_the_settings() -> None:
     names = settings.load("local", layout.ENVIRONMENTS).names
     assert names.full_model == "main.scgpt.scgpt_gene_embeddings"
