@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from infra.settings import Settings
 
 from . import losses, production, serving, silent
-from .findings import CHECKS, ENDPOINT, Existing, Facts, Finding, Json, Planned
+from .findings import CHECKS, ENDPOINT, Existing, Facts, Finding, Json, Live, Planned, Version
+from .losses import ungoverned
 from .production import deployer, destruction
 from .waivers import on_waivers, refusals, waive
 
@@ -23,12 +24,15 @@ __all__ = [
     "Facts",
     "Finding",
     "Json",
+    "Live",
+    "Version",
     "check",
     "deployer",
     "destruction",
     "on_waivers",
     "refusals",
     "skipped",
+    "ungoverned",
 ]
 
 _PROVIDER = "databricks/databricks"
@@ -44,6 +48,7 @@ _OF_WORKSPACE = (
     "deploy-by-person",
     "version-missing",
     "version-not-validated",
+    "manifest-missing",
     "exists-already",
     "endpoint-updating",
 )

@@ -16,6 +16,7 @@ CHECKS = {
     "deletion": "an endpoint, model, schema, volume or experiment would be deleted",
     "replacement": "an endpoint, model, schema, volume or experiment would be deleted and remade",
     "tainted": "a resource that was created half way would be deleted and remade",
+    "manifest-missing": "an endpoint that exists, without a release manifest that declares it",
     "exists-already": "what would be created exists in the workspace, outside the state",
     "no-call": "an edit of an endpoint that the provider plans and never sends",
     "disabled-is-not-sent": "enabled = false, which the provider leaves out of the request",
@@ -81,18 +82,30 @@ class Existing:
     """May be taken over whoever made it."""
 
 
+Version = tuple[str, int]
+"""Full name of a registered model, and one of its versions."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """An endpoint of the workspace."""
+
+    ready: bool
+    updating: bool
+    fields: Json
+    """As the API describes it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the workspace says; None where it was not asked, or has no endpoint."""
+    """What the workspace says; None where it was not asked."""
 
-    versions: frozenset[int] | None = None
-    """Versions of the registered model that are ready to be served."""
-    validated: frozenset[int] | None = None
-    """Those of them that a build has validated."""
-    endpoint_ready: bool | None = None
-    endpoint_updating: bool | None = None
-    endpoint: Json | None = None
-    """The endpoint as the API describes it."""
+    versions: frozenset[Version] | None = None
+    """Versions that are ready to be served, of every model that a plan names."""
+    validated: frozenset[Version] | None = None
+    """Those of them that a build has validated, among the ones that a plan would serve."""
+    endpoints: Mapping[str, Live] = field(default_factory=dict)
+    """Those that exist, of the endpoints that a plan names, by name."""
     existing: Mapping[str, Existing] = field(default_factory=dict)
     """Address in the plan -> what is in the place of something that would be created."""
     deployer: str | None = None
@@ -137,6 +150,11 @@ class Planned:
     def after(self) -> Json:
         after: Json = self.entry["change"]["after"] or {}
         return after
+
+    @property
+    def endpoint(self) -> Live | None:
+        """The planned endpoint as it is now; None where it does not exist or was not asked for."""
+        return self.facts.endpoints.get(str((self.before or self.after).get("name")))
 
     def finds(
         self, check: str, message: str, remedy: str, severity: Literal["refuse", "warn"] = "refuse"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .findings import ENDPOINT, Finding, Planned
+from infra.settings import Settings
 
+from .findings import ENDPOINT, Facts, Finding, Planned
+from .waivers import waive
+
+_MODEL = "databricks_registered_model"
 _GOVERNED = {
     "databricks_schema": "everything in it",
     "databricks_volume": "the files in it",
-    "databricks_registered_model": "all its versions",
+    _MODEL: "all its versions",
     "databricks_mlflow_experiment": "its runs and their metrics",
     ENDPOINT: "the endpoint, which stops answering",
 }
@@ -29,6 +33,23 @@ def losses(planned: Planned) -> Iterator[Finding]:
             f"would be deleted, losing {_GOVERNED[planned.type]}",
             f"Put it back; where it is meant, run `scgpt destroy {_environment(planned)}`.",
         )
+
+
+def ungoverned(settings: Settings, facts: Facts, *, released: bool) -> Iterator[Finding]:
+    """An endpoint whose release manifest was lost: no stack declares it, and none would say so."""
+    name = settings.names.endpoint
+    if released or name not in facts.endpoints:
+        return
+    found = Finding(
+        "manifest-missing",
+        settings.environment,
+        f"the endpoint {name} exists, but {settings.manifest_path.name} does not: nothing would "
+        "govern it",
+        "Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt "
+        f"destroy {settings.environment}`; where it was made elsewhere, take it over with `scgpt "
+        f"adopt {name}`.",
+    )
+    yield waive(found, settings, facts.today)
 
 
 def existing(planned: Planned) -> Iterator[Finding]:
@@ -59,18 +80,25 @@ def existing(planned: Planned) -> Iterator[Finding]:
 
 def _tainted(planned: Planned) -> Finding:
     """Left over from a creation that stopped half way."""
-    facts = planned.facts
-    empty = (
-        facts.endpoint_ready is False if planned.type == ENDPOINT else facts.versions == frozenset()
-    )
     half = "was created only half way and would be replaced"
-    if empty:
+    if _is_empty(planned):
         return planned.finds("tainted", half, "Nothing depends on it yet: it is made anew.", "warn")
     return planned.finds(
         "tainted",
         f"{half}, losing {_GOVERNED[planned.type]}",
         f"If it is whole, run `terraform untaint {planned.address}` in the stack's folder.",
     )
+
+
+def _is_empty(planned: Planned) -> bool:
+    """Whether nothing is lost; of what schemas, volumes and experiments hold, nobody is asked."""
+    if planned.type == ENDPOINT:
+        return planned.endpoint is not None and not planned.endpoint.ready
+    if planned.type != _MODEL or planned.facts.versions is None:
+        return False
+    parts = ("catalog_name", "schema_name", "name")
+    model = ".".join(str(planned.before.get(part)) for part in parts)
+    return all(name != model for name, _ in planned.facts.versions)
 
 
 def _replaced(planned: Planned) -> Finding:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from infra.sizes import TYPES
 
-from .findings import Finding, Json, Planned, block
+from .findings import Finding, Json, Planned, Version, block
 
 _PROVIDERS_OWN_LIMIT = "45m"
 _RESERVE_SECONDS = 10
@@ -45,45 +45,43 @@ def served(planned: Planned) -> Iterator[Finding]:
 
 def versions(planned: Planned) -> Iterator[Finding]:
     """Are the versions in the registry, and has a build validated those that come new?"""
-    entities = _entities(planned.after)
-    wanted = {version for _, version in entities}
+    wanted = _entities(planned.after)
     facts = planned.facts
     if facts.versions is not None and (missing := wanted - facts.versions):
         yield planned.finds(
             "version-missing",
-            f"version {_listed(missing)} of the registered model does not exist or is not ready",
+            f"{_listed(missing)} does not exist in Unity Catalog, or is not ready",
             "Build it, or let the release manifest name one that exists.",
         )
     if facts.versions is None or facts.validated is None:
         return
     unvalidated = (wanted & facts.versions) - facts.validated
-    served_already = unvalidated & {version for _, version in entities & _entities(planned.before)}
+    served_already = unvalidated & _entities(planned.before)
     if new := unvalidated - served_already:
         yield planned.finds(
             "version-not-validated",
-            f"version {_listed(new)} of the registered model lacks the tag validated = true: no "
-            "build has compared its answers",
+            f"{_listed(new)} lacks the tag validated = true: no build has compared its answers",
             "Register it with `scgpt build`, which validates before it registers.",
         )
     if served_already:
         yield planned.finds(
             "version-not-validated",
-            f"version {_listed(served_already)} of the registered model is served already, and "
-            "lacks the tag validated = true: no build has compared its answers",
+            f"{_listed(served_already)} is served already, and lacks the tag validated = true: no "
+            "build has compared its answers",
             "This plan does not bring it in. Replace it by one that `scgpt build` has validated.",
             "warn",
         )
 
 
-def _entities(endpoint: Json) -> set[tuple[str, int]]:
-    """(model, version) of what an endpoint serves; those that are known."""
+def _entities(endpoint: Json) -> set[Version]:
+    """What an endpoint serves; those that are known."""
     entities = block(endpoint, "config").get("served_entities") or []
     named = [(str(each.get("entity_name")), str(each.get("entity_version"))) for each in entities]
     return {(model, int(version)) for model, version in named if version.isdecimal()}
 
 
-def _listed(versions: set[int]) -> str:
-    return ", ".join(map(str, sorted(versions)))
+def _listed(versions: Iterable[Version]) -> str:
+    return ", ".join(f"version {number} of {model}" for model, number in sorted(versions))
 
 
 def workload_type(planned: Planned) -> Iterator[Finding]:
@@ -103,7 +101,7 @@ def workload_type(planned: Planned) -> Iterator[Finding]:
 
 def updating(planned: Planned) -> Iterator[Finding]:
     """Nobody waits for somebody else's update: the provider would send into it."""
-    if planned.facts.endpoint_updating:
+    if planned.endpoint is not None and planned.endpoint.updating:
         yield planned.finds(
             "endpoint-updating",
             "is being updated by somebody else",

@@ -38,7 +38,7 @@ def no_call(planned: Planned) -> Iterator[Finding]:
         wanted = meaningful(planned.after.get(field))
         if meaningful(planned.before.get(field)) == wanted:
             continue
-        if planned.facts.endpoint is not None and _there(planned.facts.endpoint, field) == wanted:
+        if planned.endpoint is not None and _there(planned.endpoint.fields, field) == wanted:
             continue  # changed through the API: the apply only writes it down
         yield planned.finds(
             "no-call",
@@ -69,7 +69,10 @@ def gateway(planned: Planned) -> Iterator[Finding]:
             "table-moved",
             f"{', '.join(moved)} of the inference table would change, which the platform refuses "
             "while it is enabled",
-            "Take the prefix out and deploy, then deploy with the new one; the old table stays.",
+            "Take the prefix out and deploy, then deploy with the new one; the old table stays. "
+            "Monitoring and production need a table: for the time between, turn monitoring off "
+            "and waive production-without-table. Or give another endpoint the new prefix, in an "
+            "environment of its own, and move the callers.",
         )
     if old and not new:
         yield planned.finds(

@@ -185,7 +185,7 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
             }
             for stack in result.stacks
         },
-        "waivers": [asdict(finding) for finding in result.of_waivers],
+        "findings": [asdict(finding) for finding in result.of_environment],
     }
 
 
@@ -200,6 +200,6 @@ def _text(result: PlanResult) -> str:
             lines.append(f"  {stack.stack}: {action} {address}")
             lines += [f"    {line}" for line in fields(entries[address])]
         lines += [f"  {stack.stack}: {finding.severity}: {finding}" for finding in stack.findings]
-    lines += [f"  {finding.severity}: {finding}" for finding in result.of_waivers]
+    lines += [f"  {finding.severity}: {finding}" for finding in result.of_environment]
     lines.append(f"digest {result.digest}")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from infra import layout, release, settings
 from infra.errors import DeployError
-from infra.guards import Facts, check, on_waivers
+from infra.guards import Facts, check, on_waivers, ungoverned
 from infra.naming import STACKS
 from infra.release import Manifest
 from infra.settings import Settings
@@ -151,7 +151,10 @@ class Deployment:
         """Plan every stack, and let the guards judge."""
         documents = [terraform.plan() for terraform in self.stacks]
         known = facts.gather(self.client, self.settings, documents)
-        unused = tuple(on_waivers(self.settings, known.today))
+        beyond = (
+            *ungoverned(self.settings, known, released=self.manifest is not None),
+            *on_waivers(self.settings, known.today),
+        )
         return PlanResult(
             self.settings.environment,
             self.provider,
@@ -160,7 +163,7 @@ class Deployment:
                 for terraform, document in zip(self.stacks, documents, strict=True)
             ),
             known,
-            unused,
+            beyond,
         )
 
     def forget_plans(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from infra.guards import Existing, Facts
+from infra.guards import Existing, Facts, Live, Version
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,27 +19,27 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Json]) -
     """What the guards need to know to judge these plans."""
     plans = list(plans)
     deployer = client.current_user.me().user_name
-    ready = _ready_versions(client, settings.names.full_model)
-    validated = frozenset(
-        version
-        for version in ready & _served_versions(plans)
-        if _is_validated(client, settings.names.full_model, version)
-    )
+    served = frozenset(_served_versions(plans))
+    models = {settings.names.full_model, *_replaced_models(plans), *(model for model, _ in served)}
+    ready = frozenset(version for model in models for version in _ready_versions(client, model))
+    validated = frozenset(each for each in ready & served if _is_validated(client, *each))
     existing = {
         str(entry["address"]): found
         for plan in plans
         for entry in _creations(plan)
         if (found := _find(client, entry)) is not None
     }
-    endpoint = endpoint_of(client, settings.names.endpoint)
+    names = {settings.names.endpoint, *_endpoint_names(plans)}
     return Facts(
         versions=ready,
         validated=validated,
         existing=existing,
         deployer=deployer,
-        endpoint_ready=None if endpoint is None else is_ready(endpoint),
-        endpoint_updating=None if endpoint is None else update_of(endpoint) == "IN_PROGRESS",
-        endpoint=endpoint,
+        endpoints={
+            name: Live(is_ready(endpoint), update_of(endpoint) == "IN_PROGRESS", endpoint)
+            for name in names
+            if (endpoint := endpoint_of(client, name)) is not None
+        },
     )
 
 
@@ -74,13 +74,16 @@ def live_alerts(client: WorkspaceClient) -> list[AlertV2]:
     ]
 
 
-def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[int]:
+def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[Version]:
+    """Of a model in Unity Catalog: one in the workspace's older registry has none."""
     from databricks.sdk.errors import NotFound
     from databricks.sdk.service.catalog import ModelVersionInfoStatus
 
+    if model.count(".") != 2:
+        return frozenset()
     try:
         return frozenset(
-            version.version
+            (model, version.version)
             for version in client.model_versions.list(model)
             if version.version and version.status in (None, ModelVersionInfoStatus.READY)
         )
@@ -99,16 +102,32 @@ def _is_validated(client: WorkspaceClient, model: str, version: int) -> bool:
     return any(tag.get("key") == "validated" and tag.get("value") == "true" for tag in tags)
 
 
-def _served_versions(plans: Iterable[Json]) -> frozenset[int]:
-    found = set()
+def _served_versions(plans: Iterable[Json]) -> Iterator[Version]:
+    for after in _planned(plans, "model_serving", "after"):
+        configs = after.get("config") or [{}]
+        for entity in configs[0].get("served_entities") or []:
+            if str(entity.get("entity_version", "")).isdecimal():
+                yield str(entity.get("entity_name")), int(entity["entity_version"])
+
+
+def _endpoint_names(plans: Iterable[Json]) -> set[str]:
+    both = (*_planned(plans, "model_serving", "before"), *_planned(plans, "model_serving", "after"))
+    return {str(each["name"]) for each in both if each.get("name")}
+
+
+def _replaced_models(plans: Iterable[Json]) -> set[str]:
+    return {
+        f"{before['catalog_name']}.{before['schema_name']}.{before['name']}"
+        for before in _planned(plans, "registered_model", "before")
+    }
+
+
+def _planned(plans: Iterable[Json], kind: str, side: str) -> Iterator[Json]:
+    """Resources of one kind, as they are before or after."""
     for plan in plans:
         for entry in plan.get("resource_changes", []):
-            if entry["type"] == "databricks_model_serving":
-                configs = (entry["change"]["after"] or {}).get("config") or [{}]
-                for entity in configs[0].get("served_entities") or []:
-                    if str(entity.get("entity_version", "")).isdecimal():
-                        found.add(int(entity["entity_version"]))
-    return frozenset(found)
+            if entry["type"] == f"databricks_{kind}" and entry["change"][side]:
+                yield entry["change"][side]
 
 
 def _creations(plan: Json) -> Iterator[Json]:

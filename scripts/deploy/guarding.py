@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra import settings
+from infra import release, settings
 from infra.errors import DeployError
 from infra.guards import (
     Facts,
@@ -20,6 +20,7 @@ from infra.guards import (
     on_waivers,
     refusals,
     skipped,
+    ungoverned,
 )
 from infra.settings import Settings
 from scripts import connection
@@ -72,6 +73,8 @@ def _findings(document: Json, loaded: Settings, known: Facts) -> Iterator[Findin
     # As `terraform plan -destroy` makes it.
     if {action for _, action in changes_of(document)} == {"delete"}:
         yield from destruction(loaded, known)
+    manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
+    yield from ungoverned(loaded, known, released=manifest is not None)
     yield from on_waivers(loaded, known.today)
 
 

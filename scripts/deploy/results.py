@@ -39,8 +39,9 @@ class PlanResult:
     stacks: tuple[StackPlan, ...]
     facts: Facts = field(default_factory=Facts, repr=False)
     """What the guards knew."""
-    of_waivers: tuple[Finding, ...] = ()
-    """Waivers that have expired, or waive nothing."""
+    of_environment: tuple[Finding, ...] = ()
+    """What is judged beyond the plans: a lost manifest, waivers that have expired or waive nothing.
+    """
 
     @property
     def changes(self) -> int:
@@ -48,7 +49,7 @@ class PlanResult:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return (*(f for stack in self.stacks for f in stack.findings), *self.of_waivers)
+        return (*(f for stack in self.stacks for f in stack.findings), *self.of_environment)
 
     @property
     def refused(self) -> bool:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from infra.release import Manifest
 from infra.settings import Settings
+from scripts.deploy.facts import endpoint_of
 
-from .difference import Difference
+from .difference import EXISTS, Difference
 from .monitoring import monitoring_differences
 from .registry import registry_differences
 from .serving import await_endpoint, serving_differences
@@ -35,4 +36,8 @@ def differences(
     found = registry_differences(client, settings)
     if manifest is not None:
         found += serving_differences(client, settings, manifest)
+    elif endpoint_of(client, settings.names.endpoint) is not None:
+        undeclared = f"nothing: there is no {settings.manifest_path.name}"
+        resource = f"endpoint {settings.names.endpoint}"
+        found.append(Difference(resource, EXISTS, declared=undeclared, found=True))
     return found + monitoring_differences(client, settings)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infra import layout, settings
-from infra.guards import Existing, Facts, Finding, check
+from infra.guards import Existing, Facts, Finding, Live, Version, check, ungoverned
 
 from .plans import ENDPOINT, edited, plan_of, update
 
@@ -19,10 +19,20 @@ def codes(plan: dict[str, Any], facts: Facts | None = None) -> list[tuple[str, s
     return [(finding.check, finding.severity) for finding in found]
 
 
+def versions(*numbers: int) -> frozenset[Version]:
+    return frozenset(("main.scgpt.m", number) for number in numbers)
+
+
+def live(*, ready: bool = True, updating: bool = False, **fields: Any) -> Facts:
+    """A workspace with the endpoint of these plans."""
+    return Facts(endpoints={"scgpt-serving": Live(ready, updating, fields)})
+
+
 def test_an_ordinary_update_passes() -> None:
     entities = [{"name": "m-2", "entity_name": "main.scgpt.m", "entity_version": "2"}]
     plan = update(config__served_entities=entities, tags=[])
-    assert codes(plan, Facts(versions=frozenset({1, 2}), endpoint_updating=False)) == []
+    known = Facts(versions=versions(1, 2), endpoints=live().endpoints)
+    assert codes(plan, known) == []
 
 
 def test_creation_passes() -> None:
@@ -55,6 +65,8 @@ def test_the_gateway_must_stay() -> None:
 def test_an_inference_table_cannot_move(name: str) -> None:
     plan = update(**{f"ai_gateway__inference_table_config__{name}": "other"})
     assert codes(plan) == [("table-moved", "refuse")]
+    remedy = check(plan, LOCAL, Facts())[0].remedy
+    assert "turn monitoring off and waive production-without-table" in remedy
 
 
 def test_an_inference_table_may_be_switched_off_with_a_warning() -> None:
@@ -82,27 +94,42 @@ def test_grants_and_permissions_may_go() -> None:
 @pytest.mark.parametrize(
     ("kind", "facts", "severity"),
     [
-        ("registered_model", Facts(versions=frozenset({1})), "refuse"),
+        ("registered_model", Facts(versions=versions(1)), "refuse"),
         ("registered_model", Facts(), "refuse"),
         ("registered_model", Facts(versions=frozenset()), "warn"),
-        ("schema", Facts(versions=frozenset({1})), "refuse"),
-        ("model_serving", Facts(endpoint_ready=True), "refuse"),
-        ("model_serving", Facts(endpoint_ready=False), "warn"),
+        ("registered_model", Facts(versions=frozenset({("main.other.m", 1)})), "warn"),
+        # What they hold is not asked for.
+        ("schema", Facts(versions=frozenset()), "refuse"),
+        ("volume", Facts(versions=frozenset()), "refuse"),
+        ("mlflow_experiment", Facts(versions=frozenset()), "refuse"),
+        ("model_serving", live(), "refuse"),
+        ("model_serving", Facts(), "refuse"),
+        ("model_serving", live(ready=False), "warn"),
     ],
 )
 def test_tainted_resources_are_replaced_only_while_nothing_is_lost(
     kind: str, facts: Facts, severity: str
 ) -> None:
+    before = {"catalog_name": "main", "schema_name": "scgpt", "name": "m"}
+    before |= {"name": "scgpt-serving"} if kind == "model_serving" else {}
     plan = plan_of(
-        kind, ["delete", "create"], {}, ENDPOINT, action_reason="replace_because_tainted"
+        kind, ["delete", "create"], before, ENDPOINT, action_reason="replace_because_tainted"
     )
     assert ("tainted", severity) in codes(plan, facts)
 
 
 def test_a_version_that_does_not_exist_is_refused() -> None:
     plan = plan_of("model_serving", ["create"], None, ENDPOINT)
-    assert codes(plan, Facts(versions=frozenset({2}))) == [("version-missing", "refuse")]
-    assert codes(plan, Facts(versions=frozenset({1, 2}))) == []
+    assert codes(plan, Facts(versions=versions(2))) == [("version-missing", "refuse")]
+    assert codes(plan, Facts(versions=versions(1, 2))) == []
+
+
+def test_the_same_number_of_another_model_is_no_proof() -> None:
+    plan = plan_of("model_serving", ["create"], None, ENDPOINT)
+    others = frozenset({("main.other.m", 1)})
+    assert codes(plan, Facts(versions=others, validated=others)) == [("version-missing", "refuse")]
+    both = Facts(versions=others | versions(1), validated=others)
+    assert codes(plan, both) == [("version-not-validated", "refuse")]
 
 
 @pytest.mark.parametrize("kind", ["schema", "volume", "registered_model", "model_serving", "job"])
@@ -125,9 +152,10 @@ def test_what_an_own_creation_left_is_taken_over(broken: bool) -> None:
 
 
 def test_nobody_elses_update_is_interrupted() -> None:
-    assert codes(update(tags=[]), Facts(endpoint_updating=True)) == [
-        ("endpoint-updating", "refuse")
-    ]
+    assert codes(update(tags=[]), live(updating=True)) == [("endpoint-updating", "refuse")]
+    of_another = update(name="embeddings")
+    of_another["resource_changes"][0]["change"]["before"] = edited(name="embeddings")
+    assert codes(of_another, live(updating=True)) == []
 
 
 def test_entities_need_names_and_routes() -> None:
@@ -200,18 +228,18 @@ def test_absent_and_empty_are_the_same() -> None:
 
 def test_what_the_api_has_already_may_be_written_down() -> None:
     plan = update(email_notifications=[{"on_update_failure": ["a@b.c"], "on_update_success": None}])
-    there = {"email_notifications": {"on_update_failure": ["a@b.c"]}}
-    assert codes(plan, Facts(endpoint=there)) == []
-    assert codes(plan, Facts(endpoint={})) == [("no-call", "refuse")]
+    there = live(email_notifications={"on_update_failure": ["a@b.c"]})
+    assert codes(plan, there) == []
+    assert codes(plan, live()) == [("no-call", "refuse")]
 
 
 def test_a_version_that_no_build_validated_is_refused() -> None:
     plan = plan_of("model_serving", ["create"], None, ENDPOINT)
-    ready = frozenset({1, 2})
-    assert codes(plan, Facts(versions=ready, validated=frozenset({2}))) == [
+    ready = versions(1, 2)
+    assert codes(plan, Facts(versions=ready, validated=versions(2))) == [
         ("version-not-validated", "refuse")
     ]
-    assert codes(plan, Facts(versions=ready, validated=frozenset({1}))) == []
+    assert codes(plan, Facts(versions=ready, validated=versions(1))) == []
 
 
 def entities(*served: tuple[str, str]) -> list[dict[str, str]]:
@@ -243,7 +271,11 @@ def test_only_a_version_that_comes_new_has_to_be_validated(
         edited(config__served_entities=entities(*before)),
         edited(config__served_entities=entities(*after), tags=[]),
     )
-    found = codes(plan, Facts(versions=frozenset({1, 2, 3}), validated=frozenset({3})))
+    known = Facts(
+        versions=versions(1, 2, 3) | {("main.other.m", 1)},
+        validated=versions(3),
+    )
+    found = codes(plan, known)
     assert found == [("version-not-validated", severity) for severity in severities]
 
 
@@ -263,3 +295,11 @@ def test_gpu_types_by_cloud(cloud: str, kind: str | None, refused: bool) -> None
     environment = LOCAL.model_copy(update={"cloud": cloud})
     found = [finding.check for finding in check(plan, environment, Facts())]
     assert found == (["workload-type"] if refused else [])
+
+
+def test_an_endpoint_whose_manifest_was_lost_is_told() -> None:
+    (finding,) = ungoverned(LOCAL, live(), released=False)
+    assert (finding.check, finding.severity) == ("manifest-missing", "refuse")
+    assert "local.release.json" in finding.message
+    assert list(ungoverned(LOCAL, live(), released=True)) == []
+    assert list(ungoverned(LOCAL, Facts(), released=False)) == []

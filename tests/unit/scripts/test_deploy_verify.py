@@ -10,9 +10,12 @@ from typing import Any, cast
 
 import pytest
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import NotFound
 
 from infra import layout, settings
 from infra.settings import EmailNotifications, Settings
+from scripts.deploy import verify
+from scripts.deploy.verify import differences
 from scripts.deploy.verify.difference import compare
 from scripts.deploy.verify.serving import _folded, await_endpoint, declared, described
 from tests.unit.infra.manifests import canary
@@ -207,3 +210,21 @@ def test_nobody_waits_for_an_update_that_has_ended(
     monkeypatch.setattr(time, "sleep", waited)
     client = SimpleNamespace(api_client=SimpleNamespace(do=do))
     await_endpoint(cast(WorkspaceClient, client), PROD)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_endpoint_whose_manifest_was_lost_is_a_difference(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("registry_differences", "monitoring_differences"):
+        monkeypatch.setattr(verify, name, lambda *_: [])
+
+    def do(*_: object) -> dict[str, Any]:
+        if not there:
+            raise NotFound("no such endpoint")
+        return answer()
+
+    client = SimpleNamespace(api_client=SimpleNamespace(do=do))
+    found = [str(each) for each in differences(cast(WorkspaceClient, client), PROD, None)]
+    said = "endpoint scgpt-serving: exists is True, declared is 'nothing: there is no {}'"
+    assert found == ([said.format("prod.release.json")] if there else [])

@@ -22,7 +22,7 @@ Its location cannot be changed while it is on.
 
   $ settings 'gateway.inference_table_prefix = "requests"'
   $ scgpt plan local 2>/dev/null | grep refuse
-    local-serving: refuse: databricks_model_serving.endpoint: table_name_prefix of the inference table would change, which the platform refuses while it is enabled (table-moved). Take the prefix out and deploy, then deploy with the new one; the old table stays.
+    local-serving: refuse: databricks_model_serving.endpoint: table_name_prefix of the inference table would change, which the platform refuses while it is enabled (table-moved). Take the prefix out and deploy, then deploy with the new one; the old table stays. Monitoring and production need a table: for the time between, turn monitoring off and waive production-without-table. Or give another endpoint the new prefix, in an environment of its own, and move the callers.
 
 The way that the guard names: off, deployed, on with the new prefix.
 
