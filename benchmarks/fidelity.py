@@ -118,18 +118,10 @@ def ties(
     """Upstream's draws against each other, and what we do instead against the same draws."""
     upstream.load(checkpoint)
     draws = [upstream.embed(cells, genes, seed=seed) for seed in range(DRAWS)]
+    alone = [_of_a_draw(i, draws, labels) for i in range(DRAWS)]
     rows = [
-        {
-            "": "upstream, another draw",
-            **likeness.mean([likeness.likeness(a, b) for a, b in combinations(draws, 2)]),
-            **likeness.mean(
-                [
-                    likeness.likeness_to_mean(x, draws[:i] + draws[i + 1 :])
-                    for i, x in enumerate(draws)
-                ]
-            ),
-            **likeness.mean([likeness.accuracy(x, labels) for x in draws]),
-        }
+        {"": "upstream, another draw", **likeness.mean(alone)},
+        {"": "deviation over draws", **likeness.deviation(alone)},
     ]
     engine = _engine(checkpoint)
     for choice in TIES:
@@ -151,6 +143,18 @@ def ties(
             }
         )
     return rows
+
+
+def _of_a_draw(
+    i: int, draws: list[NDArray[np.float32]], labels: NDArray[np.str_]
+) -> dict[str, float]:
+    """One draw of upstream against all its others."""
+    others = draws[:i] + draws[i + 1 :]
+    return {
+        **likeness.mean([likeness.likeness(draws[i], other) for other in others]),
+        **likeness.likeness_to_mean(draws[i], others),
+        **likeness.accuracy(draws[i], labels),
+    }
 
 
 def ties_random_weights(

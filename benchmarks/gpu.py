@@ -119,8 +119,8 @@ def gemm_flops(dtype: torch.dtype, size: int = GEMM_SIZE) -> float:
 
 
 def parity(checkpoint: Path) -> dict[str, float]:
-    """Against the same cells in float32 on the CPU."""
-    counts, genes = made_up(32, 300)
+    """Against the same cells in float32 on the CPU; of many lengths, so that batches are padded."""
+    counts, genes = mixed_lengths(64)
     gpu = Embedder.load(checkpoint, device="cuda").embed_cells(counts, genes).embeddings
     cpu = Embedder.load(checkpoint, device="cpu").embed_cells(counts, genes).embeddings
     cosine = (gpu * cpu).sum(axis=1)
@@ -136,6 +136,13 @@ def made_up(cells: int, expressed: int, genes: int = 4000) -> tuple[sparse.csr_m
     matrix = sparse.csr_matrix((counts.ravel(), columns.ravel(), indptr), shape=(cells, genes))
     matrix.sort_indices()
     return matrix, [f"GENE{i}" for i in range(genes)]
+
+
+def mixed_lengths(cells: int, genes: int = 4000) -> tuple[sparse.csr_matrix, list[str]]:
+    """Cells of 1 to 1,199 non-zero genes: ``[cells, genes]`` and symbols."""
+    lengths = np.linspace(1, 1199, cells).astype(int)
+    rows = [made_up(1, int(length), genes)[0] for length in lengths]
+    return sparse.vstack(rows, format="csr"), [f"GENE{i}" for i in range(genes)]
 
 
 def timed(work: Callable[[], Any], repeat: int = 1) -> float:

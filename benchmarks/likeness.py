@@ -53,6 +53,15 @@ def mean(rows: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
+def deviation(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The standard deviation over the rows; none of what is called least."""
+    return {
+        name: float(np.std([row[name] for row in rows], ddof=1))
+        for name in rows[0]
+        if not name.startswith("least")
+    }
+
+
 def spread(rows: list[dict[str, float]], name: str) -> str:
     values = [row[name] for row in rows]
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"

@@ -33,7 +33,7 @@ def http_vs_in_process(human: Path) -> list[Figure]:
     counts, genes = cells()
     adata = AnnData(counts)
     adata.var_names = genes
-    embedder = Embedder.load(human)
+    embedder = Embedder.load(human, device="cpu")
     served, alone = [], []
     with endpoint(human):
         for run in range(RUNS + 1):

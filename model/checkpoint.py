@@ -7,7 +7,6 @@ ever unpickled.
 
 from __future__ import annotations
 
-import math
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -70,8 +69,8 @@ class Checkpoint:
         """
         return files_digest(self.files)
 
-    def check_finite(self) -> None:
-        """Refuse weights that hold NaN or infinity; reads all of them.
+    def check_finite(self, dtype: torch.dtype = torch.float32) -> None:
+        """Refuse weights that hold NaN or infinity, or would in `dtype`; reads all of them.
 
         Some would never show: oneDNN's ReLU makes 0 of NaN, and the embedding looks plausible.
 
@@ -83,13 +82,14 @@ class Checkpoint:
         bad = [
             name
             for name, tensor in self.weights.items()
-            if not all(math.isfinite(edge) for edge in torch.aminmax(tensor))
+            if not torch.stack(torch.aminmax(tensor)).to(dtype).isfinite().all()
         ]
         if bad:
             raise CheckpointError(
                 "not_finite_weights",
-                f"{self.files.weights.name} holds NaN or infinity in {_some(bad)}: the training "
-                "diverged, or the file is damaged. Use another checkpoint, or copy it again.",
+                f"{self.files.weights.name} holds NaN or infinity in {_some(bad)}, or what is "
+                f"infinite in {dtype}: the training diverged, or the file is damaged. Use another "
+                "checkpoint, copy it again, or choose precision float32.",
             )
 
 

@@ -64,7 +64,7 @@ def embed(
         Cells per request.
     params
         More params of the contract (``ties``, ``seed``, ...); none that would change which cells
-        are answered, or that the answer is packed cell embeddings.
+        or genes are answered for, or that the answer is packed cell embeddings.
     request_prefix
         The client request ids are ``<prefix>-<first cell>``; by default a random prefix.
     progress
@@ -187,13 +187,17 @@ def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
         raise _not_here("response_format", "json", "answers travel packed: float32 or float16")
     if options.input_data_path:
         raise _not_here("input_data_path", options.input_data_path, "the AnnData holds the cells")
-    for name in ("filter_cell_by_counts", "min_counts_per_cell"):
+    holes = "dropped cells would leave holes in obsm; filter the AnnData beforehand"
+    sets = "each request would choose genes of its own; choose them in the AnnData beforehand"
+    reasons = {
+        "filter_cell_by_counts": holes,
+        "min_counts_per_cell": holes,
+        "filter_gene_by_counts": sets,
+        "subset_hvg": sets,
+    }
+    for name, reason in reasons.items():
         if getattr(options, name) and options.need_preprocess:
-            raise _not_here(
-                name,
-                getattr(options, name),
-                "dropped cells would leave holes in obsm; filter the AnnData beforehand",
-            )
+            raise _not_here(name, getattr(options, name), reason)
     return sent
 
 

@@ -19,12 +19,12 @@ def device_for(wanted: str | None) -> torch.device:
     EngineError
         ``unknown_device``.
     """
-    place = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if place.type not in TOKEN_BUDGET:
+    name = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name.partition(":")[0] not in TOKEN_BUDGET:
         raise EngineError(
             "unknown_device", f"device is {wanted!r}; it must be {' or '.join(TOKEN_BUDGET)}."
         )
-    return place
+    return torch.device(name)
 
 
 def dtype_for(device: torch.device, wanted: str | None) -> torch.dtype:

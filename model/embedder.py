@@ -54,7 +54,7 @@ class Embedder:
         self.budget = TokenBudget(budget, network.device)
         # Not before the weights were read: both want the processor.
         hasher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-digest")
-        self._identifying = hasher.submit(_identify, checkpoint)
+        self._identifying = hasher.submit(_identify, checkpoint, network.dtype)
         hasher.shutdown(wait=False)
 
     @property
@@ -113,11 +113,15 @@ class Embedder:
         checkpoint = read_checkpoint(source)
         network = build_network(checkpoint.weights, checkpoint.config, place, dtype)
         embedder = cls(checkpoint, network, token_budget)
-        _log.info(
-            "engine: %s, %s, matmul %s (%s), %s tokens a batch",
-            *(place, network.dtype, network.matmul, processor_family(), embedder.budget.tokens),
-        )
+        _log.info(embedder.choices)
         return embedder
+
+    @property
+    def choices(self) -> str:
+        """What was decided for this machine: device, type, matrix product, tokens a batch."""
+        network, tokens = self.network, self.budget.tokens
+        matmul = f"matmul {network.matmul} ({processor_family()})"
+        return f"engine: {network.device}, {network.dtype}, {matmul}, {tokens} tokens a batch"
 
     def embed_cells(
         self,
@@ -209,8 +213,8 @@ class Embedder:
         check_genes(genes, len(genes))
         ids = known_ids(self.vocab, genes)
         there = ids != UNKNOWN
-        known = list(compress(genes, there))
-        unknown = list(compress(genes, ~there))
+        known = list(compress(genes, there.tolist()))
+        unknown = list(compress(genes, (~there).tolist()))
         ids = ids[there]
         with torch.inference_mode():
             rows = self.network.gene_embeddings(torch.from_numpy(ids).to(self.network.device))
@@ -260,6 +264,6 @@ class Embedder:
         return genes, values
 
 
-def _identify(checkpoint: Checkpoint) -> str:
-    checkpoint.check_finite()
+def _identify(checkpoint: Checkpoint, dtype: torch.dtype) -> str:
+    checkpoint.check_finite(dtype)
     return checkpoint.digest

@@ -8,7 +8,7 @@ The packed form: one string. Exactly one form per request.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from model.codec import Cells, decode_cells
 from model.contract import GUIDE_COLUMNS, MATRIX, MAX_CELLS, MAX_GENES, OBS, PACKED, VAR, is_text
 from model.envelope import check_total
 from model.errors import InvalidRequest, LimitExceeded
+from model.labels import labels
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _read_table(name: str, value: Any, wanted: Collection[str] = ()) -> _Table:
     value = _unwrapped(value)
     if isinstance(value, pd.DataFrame):
         columns = {c: value.loc[:, value.columns == c] for c in wanted if c in value}
-        return _Table(list(value.index), {c: _labels(x.iloc[:, 0]) for c, x in columns.items()})
+        return _Table(list(value.index), {c: labels(x.iloc[:, 0]) for c, x in columns.items()})
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -174,12 +175,7 @@ def _read_table(name: str, value: Any, wanted: Collection[str] = ()) -> _Table:
     if not all(isinstance(line, list) and len(line) == len(present) for line in data):
         raise _no_table(name, "a line of data does not match the columns")
     places = {c: present.index(c) for c in found}
-    return _Table(index, {c: _labels(line[at] for line in data) for c, at in places.items()})
-
-
-def _labels(values: Iterable[Any]) -> list[str | None]:
-    """As strings; None where there is no label, in pandas' several ways of saying so."""
-    return [None if x is None or x is pd.NA or x != x else str(x) for x in values]
+    return _Table(index, {c: labels(line[at] for line in data) for c, at in places.items()})
 
 
 def _no_table(name: str, reason: str) -> InvalidRequest:

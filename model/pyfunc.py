@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+_log = logging.getLogger("mlflow.scgpt")  # serving shows what is logged below "mlflow", no other
+
+
 class ScgptModel(PythonModel):
     """scGPT behind MLflow's interface.
 
@@ -84,6 +87,7 @@ class ScgptModel(PythonModel):
             precision=settings.get("precision"),
             token_budget=settings.get("token_budget"),
         )
+        _log.info(self.embedder.choices)
         self.embedder.warm_up()  # a replica that says it is ready answers at its usual speed
         self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
         refuse_unknown_params()

@@ -17,6 +17,7 @@ from scipy import sparse
 from model.codec import Cells
 from model.contract import MAX_CELLS, MAX_GENES
 from model.errors import CheckpointError, InvalidRequest, LimitExceeded
+from model.labels import labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -100,10 +101,7 @@ def cells_of_anndata(adata: AnnData, columns: Collection[str] | None = None) -> 
     """``X``, gene names and cell names, with the given columns of obs (None: all) as labels."""
     values: Any = adata.X
     wanted = adata.obs.columns if columns is None else [c for c in columns if c in adata.obs]
-    obs = {
-        str(name): [None if x != x else str(x) for x in adata.obs[name].astype(object)]
-        for name in wanted
-    }
+    obs = {str(name): labels(adata.obs[name].astype(object)) for name in wanted}
     return Cells(
         sparse.csr_matrix(values, dtype=np.float32),
         [str(gene) for gene in adata.var_names],

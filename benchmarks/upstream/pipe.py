@@ -74,9 +74,12 @@ class Upstream:
         """Of ``torch.load`` and ``load_state_dict`` into a model that stands already."""
         return float(self._ask("load_weights", checkpoint=str(checkpoint))["seconds"])
 
-    def seconds_of_guide(self, checkpoint: Path, genes: list[str]) -> float:
+    def seconds_of_guide(
+        self, checkpoint: Path, cells: sparse.csr_matrix, genes: list[str]
+    ) -> float:
         """Of what the published guide does in each request for gene embeddings."""
-        return float(self._ask("guide", checkpoint=str(checkpoint), genes=genes)["seconds"])
+        path = self._save("cells", **_cells(cells, genes))
+        return float(self._ask("guide", checkpoint=str(checkpoint), cells=path)["seconds"])
 
     def bins(self, cells: sparse.csr_matrix, draws: NDArray[np.float64]) -> NDArray[np.int64]:
         """Upstream's bin of each stored value, its uniform draws replaced: int64 ``[stored]``."""

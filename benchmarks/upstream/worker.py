@@ -6,7 +6,7 @@ Runs in the reference environment (``make reference``). Arrays travel as ``.npz`
 - ``embed cells out``: ``get_batch_cell_embeddings``, untouched: its own draws (repeatable by
   `seed`), subsets, batches.
 - ``bins cells out``: upstream's ``binning`` of each cell with the uniform draws given.
-- ``load_weights checkpoint``, ``guide checkpoint genes``: seconds of what others do per request.
+- ``load_weights checkpoint``, ``guide checkpoint cells``: seconds of what others do per request.
 - ``encode tokens out``: upstream's network on given tokens, one padded batch, normalised ``<cls>``.
 """
 
@@ -40,7 +40,7 @@ SPECIALS = ("<pad>", "<cls>", "<eoc>")
 class Upstream:
     """What upstream's ``embed_data`` holds while it works."""
 
-    def _build(self, checkpoint: str) -> dict[str, torch.Tensor]:
+    def _build(self, checkpoint: str) -> None:
         folder = Path(checkpoint)
         self.vocab = GeneVocab.from_file(folder / "vocab.json")
         for token in SPECIALS:
@@ -57,13 +57,16 @@ class Upstream:
             domain_spec_batchnorm=False, explicit_zero_prob=False, use_fast_transformer=False,
             pre_norm=False,
         )  # fmt: skip
-        weights = torch.load(folder / "best_model.pt", map_location="cpu", weights_only=True)
-        load_pretrained(self.model, weights, verbose=False)
         self.model.eval()
-        return weights
+
+    def _weights(self, checkpoint: str) -> dict[str, torch.Tensor]:
+        path = Path(checkpoint) / "best_model.pt"
+        return torch.load(path, map_location="cpu", weights_only=True)
 
     def load(self, checkpoint: str) -> dict[str, Any]:
-        weights = self._build(checkpoint)
+        self._build(checkpoint)
+        weights = self._weights(checkpoint)
+        load_pretrained(self.model, weights, verbose=False)
         # Upstream drops what does not fit without a word; a reference must not.
         own = self.model.state_dict()
         dropped = [
@@ -100,17 +103,29 @@ class Upstream:
         self.model.load_state_dict(renamed, strict=False)
         return {"seconds": time.perf_counter() - started}
 
-    def guide(self, checkpoint: str, genes: list[str]) -> dict[str, Any]:
-        """What the published guide's wrapper does in each request, written kindly.
+    def guide(self, checkpoint: str, cells: str) -> dict[str, Any]:
+        """What the published guide's wrapper does in each request for gene embeddings.
 
-        It rebuilds the model, loads the weights, encodes the whole vocabulary and keeps some rows.
+        It preprocesses the cells, rebuilds the model, hands over the whole state dict once for
+        each tensor, encodes the whole vocabulary, and looks for each gene of it in a list of the
+        request's genes that is made anew for each.
         """
+        matrix, genes = _cells(cells)
+        adata = AnnData(matrix)
+        adata.var_names = genes
         started = time.perf_counter()
+        preprocess.Preprocessor(
+            use_key="X", normalize_total=1e4, log1p=True, binning=51, result_binned_key="X_binned"
+        )(adata)
         self._build(checkpoint)
+        state = self.model.state_dict()
+        for name, tensor in self._weights(checkpoint).items():
+            if name.replace("Wqkv.", "in_proj_") in state:
+                state[name.replace("Wqkv.", "in_proj_")] = tensor
+                self.model.load_state_dict(state)
         with torch.no_grad():
             table = self.model.encoder(torch.arange(len(self.vocab))).numpy()
-        known = self.vocab.get_stoi()
-        {gene: table[known[gene]] for gene in genes if gene in known}
+        {g: table[i] for g, i in self.vocab.get_stoi().items() if g in adata.var.index.tolist()}
         return {"seconds": time.perf_counter() - started}
 
     def bins(self, cells: str, out: str) -> dict[str, Any]:

@@ -242,6 +242,15 @@ def test_weights_that_are_no_numbers_answer_nothing(folder: Path, name: str, val
     """Also where the answer would look plausible: oneDNN's ReLU makes 0 of NaN."""
     edit_state(folder, lambda s: s[name].view(-1).__setitem__(-1, value))
     embedder = Embedder.load(folder)
-    with pytest.raises(CheckpointError, match=f"NaN or infinity in {name}: ") as caught:
+    with pytest.raises(CheckpointError, match=f"NaN or infinity in {name}, ") as caught:
         embedder.embed_genes(GENES)
+    assert caught.value.code == "not_finite_weights"
+
+
+def test_weights_that_a_precision_cannot_hold(folder: Path) -> None:
+    name = "transformer_encoder.layers.0.linear1.bias"
+    edit_state(folder, lambda s: s[name].view(-1).__setitem__(0, 70_000.0))
+    read_checkpoint(folder).check_finite()
+    with pytest.raises(CheckpointError, match=r"infinite in torch\.float16") as caught:
+        read_checkpoint(folder).check_finite(torch.float16)
     assert caught.value.code == "not_finite_weights"

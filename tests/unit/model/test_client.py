@@ -282,6 +282,8 @@ def test_whether_genes_are_known_is_asked_of_the_first_chunk_with_counts(server:
         ({"input_data_path": "/Volumes/a/b/c/d.h5ad"}, "input_data_path"),
         ({"filter_cell_by_counts": True}, "filter_cell_by_counts is True.*beforehand"),
         ({"min_counts_per_cell": 5}, "min_counts_per_cell is 5.*beforehand"),
+        ({"filter_gene_by_counts": 3}, "filter_gene_by_counts is 3.*genes of its own"),
+        ({"subset_hvg": 200}, "subset_hvg is 200.*genes of its own"),
         ({"group_by": "type"}, "group_by"),
         ({"ties": "none"}, "ties is 'none'"),
     ],

@@ -133,7 +133,11 @@ def test_the_type_follows_the_compute_capability(
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"precision": "int8"}, "float32, bfloat16, float16"), ({"device": "mps"}, "cpu or cuda")],
+    [
+        ({"precision": "int8"}, "float32, bfloat16, float16"),
+        ({"device": "mps"}, "cpu or cuda"),
+        ({"device": "gpu"}, "cpu or cuda"),
+    ],
 )
 def test_what_it_cannot_compute_with_is_refused(
     checkpoint: Path, options: dict[str, str], words: str

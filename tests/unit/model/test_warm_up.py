@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +17,8 @@ from model.errors import EngineError
 from model.linear import Linear
 from model.pyfunc import ScgptModel
 from tests.unit.model.reference import make_model, write_checkpoint
+
+ROOT = Path(__file__).parents[3]
 
 
 def packed(embedder: Embedder) -> list[bool]:
@@ -41,6 +46,27 @@ def test_a_served_model_has_its_weights_laid_out(
     model.load_context(context(checkpoint))
     assert len(packed(model.embedder)) == 5 * model.embedder.config.n_layers
     assert all(packed(model.embedder))
+
+
+def test_what_was_chosen_for_the_machine_is_in_the_log_of_serving(
+    checkpoint: Path,
+) -> None:
+    """A process of its own, as serving is one: there only MLflow's loggers are shown."""
+    program = (
+        "import sys; from types import SimpleNamespace as Context; import mlflow;"
+        "from model.pyfunc import ScgptModel;"
+        "ScgptModel().load_context(Context(artifacts={'checkpoint': sys.argv[1]},"
+        " model_config={'device': 'cpu'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(checkpoint)],
+        cwd=ROOT,
+        env={**os.environ, "SCGPT_MATMUL": "torch"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "engine: cpu, torch.float32, matmul torch (" in done.stderr
 
 
 def test_a_model_that_answers_with_nan_is_not_loaded(tmp_path: Path) -> None:
