@@ -21,6 +21,15 @@ STACKS = ("registry", "serving", "monitoring")
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_]+")
 
 
+COMMENTS = {
+    "schema": "scGPT: model, artifacts and inference tables",
+    "volume": "Files that runs of scGPT make",
+    "checkpoints_volume": "Checkpoints of scGPT",
+    "model": "scGPT: cell and gene embeddings of single-cell counts",
+}
+"""Kind of securable -> its comment in Unity Catalog."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Names:
     """Every name of one environment."""

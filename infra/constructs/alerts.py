@@ -18,11 +18,9 @@ from infra.bindings import (
     NotificationDestinationConfigA,
     NotificationDestinationConfigEmail,
 )
-from infra.monitoring import Alert, query
+from infra.monitoring import REMIND_SECONDS, Alert, query
 from infra.naming import Names
 from infra.settings import Monitoring
-
-_REMIND_SECONDS = 3600
 
 
 class Alerts(Construct):
@@ -61,7 +59,7 @@ class Alerts(Construct):
                     comparison_operator="GREATER_THAN",
                     threshold=AlertV2EvaluationThreshold(
                         value=AlertV2EvaluationThresholdValue(
-                            double_value=getattr(monitoring, alert.threshold)
+                            double_value=monitoring.threshold(alert.threshold)
                         )
                     ),
                     empty_result_state="OK",
@@ -78,7 +76,7 @@ class Alerts(Construct):
     def _notification(self, names: Names, monitoring: Monitoring) -> AlertV2EvaluationNotification:
         if not monitoring.emails:
             return AlertV2EvaluationNotification(
-                notify_on_ok=True, retrigger_seconds=_REMIND_SECONDS
+                notify_on_ok=True, retrigger_seconds=REMIND_SECONDS
             )
         destination = NotificationDestination(
             self,
@@ -91,7 +89,7 @@ class Alerts(Construct):
         destination.override_logical_id("destination")
         return AlertV2EvaluationNotification(
             notify_on_ok=True,
-            retrigger_seconds=_REMIND_SECONDS,
+            retrigger_seconds=REMIND_SECONDS,
             subscriptions=[
                 AlertV2EvaluationNotificationSubscriptions(destination_id=destination.id)
             ],

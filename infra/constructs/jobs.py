@@ -15,13 +15,10 @@ from infra.bindings import (
     JobTaskPythonWheelTask,
 )
 from infra.bindings import Job as JobResource
-from infra.monitoring import Job
+from infra.monitoring import JOB_ENVIRONMENT_VERSION, LONGEST_SECONDS, Job
 from infra.naming import Names
 from infra.settings import Monitoring
 from infra.wheel import Wheel
-
-_ENVIRONMENT_VERSION = "4"
-_LONGEST_SECONDS = 3600
 
 
 class Jobs(Construct):
@@ -70,7 +67,7 @@ class Jobs(Construct):
                     JobEnvironment(
                         environment_key="wheel",
                         spec=JobEnvironmentSpec(
-                            environment_version=_ENVIRONMENT_VERSION, dependencies=[path]
+                            environment_version=JOB_ENVIRONMENT_VERSION, dependencies=[path]
                         ),
                     )
                 ],
@@ -84,7 +81,7 @@ class Jobs(Construct):
                 else None,
                 queue=JobQueue(enabled=True),
                 max_concurrent_runs=1,
-                timeout_seconds=_LONGEST_SECONDS,
+                timeout_seconds=LONGEST_SECONDS,
                 budget_policy_id=budget_policy_id,
                 tags=dict(tags) or None,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from infra.bindings import Construct, RegisteredModel, TerraformResource, TerraformResourceLifecycle
-from infra.naming import Names
+from infra.naming import COMMENTS, Names
 
 from .grants import grant_each
 
@@ -34,7 +34,7 @@ class GovernedModel(Construct):
             catalog_name=names.catalog,
             schema_name=names.schema,
             name=names.model,
-            comment="scGPT: cell and gene embeddings of single-cell counts",
+            comment=COMMENTS["model"],
             lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
             depends_on=[after],
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from infra.bindings import Construct, Schema, TerraformResourceLifecycle, Volume
-from infra.naming import Names
+from infra.naming import COMMENTS, Names
 
 from .grants import grant_each
 
@@ -43,7 +43,7 @@ class SchemaWithVolumes(Construct):
             "schema",
             catalog_name=names.catalog,
             name=names.schema,
-            comment="scGPT: model, artifacts and inference tables",
+            comment=COMMENTS["schema"],
             force_destroy=not protected,
             lifecycle=lifecycle,
         )
@@ -55,11 +55,11 @@ class SchemaWithVolumes(Construct):
             full_name=names.full_schema,
             to=privileges("schema"),
         )
-        volumes: tuple[tuple[Literal["volume", "checkpoints_volume"], str, str], ...] = (
-            ("volume", names.volume, "Files that runs of scGPT make"),
-            ("checkpoints_volume", names.checkpoints_volume, "Checkpoints of scGPT"),
+        volumes: tuple[tuple[Literal["volume", "checkpoints_volume"], str], ...] = (
+            ("volume", names.volume),
+            ("checkpoints_volume", names.checkpoints_volume),
         )
-        for kind, name, comment in volumes:
+        for kind, name in volumes:
             volume = Volume(
                 self,
                 kind,
@@ -67,7 +67,7 @@ class SchemaWithVolumes(Construct):
                 schema_name=names.schema,
                 name=name,
                 volume_type="MANAGED",
-                comment=comment,
+                comment=COMMENTS[kind],
                 lifecycle=lifecycle,
                 depends_on=[self.schema],
             )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from infra.bindings import Construct, SqlEndpoint, SqlEndpointTags, SqlEndpointTagsCustomTags
+from infra.monitoring import AUTO_STOP_MINUTES
 from infra.naming import Names
 from infra.settings import Monitoring
-
-_AUTO_STOP_MINUTES = 10
 
 
 def warehouse_id(
@@ -23,7 +22,7 @@ def warehouse_id(
         name=names.warehouse,
         cluster_size=monitoring.warehouse_size,
         max_num_clusters=1,
-        auto_stop_mins=_AUTO_STOP_MINUTES,
+        auto_stop_mins=AUTO_STOP_MINUTES,
         # It is asked once an hour: others would take minutes to start each time.
         enable_serverless_compute=True,
         warehouse_type="PRO",

@@ -13,6 +13,15 @@ from typing import Literal
 
 _SQL = Path(__file__).parent
 
+AUTO_STOP_MINUTES = 10
+"""Of the warehouse, after its last query."""
+REMIND_SECONDS = 3600
+"""After which an alert that still fires is told again."""
+LONGEST_SECONDS = 3600
+"""Of one run of a job."""
+JOB_ENVIRONMENT_VERSION = "4"
+"""Of serverless compute."""
+
 
 def query(name: str, *, table: str, **values: int) -> str:
     """The SQL of one file in this folder, for one environment.
@@ -42,8 +51,8 @@ class Alert:
     sql: str
     values: dict[str, int] = field(default_factory=dict)
     column: str
-    threshold: str
-    """Key of the table ``monitoring`` in the environment's file."""
+    threshold: str | float
+    """A number, or the key of the table ``monitoring`` in the environment's file that gives it."""
 
 
 @dataclass(frozen=True, kw_only=True)

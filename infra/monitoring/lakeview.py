@@ -18,9 +18,19 @@ def serialized(tiles: Sequence[Tile], *, title: str, table: str) -> str:
     ----------
     table
         Full name of the inference table.
+
+    Raises
+    ------
+    ValueError
+        Two tiles over one file give it other values: they share its dataset.
     """
-    # Tiles over one file share its dataset.
-    asked = {tile.sql: tile.values for tile in tiles}
+    asked: dict[str, dict[str, int]] = {}
+    for tile in tiles:
+        if asked.setdefault(tile.sql, tile.values) != tile.values:
+            raise ValueError(
+                f"tile {tile.key!r}: {tile.values} for {tile.sql}.sql, another tile over it has "
+                f"{asked[tile.sql]}: give the same, or copy the file"
+            )
     dashboard = {
         "datasets": [
             {

@@ -40,6 +40,10 @@ class Monitoring(Closed):
     pause: bool = False
     """Schedules of alerts and jobs stand still."""
 
+    def threshold(self, given: str | float) -> float:
+        """A threshold of an alert: a number, or the key here that gives it."""
+        return float(getattr(self, given) if isinstance(given, str) else given)
+
     @property
     def pause_status(self) -> Literal["PAUSED", "UNPAUSED"]:
         """``pause`` in the platform's words."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from infra.naming import COMMENTS
 from infra.settings import Securable, Settings
 
 from .difference import ABSENT, Difference, get_or_none, missing
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
+
+
+class _Commented(Protocol):
+    comment: str | None
 
 
 def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
@@ -22,7 +27,7 @@ def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Di
     names = settings.names
     schema, model = names.full_schema, names.full_model
     # Unity Catalog files the grants on models under functions.
-    wanted: list[tuple[Securable, str, str, Callable[[], object]]] = [
+    wanted: list[tuple[Securable, str, str, Callable[[], _Commented]]] = [
         ("schema", "schema", schema, lambda: client.schemas.get(schema)),
         ("volume", "volume", names.full_volume, lambda: client.volumes.read(names.full_volume)),
         (
@@ -36,9 +41,12 @@ def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Di
     found: list[Difference] = []
     for securable, kind, name, get in wanted:
         resource = f"{'model' if kind == 'function' else kind} {name}"
-        if get_or_none(get) is None:
+        there = get_or_none(get)
+        if there is None:
             found.append(missing(resource))
         else:
+            if (comment := there.comment or ABSENT) != COMMENTS[securable]:
+                found.append(Difference(resource, "comment", COMMENTS[securable], comment))
             declared = settings.privileges(securable)
             found += _grants(client, resource, kind, name, declared)
     return found + list(_experiment(client, settings))

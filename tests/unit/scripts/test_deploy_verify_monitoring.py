@@ -9,8 +9,10 @@ from typing import Any, cast
 
 import pytest
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.service.dashboards import Dashboard
-from databricks.sdk.service.jobs import BaseJob
+from databricks.sdk.errors import NotFound
+from databricks.sdk.service.dashboards import Dashboard, PublishedDashboard
+from databricks.sdk.service.files import GetMetadataResponse
+from databricks.sdk.service.jobs import BaseJob, Job
 from databricks.sdk.service.settings import (
     ListNotificationDestinationsResult,
     NotificationDestination,
@@ -24,7 +26,10 @@ from scripts.deploy.verify.monitoring import monitoring_differences
 
 DEV = settings.load("dev", layout.ENVIRONMENTS)
 DEV = DEV.model_copy(
-    update={"monitoring": DEV.monitoring.model_copy(update={"emails": ("ops@example.com",)})}
+    update={
+        "monitoring": DEV.monitoring.model_copy(update={"emails": ("ops@example.com",)}),
+        "tags": {"project": "scgpt"},
+    }
 )
 NAMES = DEV.names
 TABLE = str(NAMES.inference_table)
@@ -41,16 +46,35 @@ def answers() -> dict[str, Any]:
         "alert": {
             "id": "a-1",
             "display_name": NAMES.watched(ALERT.title),
+            "custom_summary": NAMES.watched(ALERT.title),
+            "custom_description": ALERT.summary,
             "query_text": monitoring.query(ALERT.sql, table=TABLE, **ALERT.values),
             "warehouse_id": "w-1",
             "evaluation": {
-                "source": {"name": ALERT.column},
+                "source": {"name": ALERT.column, "aggregation": "MAX"},
+                "empty_result_state": "OK",
                 "comparison_operator": "GREATER_THAN",
                 "threshold": {"value": {"double_value": 0.05}},
-                "notification": {"subscriptions": [{"destination_id": "d-1"}]},
+                "notification": {
+                    "notify_on_ok": True,
+                    "retrigger_seconds": 3600,
+                    "subscriptions": [{"destination_id": "d-1"}],
+                },
             },
             "schedule": {"quartz_cron_schedule": DEV.monitoring.schedule, "timezone_id": "UTC"},
         },
+        "warehouse": {
+            "id": "w-1",
+            "name": NAMES.warehouse,
+            "cluster_size": DEV.monitoring.warehouse_size,
+            "max_num_clusters": 1,
+            "auto_stop_mins": 10,
+            "enable_serverless_compute": True,
+            "warehouse_type": "PRO",
+            "tags": {"custom_tags": [{"key": "project", "value": "scgpt"}]},
+        },
+        "published": {"embed_credentials": True},
+        "wheel": len(wheel().content),
         "dashboard": dashboard | {"uiSettings": {"theme": {}}},
         "job": {
             "job_id": 1,
@@ -59,7 +83,7 @@ def answers() -> dict[str, Any]:
                     {
                         "task_key": JOB.key,
                         "python_wheel_task": {
-                            "package_name": "p",
+                            "package_name": "scgpt-jobs",
                             "entry_point": JOB.entry_point,
                             "parameters": [
                                 "--table", TABLE, "--warehouse", "w-1", *JOB.parameters
@@ -71,6 +95,7 @@ def answers() -> dict[str, Any]:
                     {
                         "environment_key": "wheel",
                         "spec": {
+                            "environment_version": "4",
                             "dependencies": [
                                 NAMES.wheel_path(wheel().file_name, wheel().sha256)
                             ]
@@ -78,14 +103,29 @@ def answers() -> dict[str, Any]:
                     }
                 ],
                 "schedule": {"quartz_cron_expression": JOB.schedule, "timezone_id": "UTC"},
+                "email_notifications": {"on_failure": ["ops@example.com"]},
+                "queue": {"enabled": True},
+                "max_concurrent_runs": 1,
+                "timeout_seconds": 3600,
+                "tags": {"project": "scgpt"},
             },
         },
     }  # fmt: skip
 
 
 def workspace(found: dict[str, Any]) -> WorkspaceClient:
-    size = DEV.monitoring.warehouse_size
-    warehouse = EndpointInfo(id="w-1", name=NAMES.warehouse, cluster_size=size)
+    def metadata(path: str) -> GetMetadataResponse:
+        if found["wheel"] is None:
+            raise NotFound(path)
+        return GetMetadataResponse(content_length=found["wheel"])
+
+    def published(_: str) -> PublishedDashboard:
+        if found["published"] is None:
+            raise NotFound("not published")
+        return PublishedDashboard.from_dict(found["published"])
+
+    warehouse = EndpointInfo.from_dict(found["warehouse"])
+    job = Job.from_dict(found["job"])
     listed = ListNotificationDestinationsResult(id="d-1", display_name=NAMES.watched("alerts"))
     destination = NotificationDestination.from_dict({"config": found["destination"]})
     board = {
@@ -101,9 +141,12 @@ def workspace(found: dict[str, Any]) -> WorkspaceClient:
         ),
         alerts_v2=SimpleNamespace(list_alerts=lambda: [AlertV2.from_dict(found["alert"])]),
         lakeview=SimpleNamespace(
-            list=lambda: [Dashboard.from_dict(board)], get=lambda id_: {"b-1": whole}[id_]
+            list=lambda: [Dashboard.from_dict(board)],
+            get=lambda id_: {"b-1": whole}[id_],
+            get_published=published,
         ),
-        jobs=SimpleNamespace(list=lambda **_: [BaseJob.from_dict(found["job"])]),
+        jobs=SimpleNamespace(list=lambda **_: [BaseJob(job_id=1)], get=lambda id_: {1: job}[id_]),
+        files=SimpleNamespace(get_metadata=metadata),
     )
     return cast(WorkspaceClient, client)
 
@@ -136,7 +179,49 @@ def task(found: dict[str, Any]) -> dict[str, Any]:
             "operator",
             "LESS_THAN",
         ),
-        (lambda f: f["alert"]["evaluation"].pop("notification"), "subscriptions", []),
+        (
+            lambda f: f["alert"]["evaluation"]["notification"].pop("subscriptions"),
+            "subscriptions",
+            [],
+        ),
+        (
+            lambda f: f["alert"]["evaluation"]["notification"].pop("notify_on_ok"),
+            "notify_on_ok",
+            False,
+        ),
+        (
+            lambda f: f["alert"]["evaluation"]["notification"].pop("retrigger_seconds"),
+            "retrigger_seconds",
+            "absent",
+        ),
+        (
+            lambda f: f["alert"]["evaluation"].update(empty_result_state="UNKNOWN"),
+            "empty_result_state",
+            "UNKNOWN",
+        ),
+        (lambda f: f["alert"]["evaluation"]["source"].update(name="n"), "column", "n"),
+        (lambda f: f["alert"]["evaluation"]["source"].pop("aggregation"), "aggregation", "absent"),
+        (lambda f: f["alert"].pop("custom_summary"), "summary", "absent"),
+        (lambda f: f["alert"].pop("custom_description"), "description", "absent"),
+        (lambda f: f["warehouse"].pop("tags"), "tags.project", "absent"),
+        (lambda f: f["warehouse"].update(auto_stop_mins=0), "auto_stop_mins", 0),
+        (lambda f: f["warehouse"].update(max_num_clusters=9), "max_num_clusters", 9),
+        (lambda f: f["warehouse"].pop("enable_serverless_compute"), "serverless", False),
+        (lambda f: f["warehouse"].update(warehouse_type="CLASSIC"), "type", "CLASSIC"),
+        (lambda f: f["published"].update(embed_credentials=False), "embed_credentials", False),
+        (lambda f: f.update(published=None), "embed_credentials", "absent"),
+        (lambda f: f.update(wheel=None), "exists", False),
+        (lambda f: f.update(wheel=7), "bytes", 7),
+        (lambda f: f["job"]["settings"].pop("email_notifications"), "emails.on_failure", []),
+        (lambda f: f["job"]["settings"].pop("tags"), "tags.project", "absent"),
+        (lambda f: f["job"]["settings"].pop("timeout_seconds"), "timeout_seconds", "absent"),
+        (lambda f: f["job"]["settings"].pop("queue"), "queue", False),
+        (lambda f: f["job"]["settings"].update(max_concurrent_runs=3), "max_concurrent_runs", 3),
+        (lambda f: f["job"]["settings"].update(budget_policy_id="b"), "budget_policy_id", "b"),
+        (lambda f: f["job"]["settings"]["environments"][0]["spec"].pop("dependencies"),
+         "wheel", "absent"),
+        (lambda f: task(f).update(entry_point="e"), "entry_point", "e"),
+        (lambda f: task(f).update(package_name="p"), "package", "p"),
         (
             lambda f: f["alert"]["evaluation"]["notification"]["subscriptions"][0].update(
                 destination_id="d-2"
