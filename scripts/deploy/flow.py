@@ -211,11 +211,12 @@ def _verify(deployment: Deployment, planned: PlanResult) -> None:
         done, then = "deployed", "Deploy again; what a plan does not see"
         if not planned.changes:
             done, then = "the plan is empty", "What a plan does not see"
-        lines = [
-            f"{name}: {done}, but the workspace differs:",
-            *map(str, found),
-            f"{then}, `scgpt endpoint apply {name}` sends",
-        ]
+        lines = [f"{name}: {done}, but the workspace differs:", *map(str, found)]
+        of_endpoint = [each.resource.startswith("endpoint ") for each in found]
+        if any(of_endpoint):
+            lines.append(f"{then}, `scgpt endpoint apply {name}` sends")
+        if not all(of_endpoint):
+            lines.append(f"{then} of other resources, put back in the workspace")
         raise DeployError("\n  ".join(lines))
     deployment.report(f"{name}: verified by API")
 

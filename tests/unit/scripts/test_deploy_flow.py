@@ -12,11 +12,13 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import DatabricksError, TemporarilyUnavailable
 
 from infra import layout, settings
+from infra.errors import DeployError
 from infra.guards import Facts
 from scripts.deploy.deployment import Deployment
-from scripts.deploy.flow import _apply, _compared, _record
+from scripts.deploy.flow import _apply, _compared, _record, _verify
 from scripts.deploy.results import PlanResult, StackPlan, changes_of
 from scripts.deploy.terraform import ApplyError, Terraform
+from scripts.deploy.verify import Difference
 from tests.unit.infra.plans import plan_of
 
 GONE: list[Exception] = [TimeoutError("Timed out after 0:05:00"), TemporarilyUnavailable("busy")]
@@ -55,3 +57,27 @@ def test_a_deploy_that_cannot_be_recorded_is_done_all_the_same(gone: Exception) 
     )
     _record(cast(Deployment, deployment), PlanResult("dev", "real", (), KNOWN))
     assert lines == [f"dev: the deploy could not be recorded: {gone}"]
+
+
+ENDPOINT, JOB_MAILS = (
+    Difference(resource, "a field", "declared", "found")
+    for resource in ("endpoint scgpt-serving", "job scgpt-serving: daily error rate")
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "ways"),
+    [
+        ([ENDPOINT], ["What a plan does not see, `scgpt endpoint apply dev` sends"]),
+        ([JOB_MAILS], ["What a plan does not see of other resources, put back in the workspace"]),
+    ],
+)
+def test_each_difference_has_a_way_out(found: list[Difference], ways: list[str]) -> None:
+    deployment = SimpleNamespace(
+        settings=settings.load("dev", layout.ENVIRONMENTS), manifest=None, differences=lambda: found
+    )
+    with pytest.raises(DeployError) as caught:
+        _verify(cast(Deployment, deployment), PlanResult("dev", "real", (), KNOWN))
+    first, _, *others = str(caught.value).splitlines()
+    assert first == "dev: the plan is empty, but the workspace differs:"
+    assert [line.strip() for line in others] == ways

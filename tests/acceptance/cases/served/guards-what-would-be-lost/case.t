@@ -31,6 +31,30 @@ Another schema would be another model: the release manifest does not fit it.
   $ scgpt plan local 2>&1 | grep error
   error: <folder>/local.release.json: is of main.scgpt.scgpt_gene_embeddings, the environment's model is main.embeddings.scgpt_gene_embeddings
 
+Without the manifest no stack declares the endpoint any more. That is no way to let go of it: every
+command says so.
+
+  $ settings && mv local.release.json kept.json
+  $ scgpt plan local 2>/dev/null
+  local: 0 changes, by databricks/databricks 1.99.0
+    refuse: local: the endpoint scgpt-serving exists, but local.release.json does not: nothing would govern it (manifest-missing). Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt destroy local`; where it was made elsewhere, take it over with `scgpt adopt scgpt-serving`.
+  digest <digest>
+  [3]
+  $ scgpt deploy local 2>&1 | grep -v ' s  '
+  error: local: refused, nothing was changed:
+    local: the endpoint scgpt-serving exists, but local.release.json does not: nothing would govern it (manifest-missing). Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt destroy local`; where it was made elsewhere, take it over with `scgpt adopt scgpt-serving`.
+  $ scgpt verify local
+  ┏━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━┓
+  ┃ resource               ┃ field  ┃ declared                                ┃ found ┃
+  ┡━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━┩
+  │ endpoint scgpt-serving │ exists │ nothing: there is no local.release.json │ True  │
+  └────────────────────────┴────────┴─────────────────────────────────────────┴───────┘
+  local: the workspace differs from what is declared
+  [1]
+  $ scgpt drift local 2>/dev/null | grep exists
+  | `endpoint scgpt-serving` | `exists` | `"nothing: there is no local.release.json"` | `true` |
+  $ mv kept.json local.release.json
+
 With deletion protection, Terraform itself refuses.
 
   $ settings 'deletion_protection = true' 'endpoint.name = "scgpt-other"'
