@@ -22,9 +22,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_serializer,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -56,6 +58,14 @@ class Served(BaseModel):
     signature_digest: Digest
     engine_digest: Digest
     """Digest of the code that runs them."""
+    name: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = None
+    """Name behind the endpoint where it is not ``<model>-<version>``: of one that was adopted."""
+
+    @model_serializer(mode="wrap")
+    def _without_default_name(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The digest of what has no name of its own stays as it was.
+        content: dict[str, Any] = whole(self)
+        return {key: value for key, value in content.items() if key != "name" or value is not None}
 
 
 class Manifest(BaseModel):
@@ -94,6 +104,9 @@ class Manifest(BaseModel):
             )
         if len(set(versions)) != len(versions):
             raise ValueError(f"served: each version may appear once, got {versions}")
+        given = [entity.name for entity in self.served if entity.name is not None]
+        if len(set(given)) != len(given):
+            raise ValueError(f"served: each name may appear once, got {given}")
         if (total := sum(entity.traffic for entity in self.served)) != 100:
             raise ValueError(f"served: traffic must add up to 100, got {total}")
         if [entity.role for entity in self.served].count("champion") != 1:

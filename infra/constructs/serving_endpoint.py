@@ -70,7 +70,7 @@ class ServingEndpoint(Construct):
                     routes=[_route(names, each) for each in served]
                 ),
             ),
-            ai_gateway=_gateway(names, gateway),
+            ai_gateway=_gateway(names, gateway) if gateway.declared else None,
             tags=[ModelServingTags(key=key, value=tags[key]) for key in sorted(tags)],
             timeouts=ModelServingTimeouts(create=limit, update=limit),
             lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
@@ -102,7 +102,7 @@ def _entity(
     concurrency = endpoint.provisioned_concurrency
     # Always named: without a name, a new version is sent under the name of the old one.
     return ModelServingConfigServedEntities(
-        name=names.served_entity(served.version),
+        name=served.name or names.served_entity(served.version),
         entity_name=names.full_model,
         entity_version=str(served.version),
         workload_type=workload_type,
@@ -117,12 +117,13 @@ def _entity(
 def _route(names: Names, served: Served) -> ModelServingConfigTrafficConfigRoutes:
     # Always explicit: left out, the old 100 % route stays when a second version is added.
     return ModelServingConfigTrafficConfigRoutes(
-        served_model_name=names.served_entity(served.version), traffic_percentage=served.traffic
+        served_model_name=served.name or names.served_entity(served.version),
+        traffic_percentage=served.traffic,
     )
 
 
 def _gateway(names: Names, gateway: Gateway) -> ModelServingAiGateway:
-    """The gateway's block, which is always there: the provider fails when it is removed.
+    """The gateway's block, which stays when all is off: the provider fails when it is removed.
 
     What is off is left out, because the provider never sends ``enabled = false``.
     """

@@ -1,7 +1,8 @@
 """What a serving endpoint may be asked for: names, served entities, traffic, gateway.
 
 Requests are checked as the real service checks them and kept exactly as sent: a value that the
-caller left out is never filled in, because Terraform would see it as drift.
+caller left out is never filled in, because Terraform would see it as drift. The exceptions are
+those that Terraform takes as computed: names, routes and the workload type.
 """
 
 from __future__ import annotations
@@ -153,7 +154,8 @@ def _entity(sent: Any) -> Document:
         )
     _check_size(name, sent)
     _check_environment(name, sent.get("environment_vars") or {})
-    return {**sent, "name": name, "entity_version": version}
+    kind = sent.get("workload_type") or "CPU"
+    return {**sent, "name": name, "entity_version": version, "workload_type": kind}
 
 
 def _check_size(name: str, sent: Mapping[str, Any]) -> None:

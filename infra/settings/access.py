@@ -11,7 +11,7 @@ from .fields import Closed, Principal, matching, unique
 
 Securable = Literal["schema", "model", "volume", "checkpoints_volume"]
 
-ExperimentLevel = Literal["CAN_EDIT", "CAN_MANAGE"]
+ExperimentLevel = Literal["CAN_READ", "CAN_EDIT", "CAN_MANAGE"]
 
 SchemaPrivilege = Literal[
     "ALL_PRIVILEGES", "APPLY_TAG", "CREATE_FUNCTION", "CREATE_MATERIALIZED_VIEW", "CREATE_MODEL",
@@ -70,6 +70,12 @@ def reader_grant(principal: str) -> Grant:
             "volume": ("READ_VOLUME",),
         }
     )
+
+
+def planner_grant(principal: str) -> Grant:
+    """What a plan has to read."""
+    volumes = {"checkpoints_volume": ("READ_VOLUME",)}
+    return Grant.model_validate({**reader_grant(principal).model_dump(by_alias=True), **volumes})
 
 
 class Waiver(Closed):

@@ -148,6 +148,9 @@ class RateLimit(Closed):
 class Gateway(Closed):
     """The AI Gateway in front of the endpoint."""
 
+    declared: bool = True
+    """False for an adopted endpoint that never had a gateway: with nothing on, and only until it
+    gets one, since the provider fails when the block is removed."""
     inference_table_prefix: Annotated[
         Identifier | None, BeforeValidator(lambda value: None if value == "" else value)
     ] = "scgpt_inference"
@@ -155,6 +158,17 @@ class Gateway(Closed):
     not logged."""
     usage_tracking: bool = True
     rate_limits: tuple[RateLimit, ...] = ()
+
+    @model_validator(mode="after")
+    def _nothing_without_a_block(self) -> Self:
+        if not self.declared and (
+            self.inference_table_prefix is not None or self.usage_tracking or self.rate_limits
+        ):
+            raise ValueError(
+                "declared = false goes with an empty inference_table_prefix, usage_tracking = "
+                "false and no rate_limits: take declared = false out"
+            )
+        return self
 
     @field_validator("rate_limits")
     @classmethod
@@ -182,9 +196,7 @@ class Permissions(Closed):
     service_principals: dict[Principal, Level] = Field(default_factory=dict)
     """By application id."""
 
-    def managed_by(self, deployer: str | None) -> Permissions:
-        """The same with ``CAN_MANAGE`` for whoever deploys, by e-mail address or application id."""
-        if deployer is None:
-            return self
-        kind = "users" if "@" in deployer else "service_principals"
-        return self.model_copy(update={kind: {**getattr(self, kind), deployer: "CAN_MANAGE"}})
+    def and_of(self, principal: str, level: Level) -> Permissions:
+        """The same with the level of one more, by e-mail address or application id."""
+        kind = "users" if "@" in principal else "service_principals"
+        return self.model_copy(update={kind: {**getattr(self, kind), principal: level}})

@@ -21,6 +21,7 @@ from .access import (
     Waiver,
     builder_grant,
     owner_grant,
+    planner_grant,
     reader_grant,
 )
 from .endpoint import Endpoint, Gateway, Permissions
@@ -96,6 +97,8 @@ class Settings(Closed):
     """Application id of the service principal that deploys (or a person's e-mail address). What it
     holds on endpoint and experiment is declared: the provider leaves out the caller's own entry
     where it is not, and a plan by another identity would show it as a difference."""
+    planner: Principal | None = None
+    """Who plans and looks for drift where that is not the deployer: may read all of it."""
     readers: Annotated[tuple[Principal, ...], AfterValidator(unique)] = ()
     """Who uses the model: by query, in batch, in Spark."""
     grants: tuple[Grant, ...] = ()
@@ -184,6 +187,7 @@ class Settings(Closed):
         roles = [
             *([owner_grant(self.owner)] if self.owner else []),
             *([builder_grant(self.builder)] if self.builder else []),
+            *([planner_grant(self.planner)] if self.planner else []),
             *(reader_grant(reader) for reader in self.readers),
         ]
         found = defaultdict[str, set[str]](set)
@@ -193,13 +197,19 @@ class Settings(Closed):
 
     @property
     def endpoint_levels(self) -> Permissions:
-        """Who may do what with the endpoint, the deployer with the others."""
-        return self.permissions.managed_by(self.deployer)
+        """Who may do what with the endpoint, planner and deployer with the others."""
+        levels = self.permissions
+        given = {**levels.users, **levels.service_principals}
+        if self.planner is not None and self.planner not in given:
+            levels = levels.and_of(self.planner, "CAN_VIEW")
+        return levels.and_of(self.deployer, "CAN_MANAGE") if self.deployer else levels
 
     @property
     def experiment_levels(self) -> dict[str, ExperimentLevel]:
         """Principal -> level on the experiment of the builds, where only its owner may log."""
         levels: dict[str, ExperimentLevel] = {}
+        if self.planner is not None:
+            levels[self.planner] = "CAN_READ"
         if self.builder is not None:
             levels[self.builder] = "CAN_EDIT"
         if self.deployer is not None:

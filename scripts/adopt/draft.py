@@ -38,7 +38,7 @@ def settings_tables(
         "catalog": catalog,
         "schema": schema,
         "model": model,
-        "deletion_protection": not local,
+        "deletion_protection": True,
         "workspace": {
             **({} if local else {"host": found.host.rstrip("/")}),
             **({"profile": profile} if profile else {}),
@@ -88,6 +88,7 @@ def _gateway(found: Found) -> dict[str, Any]:
     ]
     prefix = table.get("table_name_prefix") or found.endpoint["name"]
     return {
+        **({} if gateway else {"declared": False}),
         "inference_table_prefix": prefix if table.get("enabled") else "",
         "usage_tracking": bool((gateway.get("usage_tracking_config") or {}).get("enabled")),
         **({"rate_limits": limits} if limits else {}),
@@ -121,6 +122,7 @@ def manifest(found: Found) -> Manifest:
             "challenger" if traffic else "previous"
         )
         registered = found.versions[version]
+        name = str(entity["name"])
         tags = {tag["key"]: tag["value"] for tag in registered.get("tags", [])}
         served.append(
             Served(
@@ -131,6 +133,7 @@ def manifest(found: Found) -> Manifest:
                 checkpoint_sha256=tags.get("checkpoint_sha256", UNKNOWN_DIGEST),
                 signature_digest=tags.get("signature_digest", UNKNOWN_DIGEST),
                 engine_digest=tags.get("engine_digest", UNKNOWN_DIGEST),
+                name=None if name == f"{found.model[2]}-{version}" else name,
             )
         )
     if (total := sum(each.traffic for each in served)) != 100:

@@ -7,11 +7,11 @@ import``; where a pipeline alone reaches the state, import blocks are written in
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from infra.errors import DeployError, RefusedError, SettingsError
 from infra.settings import Settings
 from scripts.deploy.deployment import opened
 
-from . import draft, found, imports
+from . import draft, found, imports, workspace
 from .changes import Change, changes, held
 from .notes import notes
 from .toml import to_toml
@@ -33,8 +33,6 @@ Imports = Mapping[str, Mapping[str, str]]
 """Stack -> address -> id of what Terraform takes over."""
 
 _LOCAL_STATE = {"backend": "local"}
-_PATIENCE_SECONDS = 20
-"""How long a workspace that does not answer is asked again."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def adopt(
         When there is no such endpoint, or Terraform fails.
     """
     target = layout.environments_folder(folder)
-    client, profile = _connect(environment, profile, target)
+    client, profile = workspace.connect(environment, profile, target)
     try:
         seen = found.look(client, endpoint)
     except TimeoutError as error:
@@ -124,8 +122,10 @@ def adopt(
         (trial / f"{environment}.toml").write_text(toml(_LOCAL_STATE), encoding="utf-8")
         layout.manifest_path(trial, environment).write_text(manifest, encoding="utf-8")
         if environment == layout.LOCAL:
-            (trial / "databrickscfg").symlink_to(_profiles(target))
-        taken, remaining = _preview(client, environment, trial, report)
+            (trial / "databrickscfg").symlink_to(workspace.profiles(target))
+        # An import writes the caller's entry into the state; what reads a block does not.
+        known = "" if blocks else seen.caller
+        taken, remaining = _preview(client, environment, trial, report, known=known)
     if blocks:
         texts |= {
             target / f"{stack}.imports.tf.json": imports.blocks(each)
@@ -134,9 +134,9 @@ def adopt(
     if not dry_run:
         new = _write(texts)
         if environment == layout.LOCAL:
-            _link_profiles(target)
+            workspace.link_profiles(target)
         if not blocks:
-            _import(environment, target, taken, new, report)
+            _import(environment, target, taken, new, report, caller=seen.own_access)
     return Adoption(
         environment=environment,
         endpoint=endpoint,
@@ -162,7 +162,7 @@ def _names(seen: found.Found, environment: str) -> naming.Names:
 
 
 def _preview(
-    client: WorkspaceClient, environment: str, trial: Path, report: Report
+    client: WorkspaceClient, environment: str, trial: Path, report: Report, *, known: str
 ) -> tuple[dict[str, dict[str, str]], list[Change]]:
     """What would be imported, and what a plan shows after that: in a state of its own."""
     taken: dict[str, dict[str, str]] = {}
@@ -173,7 +173,7 @@ def _preview(
             taken[terraform.stack] = imports.ids(client, stack)
             text = imports.blocks(taken[terraform.stack])
             (terraform.folder / "imports.tf.json").write_text(text)
-            remaining += changes(terraform.stack, terraform.plan())
+            remaining += changes(terraform.stack, terraform.plan(), known=known)
             report(f"{terraform.stack}: {len(taken[terraform.stack])} to import")
     return taken, remaining
 
@@ -211,7 +211,13 @@ def _problems(error: SettingsError) -> str:
 
 
 def _import(
-    environment: str, target: Path, taken: Imports, new: list[Path], report: Report
+    environment: str,
+    target: Path,
+    taken: Imports,
+    new: list[Path],
+    report: Report,
+    *,
+    caller: tuple[str, str, str] | None,
 ) -> None:
     """Take what exists into the declared state; what is in it already stays."""
     with opened(environment, target, "adopt", report) as deployment:
@@ -228,6 +234,8 @@ def _import(
             for address, identifier in sorted(taken[terraform.stack].items()):
                 if address not in there:
                     terraform.take(address, identifier)
+                    if caller and address.startswith("databricks_permissions."):
+                        terraform.edit_state(partial(imports.add_caller, caller=caller))
                     report(f"{terraform.stack}: imported {address}")
 
 
@@ -252,43 +260,3 @@ def _write(texts: Mapping[Path, str]) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return new
-
-
-def _connect(
-    environment: str, profile: str | None, target: Path
-) -> tuple[WorkspaceClient, str | None]:
-    from databricks.sdk import WorkspaceClient
-    from databricks.sdk.config import Config
-
-    if environment != layout.LOCAL:
-        config = Config(profile=profile, retry_timeout_seconds=_PATIENCE_SECONDS)
-        return WorkspaceClient(config=config), profile
-    profile = profile or "local"
-    # An explicit file and profile beside foreign variables would be ambiguous.
-    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
-        del os.environ[name]
-    config = Config(
-        config_file=str(_profiles(target)),
-        profile=profile,
-        retry_timeout_seconds=_PATIENCE_SECONDS,
-    )
-    return WorkspaceClient(config=config), profile
-
-
-def _profiles(target: Path) -> Path:
-    """The local workspace's credentials: of this folder's own instance, or of the usual one."""
-    folders = (target, layout.environments_folder(), layout.ENVIRONMENTS)
-    candidates = [layout.runtime_folder(folder) / "databrickscfg" for folder in folders]
-    config = next((path for path in candidates if path.exists()), None)
-    if config is None:
-        raise DeployError(
-            f"no {candidates[-1]}: start the local workspace with `scgpt workspace start`"
-        )
-    return config.resolve()
-
-
-def _link_profiles(target: Path) -> None:
-    """Let an environment elsewhere find the credentials, without a second copy of them."""
-    wanted, config = layout.runtime_folder(target) / "databrickscfg", _profiles(target)
-    if not wanted.exists():
-        wanted.symlink_to(config)

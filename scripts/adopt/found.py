@@ -47,6 +47,11 @@ class Found:
         catalog, schema, name = str(self.entities[0]["entity_name"]).split(".")
         return catalog, schema, name
 
+    @property
+    def own_access(self) -> tuple[str, str, str] | None:
+        """The caller's own entry."""
+        return next((each for each in self.access if each[1] == self.caller), None)
+
     def traffic(self, entity: str) -> int:
         """Percent of the requests that go to a served entity."""
         routes = self.endpoint["config"].get("traffic_config", {}).get("routes", [])
@@ -150,9 +155,12 @@ def _reasons_against(endpoint: Mapping[str, Any]) -> list[str]:
     return foreign
 
 
-def _access(
-    client: WorkspaceClient, endpoint_id: str, caller: str
-) -> Iterable[tuple[str, str, str]]:
+def _access(client: WorkspaceClient, endpoint_id: str, caller: str) -> list[tuple[str, str, str]]:
+    """The direct entries, the caller's too: a deploy by somebody else would take it away.
+
+    Where it is the only one there is no list to declare: the provider does not see the caller's.
+    """
+    found = []
     answer = get(client, f"/api/2.0/permissions/serving-endpoints/{endpoint_id}") or {}
     kinds = {
         "group_name": "groups",
@@ -166,9 +174,9 @@ def _access(
             for permission in entry.get("all_permissions", [])
             if not permission.get("inherited")
         ]
-        # As the provider sees it: the admins and whoever deploys manage the endpoint anyway.
-        if direct and entry[key] not in ("admins", caller):
-            yield kinds[key], entry[key], max(direct, key=_LEVELS.index)
+        if direct and entry[key] != "admins":
+            found.append((kinds[key], str(entry[key]), max(direct, key=_LEVELS.index)))
+    return found if {principal for _, principal, _ in found} - {caller} else []
 
 
 def _versions(

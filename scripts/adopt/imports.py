@@ -41,6 +41,21 @@ def blocks(found: Mapping[str, str]) -> str:
     return json.dumps({"import": entries}, indent=2) + "\n"
 
 
+def add_caller(state: dict[str, Any], caller: tuple[str, str, str]) -> None:
+    """Put the caller's own entry into the permissions of a state, from which an import leaves it
+    out.
+    """
+    (permissions,) = (
+        instance["attributes"]["access_control"]
+        for resource in state["resources"]
+        if resource["type"] == "databricks_permissions"
+        for instance in resource["instances"]
+    )
+    kind, name, level = caller
+    empty = {"group_name": "", "service_principal_name": "", "user_name": ""}
+    permissions.append({**empty, f"{kind[:-1]}_name": name, "permission_level": level})
+
+
 def _id(
     client: WorkspaceClient, kind: str, attributes: Mapping[str, Any], stack: Mapping[str, Any]
 ) -> Iterator[str]:

@@ -32,12 +32,8 @@ def notes(found: Found, grants: Mapping[str, Mapping[str, list[str]]]) -> list[s
 def _entities(found: Found) -> Iterator[str]:
     first = leading(found)
     for entity in found.entities:
-        expected = f"{found.model[2]}-{entity['entity_version']}"
-        if entity["name"] != expected:
-            yield (
-                f"served entity {entity['name']!r} is renamed to {expected!r} by the first deploy: "
-                "the version starts anew beside the running one, requests go on"
-            )
+        if entity["name"] != f"{found.model[2]}-{entity['entity_version']}":
+            yield f"served entity {entity['name']!r} keeps its name as long as its version serves"
         if differs := [key for key in _SHAPE if entity.get(key) != first.get(key)]:
             yield (
                 f"served entity {entity['name']!r} gets the {', '.join(differs)} of "

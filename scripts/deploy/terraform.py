@@ -137,6 +137,18 @@ class Terraform:
             self._must("state", "push", "-force", "-", stdin=before)
             raise
 
+    def edit_state(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Write into the state what no import reads.
+
+        Raises
+        ------
+        DeployError
+            When the state cannot be read or written.
+        """
+        state = json.loads(self._must("state", "pull"))
+        edit(state)
+        self._must("state", "push", "-", stdin=json.dumps({**state, "serial": state["serial"] + 1}))
+
     def _must(self, *arguments: str, stdin: str = "") -> str:
         done = self._run(*arguments, stdin=stdin)
         if done.returncode != 0:

@@ -82,7 +82,7 @@ def declared(settings: Settings, manifest: Manifest) -> dict[str, Any]:
         **{_limit(limit.key, limit.principal): limit.calls for limit in gateway.rate_limits},
     }
     for served in manifest.served:
-        entity = names.served_entity(served.version)
+        entity = served.name or names.served_entity(served.version)
         fields |= {
             f"{entity}.entity_name": names.full_model,
             f"{entity}.entity_version": str(served.version),

@@ -33,6 +33,18 @@ def test_the_digest_tells_manifests_apart() -> None:
     assert champion(DEV).digest() == champion(DEV).digest()
 
 
+def test_a_name_of_its_own_is_kept_and_changes_no_other_digest(tmp_path: Path) -> None:
+    plain, path = champion(DEV), tmp_path / "dev.release.json"
+    assert "name" not in plain.to_json("dev")
+    named = manifest(DEV, plain.champion.model_copy(update={"name": "current"}))
+    release.write(path, named)
+    assert release.read(path).champion.name == "current"
+    assert named.digest() != plain.digest()
+    twice = [each.model_copy(update={"name": "current"}) for each in canary(DEV).served]
+    with pytest.raises(ValueError, match="each name may appear once"):
+        manifest(DEV, *twice)
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [

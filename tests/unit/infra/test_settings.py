@@ -66,6 +66,15 @@ def test_the_deployer_manages_and_is_declared(tmp_path: Path, deployer: str) -> 
     assert "CAN_MANAGE" in said
 
 
+def test_the_planner_reads(tmp_path: Path) -> None:
+    loaded = settings.load("dev", write(tmp_path, f'planner = "p"\ndeployer = "d"\n{GOOD}'))
+    levels = {"p": "CAN_VIEW", "d": "CAN_MANAGE"}
+    assert loaded.endpoint_levels.service_principals == levels
+    assert loaded.experiment_levels == {"p": "CAN_READ", "d": "CAN_MANAGE"}
+    assert loaded.privileges("checkpoints_volume") == {"p": ("READ_VOLUME",)}
+    assert loaded.privileges("schema") == {"p": ("USE_SCHEMA",)}
+
+
 def test_names_come_from_the_settings() -> None:
     names = settings.load("local", layout.ENVIRONMENTS).names
     assert names.full_model == "main.scgpt.scgpt_gene_embeddings"

@@ -282,6 +282,29 @@ def test_the_endpoint_has_everything_that_can_be_declared(everything: dict[str, 
     ]
 
 
+def test_an_adopted_endpoint_keeps_its_names_and_gets_no_gateway(tmp_path: Path) -> None:
+    bare = 'declared = false\ninference_table_prefix = ""\nusage_tracking = false'
+    head, _, rest = FULL.partition("[gateway]")
+    text = f"{head}[gateway]\n{bare}\n{rest[rest.index('[permissions') :]}"
+    text = text.replace("[monitoring]", "[monitoring]\nenabled = false")
+    (tmp_path / "lab.toml").write_text(text)
+    environment = settings.load("lab", tmp_path)
+    released = champion(environment)
+    named = released.champion.model_copy(update={"name": "current"})
+    app = App(outdir=str(tmp_path / "out"))
+    build(app, environment, released.model_copy(update={"served": (named,)}))
+    stacks = [json.loads(Cdk.synth(n)) for n in app.node.children if isinstance(n, TerraformStack)]
+    (block,) = (
+        stack["resource"]["databricks_model_serving"]["endpoint"]
+        for stack in stacks
+        if "databricks_model_serving" in stack.get("resource", {})
+    )
+    assert "ai_gateway" not in block
+    assert [entity["name"] for entity in block["config"]["served_entities"]] == ["current"]
+    routes = block["config"]["traffic_config"]["routes"]
+    assert [route["served_model_name"] for route in routes] == ["current"]
+
+
 def test_roles_become_grants_one_by_one(everything: dict[str, Any]) -> None:
     found = {
         (next(v for k, v in g.items() if k in ("schema", "model", "volume")), g["principal"]): g[

@@ -134,7 +134,40 @@ def test_what_the_files_cannot_say_is_said(tmp_path: Path) -> None:
     assert "auditors: BROWSE on the schema" in text
     assert "version 3 was not built and validated here" in text
     odd = endpoint(entity("current", "3"), traffic={"current": 100})
-    assert any("'current' is renamed to 'scgpt-3'" in note for note in notes(found(odd), {}))
+    assert any("'current' keeps its name" in note for note in notes(found(odd), {}))
+
+
+def test_names_and_an_absent_gateway_are_kept(tmp_path: Path) -> None:
+    odd = endpoint(
+        entity("current", "3"), entity("scgpt-4", "4"), traffic={"current": 100, "scgpt-4": 0}
+    )
+    loaded = written(found(odd), tmp_path)
+    assert [each.name for each in release.read(loaded.manifest_path).served] == ["current", None]
+    assert loaded.deletion_protection
+    assert not loaded.gateway.declared
+    assert written(found(FULL), tmp_path).gateway.declared
+
+
+def test_the_callers_own_entry_is_added_to_the_state_and_is_no_change() -> None:
+    mine = ("service_principals", "me", "CAN_MANAGE")
+    held = {"group_name": "team", "permission_level": "CAN_VIEW"}
+    attributes = {"access_control": [dict(held)]}
+    resource = {"type": "databricks_permissions", "instances": [{"attributes": attributes}]}
+    imports.add_caller({"resources": [{"type": "other"}, resource]}, mine)
+    own = {"service_principal_name": "me", "permission_level": "CAN_MANAGE"}
+    left = [{k: v for k, v in entry.items() if v} for entry in attributes["access_control"]]
+    assert left == [held, own]
+
+    def planned(*after: dict[str, str]) -> dict[str, Any]:
+        sides = {"before": {"access_control": [held]}, "after": {"access_control": [*after]}}
+        change = {"actions": ["update"], **sides}
+        return {"resource_changes": [{"address": "a.b", "type": "a", "change": change}]}
+
+    other = {"user_name": "you", "permission_level": "CAN_VIEW"}
+    assert changes("s", planned(held, own), known="me") == []
+    assert len(changes("s", planned(held, own))) == 1
+    assert len(changes("s", planned(held, own, other), known="me")) == 1
+    assert len(changes("s", planned(own), known="me")) == 1
 
 
 def test_defaults_that_were_not_set(tmp_path: Path) -> None:

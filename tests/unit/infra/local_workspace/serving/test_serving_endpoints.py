@@ -16,7 +16,7 @@ from .conftest import As, Running
 from .kit import BASE, config, create, entity, query, wait
 
 NEVER_INVENTED = {
-    *("workload_size", "workload_type", "min_provisioned_concurrency", "environment_vars"),
+    *("workload_size", "min_provisioned_concurrency", "environment_vars"),
     *("max_provisioned_concurrency", "scale_to_zero_enabled", "burst_scaling_enabled"),
 }
 
@@ -42,6 +42,7 @@ def test_nothing_is_invented_and_everything_is_echoed(admin: TestClient) -> None
         *plain
     }
     assert not NEVER_INVENTED & {*plain["config"]["served_entities"][0]}
+    assert plain["config"]["served_entities"][0]["workload_type"] == "CPU"
     sent: dict[str, Any] = {
         "description": "d",
         "budget_policy_id": "b",

@@ -28,7 +28,7 @@ def _refusal(body: dict[str, Any]) -> str:
 def test_a_single_entity_gets_all_traffic_and_its_default_name() -> None:
     sent = {"entity_name": "main.scgpt.m", "entity_version": "3"}
     entities, traffic = check_config({"served_entities": [sent]})
-    assert entities == [{**sent, "name": "m-3"}]
+    assert entities == [{**sent, "name": "m-3", "workload_type": "CPU"}]
     assert traffic["routes"] == [
         {"served_model_name": "m-3", "served_entity_name": "m-3", "traffic_percentage": 100}
     ]
