@@ -6,6 +6,7 @@ import configparser
 import json
 import os
 import sys
+import time
 import tomllib
 import uuid
 from pathlib import Path
@@ -73,6 +74,22 @@ def grants(kind: str, name: str) -> None:
     found = _request("GET", f"/api/2.1/unity-catalog/permissions/{kind}/{name}").json()
     for each in found["privilege_assignments"]:
         print(f"{each['principal']}: {', '.join(each['privileges'])}")
+
+
+@tools.command("run-job")
+def run_job() -> None:
+    """Run the workspace's only job to its end: its result, and what it wrote."""
+    (job,) = _request("GET", "/api/2.2/jobs/list").json()["jobs"]
+    started = _request("POST", "/api/2.2/jobs/run-now", {"job_id": job["job_id"]}).json()
+    while True:
+        run = _request("GET", f"/api/2.2/jobs/runs/get?run_id={started['run_id']}").json()
+        if run["state"]["life_cycle_state"] in ("TERMINATED", "INTERNAL_ERROR"):
+            break
+        time.sleep(0.2)
+    (task,) = run["tasks"]
+    output = _request("GET", f"/api/2.2/jobs/runs/get-output?run_id={task['run_id']}").json()
+    print(run["state"]["result_state"])
+    print(output.get("error") or output["logs"])
 
 
 @tools.command()

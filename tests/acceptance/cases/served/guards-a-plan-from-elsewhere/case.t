@@ -52,6 +52,7 @@ Offline, what needs settings or a workspace is skipped, and said to be.
   skipped: deploy-by-person: needs the workspace (--env)
   skipped: version-missing: needs the workspace (--env)
   skipped: version-not-validated: needs the workspace (--env)
+  skipped: manifest-missing: needs the workspace (--env)
   skipped: exists-already: needs the workspace (--env)
   skipped: endpoint-updating: needs the workspace (--env)
   refused
@@ -61,11 +62,20 @@ With an environment, these checks are made too.
 
   $ scgpt guard module/plan.json --env local
   refuse: databricks_model_serving.ours: routes add up to 90 % (traffic). Configure a route for every served entity, 100 % in all.
-  refuse: databricks_model_serving.ours: version 9 of the registered model does not exist or is not ready (version-missing). Build it, or let the release manifest name one that exists.
+  refuse: databricks_model_serving.ours: version 9 of main.scgpt.scgpt_gene_embeddings does not exist in Unity Catalog, or is not ready (version-missing). Build it, or let the release manifest name one that exists.
   refuse: databricks_model_serving.ours: ai_gateway.inference_table_config has enabled = false, which the provider never sends (disabled-is-not-sent). Leave the whole block out to turn it off.
   refuse: databricks_model_serving.ours: GPU_LARGE: aws has no such workload type (workload-type). Choose endpoint.size, or one of CPU, GPU_SMALL, GPU_MEDIUM, MULTIGPU_MEDIUM, GPU_MEDIUM_8.
   refused
   [3]
+
+A team that still logs to a legacy table edits its endpoint: the gateway is taken out, and the entity
+loses its name. Terraform shows this plan as one update; each of the three would go wrong.
+
+  $ scgpt guard plan-of-others.json | grep -v ^skipped
+  refuse: databricks_model_serving.theirs: serves nothing, or an entity without a name (unnamed-entity). Name every served entity: without one, a new version is sent under the old name.
+  refuse: databricks_model_serving.theirs: uses auto_capture_config, which the platform no longer supports (legacy-table). Log payloads through the AI Gateway's inference table.
+  refuse: databricks_model_serving.theirs: ai_gateway would be removed: the provider fails and then believes it was done (gateway-removed). Keep the block, and leave out the parts that are to be off.
+  refused
 
 From stdin, for programs:
 
