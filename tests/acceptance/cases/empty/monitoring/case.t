@@ -78,6 +78,33 @@ A threshold is one value of the file.
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
 
+Somebody clears optional fields of the job, and removes the wheel that it runs from. A plan shows one
+of the three; `verify` finds each, and a deploy puts them back.
+
+  $ api POST /api/2.2/jobs/update "{\"job_id\": $(show /api/2.2/jobs/list jobs 0 job_id), \"fields_to_remove\": [\"email_notifications\", \"timeout_seconds\"]}"
+  200
+  $ api DELETE "/api/2.0/fs/files$(show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings environments 0 spec dependencies 0 | tr -d '"')"
+  204
+  $ scgpt verify local 2>/dev/null | grep │ | tr -s ' '
+  │ job scgpt-serving: daily error rate │ emails.on_failure │ ['ops@example.com'] │ [] │
+  │ job scgpt-serving: daily error rate │ timeout_seconds │ 3600 │ absent │
+  │ file /Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl │ exists │ True │ False │
+  $ quietly scgpt deploy local
+  local: 1 change, by databricks/databricks 1.99.0
+    local-monitoring: update databricks_job.job_daily_error_rate
+      ~ timeout_seconds = 0 -> 3600
+  digest <digest>
+  deployed in <n> s
+  $ scgpt verify local
+  local: as declared
+  $ sent
+  POST /api/2.2/jobs/update -> 200
+  DELETE /api/2.0/fs/files/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl -> 204
+  PUT /api/2.0/fs/directories/Volumes/main/scgpt/artifacts/wheels/<digest> -> 204
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl -> 204
+  POST /api/2.2/jobs/reset -> 200
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+
 Turned off, all of it is removed.
 
   $ cp off.toml local.toml
