@@ -17,7 +17,8 @@ state alone.
   $ grep '"to"' local-serving.imports.tf.json
         "to": "databricks_model_serving.endpoint",
 
-The next plan shows what is imported, and its deploy imports it. The endpoint stays the same one.
+The next plan shows what is imported and changes nothing; its deploy imports it. The endpoint stays
+the same one.
 
   $ show /api/2.0/serving-endpoints/by-hand id > before
   $ quietly scgpt plan local
@@ -27,17 +28,10 @@ The next plan shows what is imported, and its deploy imports it. The endpoint st
     local-registry: import databricks_grant.volume_grant_scientists
     local-registry: import databricks_mlflow_experiment.experiment
     local-registry: import databricks_registered_model.model
+    local-registry: import databricks_schema.schema
     local-registry: import databricks_volume.checkpoints_volume
     local-registry: import databricks_volume.volume
-    local-registry: import+update databricks_schema.schema
-      + force_destroy = true
-    local-serving: import+update databricks_model_serving.endpoint
-      ~ config[0].served_entities[0].name = "current" -> "scgpt_gene_embeddings-2"
-      + config[0].served_entities[0].workload_type = "CPU"
-      - config[0].traffic_config[0].routes[0].served_entity_name = "current"
-      ~ config[0].traffic_config[0].routes[0].served_model_name = "current" -> "scgpt_gene_embeddings-2"
-      + timeouts.create = "100m"
-      + timeouts.update = "100m"
+    local-serving: import databricks_model_serving.endpoint
   digest <digest>
   $ quietly scgpt deploy local | tail -1
   deployed in <n> s
