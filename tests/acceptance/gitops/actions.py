@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,17 +87,31 @@ class Runner:
         }
         done = Finished()
         self.log.append(f"# workflow {name}, on {event_name}")
-        for step in job["steps"]:
-            if "run" not in step or not self._wanted(step.get("if"), known, done):
-                continue
-            files["output"].write_text("")
-            given = {**job.get("env", {}), **step.get("env", {})}
-            self._line(step["run"], variables | _filled(given, known), done)
-            for line in files["output"].read_text().splitlines():
-                key, _, value = line.partition("=")
-                known[f"steps.{step['id']}.outputs.{key}"] = value
+        with self._identity("local" if name == "deploy" else "local-reader"):
+            for step in job["steps"]:
+                if "run" not in step or not self._wanted(step.get("if"), known, done):
+                    continue
+                files["output"].write_text("")
+                given = {**job.get("env", {}), **step.get("env", {})}
+                self._line(step["run"], variables | _filled(given, known), done)
+                for line in files["output"].read_text().splitlines():
+                    key, _, value = line.partition("=")
+                    known[f"steps.{step['id']}.outputs.{key}"] = value
         done.summary = files["summary"].read_text()
         return done
+
+    @contextmanager
+    def _identity(self, profile: str) -> Iterator[None]:
+        """Jobs that plan and look for drift are another principal than those that deploy."""
+        config = self.site.folder / "databrickscfg"
+        text = config.read_text() if config.exists() else ""
+        if text:
+            config.write_text(text.replace(self.site.token("local"), self.site.token(profile)))
+        try:
+            yield
+        finally:
+            if text:
+                config.write_text(text)
 
     def _line(self, line: str, variables: dict[str, str], done: Finished) -> None:
         # `bash -e` is the shell of a runner.
