@@ -110,7 +110,9 @@ def test_every_change_is_applied_and_the_next_plan_is_empty(
 def test_whoever_plans_sees_the_same(running: Info, terraform: Terraform) -> None:
     """One principal deploys, another plans: equal where the deployer's entry is declared."""
     stack = _stack((1, 100))
-    stack["databricks_model_serving"]["e"]["name"] = "shared"
+    endpoint = stack["databricks_model_serving"]["e"]
+    endpoint["name"] = "shared"
+    endpoint["ai_gateway"]["inference_table_config"]["table_name_prefix"] = "shared"
     declared = stack["databricks_permissions"]["p"]["access_control"]
     terraform.write(stack, retry_timeout_seconds=30)
     terraform.run("init")
@@ -125,8 +127,8 @@ def test_whoever_plans_sees_the_same(running: Info, terraform: Terraform) -> Non
     terraform.environment["DATABRICKS_TOKEN"] = _token(running, "local-reader")
     terraform.changes(0)
     terraform.environment["DATABRICKS_TOKEN"] = _token(running, "local")
-    endpoint = sdk(running, "local").serving_endpoints.get("shared")
-    answer = sdk(running, "local").permissions.get("serving-endpoints", str(endpoint.id))
+    shared = sdk(running, "local").serving_endpoints.get("shared")
+    answer = sdk(running, "local").permissions.get("serving-endpoints", str(shared.id))
     listed = [e.user_name for e in answer.access_control_list or [] if e.user_name]
     assert listed == ["admin@local.test"]
     terraform.run("destroy", "-auto-approve")
