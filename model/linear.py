@@ -26,6 +26,10 @@ _VARIABLE = "SCGPT_MATMUL"
 _CHOICES = ("torch", "onednn")
 # Measured (docs/performance.md); families that are not listed keep torch's own choice.
 _BY_FAMILY: dict[str, Matmul] = {"AuthenticAMD": "onednn"}
+# oneDNN and torch's layer above it each keep 1,024 compiled products of up to 1 MiB, one per number
+# of rows. Batches seldom repeat one: memory would creep up for hours. A batch needs ten of them.
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):  # read at first use
+    os.environ.setdefault(_cache, "32")
 _ROWS_EXPECTED = 2048  # oneDNN picks a layout for this many rows; others work as well
 
 

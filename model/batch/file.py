@@ -36,7 +36,6 @@ _COLUMNS = ("scgpt_matched_genes", "scgpt_unknown_genes", "scgpt_truncated_genes
 _PROGRESS, _EMBEDDINGS, _COUNTS = "progress.json", "embeddings.npy", "counts.npy"
 
 Progress = Callable[[int, int], None]
-_Array = np.memmap[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -111,22 +110,20 @@ def embed_file(
             "dtype": str(embedder.network.dtype),  # rows of two precisions are no one embedding
             "shape": [cells.n_cells, embedder.config.d_model],
         }
-        embeddings, counts, done = _open(work, state)
-        resumed_at = done
+        done = resumed_at = _open(work, state)
         read = partial(_tokens, cells, embedder, chunk)
         starts = range(done, cells.n_cells, chunk)
         for found in read_ahead(read, embedder.embed_tokens, starts):
             stop = done + len(found.matched)
-            embeddings[done:stop] = found.embeddings
-            counts[done:stop] = np.stack([found.matched, found.unknown, found.truncated], axis=1)
-            embeddings.flush()
-            counts.flush()
+            _write(work / _EMBEDDINGS, done, found.embeddings)
+            judged = np.stack([found.matched, found.unknown, found.truncated], axis=1)
+            _write(work / _COUNTS, done, judged)
             done = stop
             _write_json(work / _PROGRESS, {**state, "done": done})
             if progress:
                 progress(done, cells.n_cells)
-    _finish(source, target, work, key, embeddings, counts, embedder.digest)
-    return FileReport(len(embeddings), resumed_at, embedder.digest)
+    _finish(source, target, work, key, embedder.digest)
+    return FileReport(done, resumed_at, embedder.digest)
 
 
 def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -> None:
@@ -149,43 +146,35 @@ def _tokens(cells: CellsFile, embedder: Embedder, chunk: int, start: int) -> Tok
     return embedder.tokenize(rows, cells.genes, require_known=False)
 
 
-def _open(
-    work: Path, state: dict[str, Any]
-) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any], int]:
-    """Arrays of an unfinished run of this very job, or new ones; and how many cells are done."""
+def _open(work: Path, state: dict[str, Any]) -> int:
+    """Cells that an unfinished run of this very job has done, or 0 and new arrays on disk."""
     found = _read_json(work / _PROGRESS)
     done = int(found.pop("done", 0))
-    mode = "r+" if found == state else "w+"
-    if mode == "w+":
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        done = 0
-    shape = tuple(state["shape"])
-    open_array = np.lib.format.open_memmap
-    if mode == "r+":
-        return open_array(work / _EMBEDDINGS, "r+"), open_array(work / _COUNTS, "r+"), done
-    return (
-        open_array(work / _EMBEDDINGS, "w+", np.float32, shape),
-        open_array(work / _COUNTS, "w+", np.int32, (shape[0], len(_COLUMNS))),
-        done,
-    )
+    if found == state:
+        return done
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    cells, width = state["shape"]
+    np.lib.format.open_memmap(work / _EMBEDDINGS, "w+", np.float32, (cells, width))
+    np.lib.format.open_memmap(work / _COUNTS, "w+", np.int32, (cells, len(_COLUMNS)))
+    return 0
 
 
-def _finish(
-    source: Path,
-    target: Path,
-    work: Path,
-    key: str,
-    embeddings: NDArray[np.float32],
-    counts: NDArray[np.int32],
-    digest: str,
-) -> None:
+def _write(path: Path, start: int, rows: NDArray[Any]) -> None:
+    """Mapped for this piece only: pages of a file that stays mapped count as memory in use."""
+    array = np.load(path, mmap_mode="r+")
+    array[start : start + len(rows)] = rows
+    array.flush()
+
+
+def _finish(source: Path, target: Path, work: Path, key: str, digest: str) -> None:
     copy = work / "copy.h5ad"
     shutil.copyfile(source, copy)
     with h5py.File(copy, "r+") as file:
-        _put(file["obsm"], key, embeddings)
+        _put(file["obsm"], key, work / _EMBEDDINGS)
+        counts = np.load(work / _COUNTS)
         for column, name in enumerate(_COLUMNS):
-            _put(file["obs"], name, counts[:, column])
+            write_elem(file["obs"], name, counts[:, column])
             order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
             file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
         no_endpoint = {"endpoint": "", "served_entities": np.array([], dtype=object)}
@@ -194,13 +183,14 @@ def _finish(
     shutil.rmtree(work)
 
 
-def _put(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
-    """An array as anndata's format has it, copied in pieces."""
-    if name in group:
-        del group[name]
-    stored = group.create_dataset(name, array.shape, array.dtype)
+def _put(group: h5py.Group, key: str, source: Path) -> None:
+    """An array on disk as anndata's format has it, copied in pieces."""
+    if key in group:
+        del group[key]
+    array = np.load(source, mmap_mode="r")
+    stored = group.create_dataset(key, array.shape, array.dtype)
     for start in range(0, len(array), CHUNK):
-        stored[start : start + CHUNK] = array[start : start + CHUNK]
+        stored[start : start + CHUNK] = np.load(source, mmap_mode="r")[start : start + CHUNK]
     stored.attrs["encoding-type"], stored.attrs["encoding-version"] = "array", "0.2.0"
 
 

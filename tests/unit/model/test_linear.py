@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -56,3 +60,30 @@ def test_the_choice_can_be_overridden_and_is_recorded(
     monkeypatch.setenv("SCGPT_MATMUL", "mkl")
     with pytest.raises(EngineError, match="must be torch or onednn"):
         matmul_for(CPU)
+
+
+_MANY_SHAPES = """
+import torch
+from model.linear import Linear
+
+def used():
+    status = open("/proc/self/status").read()
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+
+layer = Linear(torch.ones(512, 512), torch.ones(512), "onednn")
+layer(torch.ones(900, 512))
+before = used()
+for rows in range(100, 900, 2):
+    layer(torch.ones(rows, 512))
+print(used() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_batches_of_many_lengths_leave_no_memory_behind() -> None:
+    """400 numbers of rows: 400 MiB where each product stays compiled."""
+    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    command = [sys.executable, "-c", _MANY_SHAPES]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 150, "MiB"
