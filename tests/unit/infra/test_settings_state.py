@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra import settings
-from tests.unit.infra.test_settings import FIVE_LINES, problems, write
+from tests.unit.infra.toml_files import FIVE_LINES, problems, write
 
 
 @pytest.mark.parametrize(
