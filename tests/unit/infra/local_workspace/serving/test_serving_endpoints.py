@@ -227,9 +227,12 @@ def test_a_process_that_keeps_crashing_is_given_up(
 ) -> None:
     monkeypatch.setattr(scoring, "_PAUSE_S", 0.01)
     create(admin)
-    answers = [query(admin, {"die": True}) for _ in range(4)]
-    assert [answer.status_code for answer in answers] == [503, 503, 503, 409]
+    answers = [query(admin, {"die": True})]
+    while answers[-1].status_code == 503 and len(answers) < 40:  # more than 3 while one is dying
+        answers.append(query(admin, {"die": True}))
+    assert len(answers) > 3
     answer = answers[-1]
+    assert answer.status_code == 409
     assert "ended while it was serving" in answer.json()["message"]
     assert admin.get(f"{BASE}/e").json()["state"]["ready"] == "NOT_READY"
 
