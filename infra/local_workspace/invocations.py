@@ -230,5 +230,7 @@ async def _ask(
         message = f"The model did not answer within {EXECUTION_LIMIT_S} s."
         raise ApiError(504, "DEADLINE_EXCEEDED", message) from error
     except httpx.TransportError as error:
+        # While it is dying it may take connections still: the next query is not to meet it.
+        await asyncio.sleep(_NOTICED_AFTER_S[0])
         message = f"The scoring process of {scorer.name} ended during the request; it is restarted."
         raise ApiError(503, "TEMPORARILY_UNAVAILABLE", message) from error

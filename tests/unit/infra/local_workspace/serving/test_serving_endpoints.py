@@ -219,7 +219,9 @@ def test_a_crashed_process_is_started_again_and_queries_wait_for_it(admin: TestC
     create(admin)
     lost = query(admin, {"die": True})
     assert (lost.status_code, lost.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
-    assert query(admin).json()["predictions"][0]["version"] == "1"
+    answered = query(admin)
+    assert answered.status_code == 200, answered.text
+    assert answered.json()["predictions"][0]["version"] == "1"
 
 
 def test_a_process_that_keeps_crashing_is_given_up(
