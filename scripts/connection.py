@@ -77,27 +77,53 @@ def require_running(settings: Settings) -> None:
     Raises
     ------
     DeployError
-        The local workspace was never started, the profile is of another workspace, or the workspace
+        The local workspace was never started, the login is of another workspace, or the workspace
         does not answer.
     """
     if settings.is_local:
         _require_local(settings)
         return
-    _require_own_profile(settings)
+    require_own_login(settings)
     if settings.workspace.host and not getproxies().keys() & {"https", "all"}:
         _require_reachable(settings.workspace.host)
 
 
-def _require_own_profile(settings: Settings) -> None:
-    """Its login must not be sent to a workspace that it is not of."""
-    profile, host = settings.workspace.profile, str(settings.workspace.host)
-    theirs = _profiles().get(profile, "host", fallback=None) if profile else None
-    if theirs and _address(theirs) != _address(host):
-        raise DeployError(
-            f"{settings.environment} is on {host}, but its profile {profile!r} in "
-            f"{_profiles_file()} is of {theirs}: correct the profile's host, or name another "
-            "profile in workspace.profile"
+def require_own_login(settings: Settings) -> None:
+    """A login must not be sent to a workspace that it is not of.
+
+    Raises
+    ------
+    DeployError
+        The profile in use, or the token beside ``DATABRICKS_HOST``, is of another workspace.
+    """
+    if settings.is_local:
+        return
+    name, host = settings.environment, str(settings.workspace.host)
+    # Without a profile of the file's that this machine has, clients take the shell's.
+    own = variables(settings).get("DATABRICKS_CONFIG_PROFILE")
+    profile = own or os.environ.get("DATABRICKS_CONFIG_PROFILE")
+    if theirs := elsewhere(profile, host):
+        whose, way_out = (
+            ("its", "correct the profile's host, or name another profile in workspace.profile")
+            if own
+            else ("the shell's", "set DATABRICKS_CONFIG_PROFILE to one of that workspace")
         )
+        raise DeployError(
+            f"{name} is on {host}, but {whose} profile {profile!r} in {_profiles_file()} is of "
+            f"{theirs}: {way_out}"
+        )
+    shells = os.environ.get("DATABRICKS_HOST")
+    if shells and _address(shells) != _address(host) and os.environ.get("DATABRICKS_TOKEN"):
+        raise DeployError(
+            f"{name} is on {host}, but the shell's DATABRICKS_TOKEN is of its DATABRICKS_HOST, "
+            f"{shells}: unset both, or set them for that workspace"
+        )
+
+
+def elsewhere(profile: str | None, host: str) -> str | None:
+    """The address that a profile is of, where that is not ``host``."""
+    theirs = _profiles().get(profile, "host", fallback=None) if profile else None
+    return theirs if theirs and _address(theirs) != _address(host) else None
 
 
 def _address(host: str) -> tuple[str | None, int]:

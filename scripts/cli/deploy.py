@@ -133,10 +133,11 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
     Example:  eval "$(scgpt env local)" && npx cdktf deploy 'local-*'
     """
     from infra.settings import load
-    from scripts.connection import foreign_variables
+    from scripts.connection import foreign_variables, require_own_login
     from scripts.deploy import terraform_variables
 
     loaded = load(environment, folder)
+    require_own_login(loaded)
     variables, foreign = terraform_variables(loaded), foreign_variables(loaded)
     if as_json:
         show({"set": variables, "unset": foreign}, True, "")

@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from databricks.sdk.config import Config
 
 from infra import layout, settings
 from infra.errors import DeployError
 from infra.settings import Settings
 from scripts import connection
+from scripts.cli.main import cli
 from scripts.deploy.variables import child_environment
 
 HOST = "https://dbc-00000000-0003.cloud.databricks.com"
@@ -21,8 +23,8 @@ HOST = "https://dbc-00000000-0003.cloud.databricks.com"
 def prod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Production, from a machine that has no other variables and no profiles."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("DATABRICKS_CONFIG_FILE", "DATABRICKS_CONFIG_PROFILE", "DATABRICKS_HOST"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        monkeypatch.delenv(name)
     return settings.load("prod", layout.ENVIRONMENTS)
 
 
@@ -59,6 +61,62 @@ def test_a_profile_of_another_workspace_is_refused(unprobed: Settings, tmp_path:
         connection.workspace_client(unprobed)
     assert HOST in str(caught.value)
     assert "se%cret" not in str(caught.value)
+
+
+OTHER = "https://dbc-2.cloud.databricks.com"
+
+
+@pytest.fixture
+def unnamed(unprobed: Settings) -> Settings:
+    """Production, whose file names no profile."""
+    nobodys = unprobed.workspace.model_copy(update={"profile": None})
+    return unprobed.model_copy(update={"workspace": nobodys})
+
+
+@pytest.mark.parametrize(
+    "named", [False, True], ids=["no profile", "a profile not on this machine"]
+)
+def test_the_shells_profile_of_another_workspace_is_refused(
+    unprobed: Settings,
+    unnamed: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: bool,
+) -> None:
+    (tmp_path / ".databrickscfg").write_text(f"[other]\nhost = {OTHER}\ntoken = se%cret\n")
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "other")
+    with pytest.raises(DeployError, match=r"shell's profile 'other' in .* is of") as caught:
+        connection.workspace_client(unprobed if named else unnamed)
+    assert OTHER in str(caught.value)
+    assert "se%cret" not in str(caught.value)
+
+
+def test_the_shells_profile_of_this_workspace_is_taken(
+    unnamed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".databrickscfg").write_text(f"[mine]\nhost = {HOST}\ntoken = t\n")
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "mine")
+    assert connection.workspace_client(unnamed).config.profile == "mine"
+
+
+def test_the_shells_token_of_another_workspace_is_refused(
+    unprobed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", OTHER)
+    monkeypatch.setenv("DATABRICKS_TOKEN", "se%cret")
+    with pytest.raises(DeployError, match=r"DATABRICKS_TOKEN is of .*dbc-2") as caught:
+        connection.require_running(unprobed)
+    assert "se%cret" not in str(caught.value)
+
+
+def test_no_variables_are_printed_beside_another_workspaces_login(
+    unprobed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`eval "$(scgpt env prod)"` would lead bare Terraform to send it."""
+    (tmp_path / ".databrickscfg").write_text(f"[other]\nhost = {OTHER}\ntoken = t\n")
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "other")
+    result = CliRunner().invoke(cli, ["env", "prod"])
+    assert (result.exit_code, result.stdout) == (1, "")
 
 
 @pytest.mark.parametrize(
