@@ -30,6 +30,7 @@ _QUIET = {
 
 
 _CONNECT_SECONDS = 10.0
+_MOST_SAID = 400  # characters of a client's error: some are whole pages
 _FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
 
 
@@ -203,22 +204,39 @@ def use_mlflow(settings: Settings) -> None:
 
 
 def workspace_client(settings: Settings) -> WorkspaceClient:
-    """An unmodified databricks-sdk client of the environment's workspace.
+    """An unmodified databricks-sdk client of the environment's workspace, logged in to it.
 
     Raises
     ------
     DeployError
-        The workspace cannot be reached, or nobody is logged in to it.
+        The workspace cannot be reached, or nobody is logged in to it, or it refuses the login.
     """
     from databricks.sdk import WorkspaceClient
 
     use(settings)
+    with answering(settings), logging_in(settings.workspace.host or settings.environment):
+        client = WorkspaceClient()
+        # OAuth would fetch its first token with the first call, wherever that is.
+        client.config.authenticate()
+    return client
+
+
+@contextmanager
+def logging_in(where: str) -> Iterator[None]:
+    """A login that is missing or refused is told in a sentence.
+
+    Raises
+    ------
+    DeployError
+        In place of what the client raises.
+    """
+    from requests import RequestException
+
     try:
-        return WorkspaceClient()
-    except ValueError as error:
+        yield
+    except (ValueError, NotImplementedError, RequestException) as error:
         raise DeployError(
-            f"no login for {settings.workspace.host or settings.environment}: set "
-            "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or DATABRICKS_AUTH_TYPE="
-            "github-oidc, or a profile. The client says: "
-            f"{str(error).splitlines()[0]}"
+            f"no login for {where}: set DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or "
+            "DATABRICKS_AUTH_TYPE=github-oidc, or a profile. The client says: "
+            f"{str(error).splitlines()[0][:_MOST_SAID]}"
         ) from error
