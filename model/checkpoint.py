@@ -2,7 +2,8 @@
 
 Upstream keeps the tensors whose name and shape match and stays silent about the rest, which leaves
 random weights in place. Here a checkpoint is understood completely or refused. Nothing in it is
-ever unpickled.
+ever unpickled. Torch's meta device has no use here: it spares initialising a module that is then
+overwritten, and no module is made; the network computes with the tensors mapped from the file.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _IGNORED = (
     "flag_encoder.",
     "grad_reverse_discriminator.",
 )
+# Attention weights, as flash attention names them and as torch does.
+_THEIRS, _OURS = "self_attn.Wqkv.", "self_attn.in_proj_"
 # Parts that take the batch label: embeddings without it are not the model's.
 _REFUSED = ("dsbn.", "bn.", "batch_encoder.")
 
@@ -164,12 +167,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     CheckpointError
-        There is no such file, or it holds something other than a bare state dict.
+        There is no such file, it holds something other than a bare state dict, or one tensor
+        under both its names (``doubled_tensors``).
     """
-    return {
-        name.replace("self_attn.Wqkv.", "self_attn.in_proj_"): tensor
-        for name, tensor in _load(path).items()
-    }
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in _load(path).items():
+        ours = name.replace(_THEIRS, _OURS)
+        if ours in tensors:  # taking either in silence would choose the embeddings
+            raise CheckpointError(
+                "doubled_tensors",
+                f"{path.name} holds {ours} and {ours.replace(_OURS, _THEIRS)}, two names of one "
+                "tensor. Save the state dict of one model, with one of the two names.",
+            )
+        tensors[ours] = tensor
+    return tensors
 
 
 def _load(path: Path) -> dict[str, Tensor]:

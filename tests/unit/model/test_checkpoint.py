@@ -125,6 +125,22 @@ def test_unknown_tensors(folder: Path) -> None:
     assert (error.code, "bert.pooler.weight" in error.message) == ("unknown_tensors", True)
 
 
+@pytest.mark.parametrize("part", ["weight", "bias"])
+def test_one_tensor_under_both_its_names(folder: Path, part: str) -> None:
+    layer = "transformer_encoder.layers.0.self_attn."
+    names = {f"{layer}in_proj_{part}", f"{layer}Wqkv.{part}"}
+
+    def double(state: dict) -> None:
+        there = next(name for name in names if name in state)
+        (other,) = names - {there}
+        state[other] = state[there] * 2
+
+    edit_state(folder, double)
+    error = refusal(folder)
+    assert error.code == "doubled_tensors"
+    assert all(name in error.message for name in names)
+
+
 def test_missing_tensors(folder: Path) -> None:
     edit_state(folder, lambda s: s.pop("transformer_encoder.layers.1.self_attn.in_proj_weight"))
     error = refusal(folder)
