@@ -20,6 +20,7 @@ from .waivers import on_waivers, refusals, waive
 
 __all__ = [
     "CHECKS",
+    "ENDPOINT",
     "Existing",
     "Facts",
     "Finding",

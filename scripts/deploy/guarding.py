@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra import release, settings
-from infra.errors import DeployError
 from infra.guards import (
     Facts,
     Finding,
@@ -25,14 +22,8 @@ from infra.guards import (
 from infra.settings import Settings
 from scripts import connection
 
-from . import facts
+from . import facts, plan_file
 from .results import changes_of
-
-
-class PlanFileError(DeployError):
-    """What was given is no plan."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ def judge(plan: Path, environment: str | None, folder: Path | None) -> Judgement
     PlanFileError
         When the file is no plan as JSON.
     """
-    document = _read(plan)
+    document = plan_file.read(plan)
     if environment is None:
         known = Facts()
         return Judgement(tuple(check(document, None, known)), skipped(None, known))
@@ -76,18 +67,3 @@ def _findings(document: Json, loaded: Settings, known: Facts) -> Iterator[Findin
     manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
     yield from ungoverned(loaded, known, released=manifest is not None)
     yield from on_waivers(loaded, known.today)
-
-
-def _read(plan: Path) -> Json:
-    try:
-        text = sys.stdin.read() if str(plan) == "-" else plan.read_text(encoding="utf-8")
-        document: Json = json.loads(text)
-    except OSError as error:
-        raise PlanFileError(f"{plan}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise PlanFileError(
-            f"{plan}: no JSON: give what `terraform show -json PLANFILE` prints"
-        ) from error
-    if not isinstance(document, dict) or "format_version" not in document:
-        raise PlanFileError(f"{plan}: no plan: give what `terraform show -json PLANFILE` prints")
-    return document
