@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from scipy import sparse
 from model.checks import check_cells
 from model.config import ModelConfig
 from model.errors import InvalidRequest
+from model.matrix import as_csr
 from model.tokenizer import TIES, Ties, Tokens, merge_columns, token_counts, tokenize
 from model.vocab import UNKNOWN, GeneVocab
 
@@ -73,13 +74,16 @@ class Prepared:
 
 
 def prepare(
-    cells: sparse.csr_matrix | sparse.csr_array,
+    cells: Any,
     genes: Sequence[str],
     vocab: GeneVocab,
     config: ModelConfig,
     options: TokenOptions,
 ) -> Prepared:
-    """Check everything about a request that can be wrong; errors as ``Embedder.embed_cells``."""
+    """Check everything about a request that can be wrong; errors as ``Embedder.embed_cells``.
+
+    Cells may come in any of scipy's sparse formats or as an array (``matrix.as_csr``).
+    """
     ties, length = options.get("ties", "mid"), options.get("max_length")
     length = config.max_length if length is None else length
     if ties not in TIES:
@@ -90,14 +94,12 @@ def prepare(
             f"max_length is {length}; it must be 2 .. {config.max_length}, the length "
             "that the checkpoint was trained with.",
         )
-    check_cells(cells, genes)
+    counts = as_csr(cells)
+    check_cells(counts, genes)
     require_known = options.get("require_known", True)
     ids = known_ids(vocab, genes) if require_known else vocab.lookup(genes)
-    if not cells.has_canonical_format:
-        cells = cells.copy()
-        cells.sum_duplicates()
-    cells, ids = merge_columns(cells, ids)
-    return Prepared(cells, ids, vocab, config, length, ties, options.get("seed", 0))
+    merged, ids = merge_columns(counts, ids)
+    return Prepared(merged, ids, vocab, config, length, ties, options.get("seed", 0))
 
 
 def known_ids(vocab: GeneVocab, genes: Sequence[str]) -> NDArray[np.int64]:
@@ -108,6 +110,8 @@ def known_ids(vocab: GeneVocab, genes: Sequence[str]) -> NDArray[np.int64]:
     InvalidRequest
         ``no_known_gene``.
     """
+    if not len(genes):
+        raise InvalidRequest("no_known_gene", "no gene at all is named; name at least one.")
     ids = vocab.lookup(genes)
     if not (ids != UNKNOWN).any():
         raise InvalidRequest(
