@@ -127,11 +127,13 @@ def _users(planned: PlanResult, loaded: Settings) -> list[str]:
     if moved is None:
         return [f"**For users**\n\n{bullets(said)}"]
     # Imported late: the client takes a second, and most plans leave the versions alone.
-    from scripts.connection import workspace_client
+    from scripts.connection import answering, workspace_client
 
-    client, model = workspace_client(loaded), loaded.names.full_model
+    model = loaded.names.full_model
     numbers = sorted(moved.before.keys() | moved.after.keys())
-    found = {number: versions.built(client, model, number) for number in numbers}
+    with answering(loaded):
+        client = workspace_client(loaded)
+        found = {number: versions.built(client, model, number) for number in numbers}
     weights = versions.weights_sentence(moved, found)
     said += [weights] if weights else []
     return [f"**For users**\n\n{bullets(said)}", versions.comparison(moved, found)]

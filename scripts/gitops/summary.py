@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from infra import settings
-from scripts.connection import require_running, workspace_client
+from scripts.connection import answering, workspace_client
 
 from .markdown import code, table
 
@@ -16,14 +16,14 @@ def summary(name: str, *, folder: Path | None = None) -> str:
     Raises
     ------
     InfraError
-        When the settings are wrong, or the local workspace does not run.
+        When the settings are wrong, or the workspace does not answer or refuses the login.
     """
     from databricks.sdk.errors import NotFound
 
     loaded = settings.load(name, folder)
-    require_running(loaded)
     try:
-        endpoint = workspace_client(loaded).serving_endpoints.get(loaded.names.endpoint)
+        with answering(loaded):
+            endpoint = workspace_client(loaded).serving_endpoints.get(loaded.names.endpoint)
     except NotFound:
         return (
             f"### {name}\n\nNo endpoint {code(loaded.names.endpoint)}: nothing is released yet.\n"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from databricks.sdk.errors import DatabricksError, PermissionDenied, TemporarilyUnavailable
 
+from infra import layout, settings
 from infra.errors import DeployError
-from scripts import gitops
+from scripts import connection, gitops
 from scripts.cli.main import cli
+from scripts.gitops.endpoint import Split
 from scripts.gitops.markers import digest_in
+from scripts.gitops.review import _users
 
 REFUSALS = [DeployError("no login"), PermissionDenied("may not"), TemporarilyUnavailable("busy")]
 
@@ -48,3 +53,31 @@ def test_what_could_not_be_planned_is_posted(
     (found,) = posted
     assert str(refusal) in found.markdown
     assert digest_in(found.markdown) is None
+
+
+class _Silent:
+    """A workspace that the client has given up asking."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise TimeoutError("Timed out after 0:05:00")
+
+
+def test_a_workspace_that_stops_answering_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys.modules["scripts.gitops.summary"], "workspace_client", lambda _: _Silent()
+    )
+    with pytest.raises(DeployError, match="does not answer: Timed out"):
+        gitops.summary("dev", folder=layout.ENVIRONMENTS)
+
+
+def test_a_workspace_that_stops_answering_after_the_plan_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "workspace_client", lambda _: _Silent())
+    moved = Split({1: 100}, {2: 100})
+    module = sys.modules["scripts.gitops.review"]  # the package has the function of that name
+    monkeypatch.setattr(module, "sentences", lambda _: ["versions move"])
+    monkeypatch.setattr(module, "split", lambda _: moved)
+    planned: Any = SimpleNamespace(documents={})
+    with pytest.raises(DeployError, match="does not answer: Timed out"):
+        _users(planned, settings.load("dev", layout.ENVIRONMENTS))
