@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from infra.bindings import (
     AlertV2,
@@ -22,6 +22,8 @@ from infra.monitoring import REMIND_SECONDS, Alert, query
 from infra.naming import Names
 from infra.settings import Monitoring
 
+from .access_list import access_list
+
 
 class Alerts(Construct):
     """Every alert of :data:`infra.monitoring.ALERTS`.
@@ -40,6 +42,7 @@ class Alerts(Construct):
         warehouse: str,
         table: str,
         alerts: Sequence[Alert],
+        levels: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id_)
         notification = self._notification(names, monitoring)
@@ -72,6 +75,7 @@ class Alerts(Construct):
                 ),
             )
             resource.override_logical_id(logical_id)
+            access_list(self, f"{logical_id}_permissions", levels, alert_v2_id=resource.id)
 
     def _notification(self, names: Names, monitoring: Monitoring) -> AlertV2EvaluationNotification:
         if not monitoring.emails:

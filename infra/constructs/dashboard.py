@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from infra.bindings import Construct, Dashboard
 from infra.monitoring import Tile
 from infra.monitoring.lakeview import serialized
 from infra.naming import Names
+
+from .access_list import access_list
 
 
 class EndpointDashboard(Construct):
@@ -22,6 +24,7 @@ class EndpointDashboard(Construct):
         warehouse: str,
         table: str,
         tiles: Sequence[Tile],
+        levels: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id_)
         title = names.watched("requests")
@@ -36,3 +39,4 @@ class EndpointDashboard(Construct):
             serialized_dashboard=serialized(tiles, title=title, table=table),
         )
         dashboard.override_logical_id("dashboard")
+        access_list(self, "dashboard_permissions", levels, dashboard_id=dashboard.id)

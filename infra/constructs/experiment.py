@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.bindings import (
-    Construct,
-    MlflowExperiment,
-    Permissions,
-    PermissionsAccessControl,
-    TerraformResourceLifecycle,
-)
+from infra.bindings import Construct, MlflowExperiment, TerraformResourceLifecycle
 from infra.naming import Names
+
+from .access_list import access_list
 
 
 class Experiment(Construct):
@@ -42,18 +38,4 @@ class Experiment(Construct):
             lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
         )
         self.experiment.override_logical_id("experiment")
-        if levels:
-            permissions = Permissions(
-                self,
-                "experiment_permissions",
-                experiment_id=self.experiment.id,
-                access_control=[
-                    PermissionsAccessControl(user_name=who, permission_level=level)
-                    if "@" in who
-                    else PermissionsAccessControl(
-                        service_principal_name=who, permission_level=level
-                    )
-                    for who, level in sorted(levels.items())
-                ],
-            )
-            permissions.override_logical_id("experiment_permissions")
+        access_list(self, "experiment_permissions", levels, experiment_id=self.experiment.id)

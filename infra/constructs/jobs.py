@@ -20,6 +20,8 @@ from infra.naming import Names
 from infra.settings import Monitoring
 from infra.wheel import Wheel
 
+from .access_list import access_list
+
 
 class Jobs(Construct):
     """Every job of :data:`infra.monitoring.JOBS`, on serverless compute."""
@@ -37,6 +39,7 @@ class Jobs(Construct):
         wheel: Wheel,
         tags: Mapping[str, str],
         budget_policy_id: str | None,
+        levels: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id_)
         path = names.wheel_path(wheel.file_name, wheel.sha256)
@@ -86,3 +89,4 @@ class Jobs(Construct):
                 tags=dict(tags) or None,
             )
             resource.override_logical_id(logical_id)
+            access_list(self, f"{logical_id}_permissions", levels, job_id=resource.id)

@@ -9,11 +9,21 @@ from infra.monitoring import AUTO_STOP_MINUTES
 from infra.naming import Names
 from infra.settings import Monitoring
 
+from .access_list import access_list
+
 
 def warehouse_id(
-    scope: Construct, *, names: Names, monitoring: Monitoring, tags: Mapping[str, str]
+    scope: Construct,
+    *,
+    names: Names,
+    monitoring: Monitoring,
+    tags: Mapping[str, str],
+    levels: Mapping[str, str],
 ) -> str:
-    """Id of the warehouse that the settings name, or of one made for this environment."""
+    """Id of the warehouse that the settings name, or of one made for this environment.
+
+    Only the latter has the access list.
+    """
     if monitoring.warehouse_id is not None:
         return monitoring.warehouse_id
     warehouse = SqlEndpoint(
@@ -35,4 +45,5 @@ def warehouse_id(
         else None,
     )
     warehouse.override_logical_id("warehouse")
+    access_list(scope, "warehouse_permissions", levels, sql_endpoint_id=warehouse.id)
     return str(warehouse.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
@@ -11,7 +12,18 @@ from .fields import Closed, Principal, matching, unique
 
 Securable = Literal["schema", "model", "volume", "checkpoints_volume"]
 
-ExperimentLevel = Literal["CAN_READ", "CAN_EDIT", "CAN_MANAGE"]
+Role = Literal["planner", "builder", "deployer"]
+WorkspaceObject = Literal["experiment", "warehouse", "alert", "dashboard", "job"]
+
+LEVELS: Mapping[WorkspaceObject, Mapping[Role, str]] = {
+    "experiment": {"planner": "CAN_READ", "builder": "CAN_EDIT", "deployer": "CAN_MANAGE"},
+    "alert": {"planner": "CAN_READ", "deployer": "CAN_MANAGE"},
+    "dashboard": {"planner": "CAN_READ", "deployer": "CAN_MANAGE"},
+    # Whoever made these is answered as their owner: less would be a difference for ever.
+    "warehouse": {"planner": "CAN_VIEW", "deployer": "IS_OWNER"},
+    "job": {"planner": "CAN_VIEW", "deployer": "IS_OWNER"},
+}
+"""Kind of object -> role -> level: the least by which a plan reads it, the highest for deploys."""
 
 SchemaPrivilege = Literal[
     "ALL_PRIVILEGES", "APPLY_TAG", "CREATE_FUNCTION", "CREATE_MATERIALIZED_VIEW", "CREATE_MODEL",

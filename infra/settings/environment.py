@@ -15,10 +15,12 @@ from infra.naming import Names
 from infra.sizes import Cloud, WorkloadType
 
 from .access import (
-    ExperimentLevel,
+    LEVELS,
     Grant,
+    Role,
     Securable,
     Waiver,
+    WorkspaceObject,
     builder_grant,
     owner_grant,
     planner_grant,
@@ -204,17 +206,17 @@ class Settings(Closed):
             levels = levels.and_of(self.planner, "CAN_VIEW")
         return levels.and_of(self.deployer, "CAN_MANAGE") if self.deployer else levels
 
-    @property
-    def experiment_levels(self) -> dict[str, ExperimentLevel]:
-        """Principal -> level on the experiment of the builds, where only its owner may log."""
-        levels: dict[str, ExperimentLevel] = {}
-        if self.planner is not None:
-            levels[self.planner] = "CAN_READ"
-        if self.builder is not None:
-            levels[self.builder] = "CAN_EDIT"
-        if self.deployer is not None:
-            levels[self.deployer] = "CAN_MANAGE"
-        return levels
+    def object_levels(self, kind: WorkspaceObject) -> dict[str, str]:
+        """Principal -> level on an object of the workspace; who made it holds it where this is
+        empty.
+        """
+        roles: dict[Role, str | None] = {
+            "planner": self.planner,
+            "builder": self.builder,
+            "deployer": self.deployer,
+        }
+        levels = LEVELS[kind]
+        return {who: levels[role] for role, who in roles.items() if who and role in levels}
 
     def waiver(self, check: str, today: date) -> Waiver | None:
         """The exception from a guard that holds on this day, if there is one."""

@@ -23,7 +23,13 @@ class MonitoringStack(EnvironmentStack):
         table = names.inference_table
         if not watch.enabled or table is None:
             return
-        warehouse = warehouse_id(self, names=names, monitoring=watch, tags=settings.tags)
+        warehouse = warehouse_id(
+            self,
+            names=names,
+            monitoring=watch,
+            tags=settings.tags,
+            levels=settings.object_levels("warehouse"),
+        )
         Alerts(
             self,
             "alerts",
@@ -32,6 +38,7 @@ class MonitoringStack(EnvironmentStack):
             warehouse=warehouse,
             table=table,
             alerts=monitoring.ALERTS,
+            levels=settings.object_levels("alert"),
         )
         EndpointDashboard(
             self,
@@ -40,6 +47,7 @@ class MonitoringStack(EnvironmentStack):
             warehouse=warehouse,
             table=table,
             tiles=monitoring.TILES,
+            levels=settings.object_levels("dashboard"),
         )
         Jobs(
             self,
@@ -52,4 +60,5 @@ class MonitoringStack(EnvironmentStack):
             wheel=wheel(),
             tags=settings.tags,
             budget_policy_id=settings.endpoint.budget_policy_id,
+            levels=settings.object_levels("job"),
         )

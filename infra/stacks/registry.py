@@ -37,5 +37,5 @@ class RegistryStack(EnvironmentStack):
                 "experiment_of_builds",
                 names=settings.names,
                 protected=settings.deletion_protection,
-                levels=settings.experiment_levels,
+                levels=settings.object_levels("experiment"),
             )

@@ -16,6 +16,9 @@ _PERMITTED = {
     "serving_endpoint_id": ("serving-endpoints", "CAN_MANAGE"),
     "experiment_id": ("experiments", "CAN_MANAGE"),
     "job_id": ("jobs", "IS_OWNER"),
+    "sql_endpoint_id": ("sql/warehouses", "IS_OWNER"),
+    "dashboard_id": ("dashboards", "CAN_MANAGE"),
+    "alert_v2_id": ("alertsv2", "CAN_MANAGE"),
 }
 _WHO = ("user_name", "group_name", "service_principal_name")
 _ADMINS = ("group_name", "admins")
@@ -44,9 +47,13 @@ class Permissions(Resource):
         raise ProviderError(f"one of these is needed: {', '.join(_PERMITTED)}")
 
     def _put(self, session: Session, identifier: str, entries: list[Any], level: str) -> None:
-        """Set the list. The caller stays in it, or Terraform could not change it again."""
+        """Set the list. The caller stays in it, or Terraform could not change it again; what has
+        owners always has one.
+        """
         me = session.me()
-        if not any(entry.get(who) == me for entry in entries for who in _WHO):
+        named = any(entry.get(who) == me for entry in entries for who in _WHO)
+        owned = any(entry["permission_level"] == "IS_OWNER" for entry in entries)
+        if not (owned if level == "IS_OWNER" else named):
             key = "service_principal_name" if _is_uuid(me) else "user_name"
             entries = [*entries, {key: me, "permission_level": level}]
         session.call("PUT", f"/api/2.0/permissions{identifier}", {"access_control_list": entries})
@@ -66,7 +73,7 @@ class Permissions(Resource):
         ]
         if not entries:
             return None
-        _, collection, identifier = state["id"].split("/", 2)
+        collection, _, identifier = state["id"][1:].rpartition("/")
         owner = next(name for name, (path, _) in _PERMITTED.items() if path == collection)
         kind = answer["object_type"]
         return {**state, owner: identifier, "object_type": kind, "access_control": entries}
@@ -76,7 +83,7 @@ class Permissions(Resource):
         return planned
 
     def delete(self, session: Session, prior: Values) -> None:
-        collection = prior["id"].split("/")[1]
+        collection = prior["id"][1:].rpartition("/")[0]
         level = next(level for path, level in _PERMITTED.values() if path == collection)
         try:
             self._put(session, prior["id"], [], level)

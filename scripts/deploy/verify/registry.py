@@ -76,7 +76,7 @@ def _grants(
 def _experiment(client: WorkspaceClient, settings: Settings) -> Iterator[Difference]:
     if not settings.manage_experiment:
         return
-    name, declared = settings.names.experiment, settings.experiment_levels
+    name, declared = settings.names.experiment, settings.object_levels("experiment")
     answer = get_or_none(lambda: client.experiments.get_by_name(name))
     found = answer.experiment if answer else None
     if found is None or found.lifecycle_stage != "active":

@@ -231,7 +231,8 @@ def test_what_is_not_supported(terraform: Terraform) -> None:
     terraform.write({"databricks_permissions": {"p": permissions}})
     terraform.run("init")
     text = terraform.run("validate", code=1)
-    assert "supports serving_endpoint_id, experiment_id, job_id, not cluster_id" in text
+    assert "supports serving_endpoint_id, experiment_id, job_id, sql_endpoint_id" in text
+    assert "not cluster_id" in text
 
 
 def test_the_caller_stays_in_the_list(terraform: Terraform, workspace: Workspace) -> None:

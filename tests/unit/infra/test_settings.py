@@ -50,7 +50,7 @@ def test_the_deployer_manages_and_is_declared(tmp_path: Path, deployer: str) -> 
     levels = loaded.endpoint_levels
     assert {**levels.users, **levels.service_principals} == {deployer: "CAN_MANAGE"}
     assert ("@" in deployer) is bool(levels.users)
-    assert loaded.experiment_levels == {"b": "CAN_EDIT", deployer: "CAN_MANAGE"}
+    assert loaded.object_levels("experiment") == {"b": "CAN_EDIT", deployer: "CAN_MANAGE"}
     lower = f'{text}[permissions.service_principals]\n"{deployer}" = "CAN_VIEW"\n'
     (said,) = (line for line in problems(tmp_path, lower) if "is the deployer" in line)
     assert "CAN_MANAGE" in said
@@ -60,7 +60,7 @@ def test_the_planner_reads(tmp_path: Path) -> None:
     loaded = settings.load("dev", write(tmp_path, f'planner = "p"\ndeployer = "d"\n{GOOD}'))
     levels = {"p": "CAN_VIEW", "d": "CAN_MANAGE"}
     assert loaded.endpoint_levels.service_principals == levels
-    assert loaded.experiment_levels == {"p": "CAN_READ", "d": "CAN_MANAGE"}
+    assert loaded.object_levels("experiment") == {"p": "CAN_READ", "d": "CAN_MANAGE"}
     assert loaded.privileges("checkpoints_volume") == {"p": ("READ_VOLUME",)}
     assert loaded.privileges("schema") == {"p": ("USE_SCHEMA",)}
 
