@@ -22,6 +22,7 @@ from model.contract import GUIDE_COLUMNS, MATRIX, MAX_CELLS, MAX_GENES, OBS, PAC
 from model.envelope import check_total
 from model.errors import InvalidRequest, LimitExceeded
 from model.labels import labels
+from model.matrix import as_csr
 
 
 @dataclass(frozen=True)
@@ -190,10 +191,12 @@ def _read_matrix(sent: Any) -> sparse.csr_matrix:
     value: Any = _unwrapped(sent)
     if not sparse.issparse(value):
         value = _dense(value)
+    if value.ndim == 2 and value.dtype == object and any(x is None for x in value.flat):
+        raise _no_matrix("it holds null, which is no number (where nothing was counted, 0 stands)")
     if value.ndim != 2 or value.dtype.kind not in "iuf":
         raise _no_matrix(f"it has {value.ndim} dimensions and numbers of type {value.dtype}")
     with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused later
-        return sparse.csr_matrix(value).astype(np.float32)
+        return as_csr(value).astype(np.float32)
 
 
 def _dense(value: Any) -> NDArray[Any]:

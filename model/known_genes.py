@@ -17,7 +17,7 @@ from model.errors import InvalidRequest
 from model.vocab import UNKNOWN, GeneVocab
 
 _MOST = 0.5  # of the unknown names must look alike for a cause to be named
-_ENSEMBL = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?")
+_ENSEMBL = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?(_PAR_Y)?")
 _MOUSE = re.compile(r"(?=.*[a-z])([A-Z][a-z0-9.-]*|[0-9]+[A-Z][a-z0-9]*Rik)")
 _BARCODE = re.compile(r"(.*[_:#-])?[ACGT]{8,}([_:#-].*)?")
 
@@ -62,9 +62,10 @@ def check_known_fraction(vocab: GeneVocab, sent: Sequence[Cells], least: float) 
             f"at least {least:.0%} must"
         )
     unknown = [gene for gene, i in zip(genes, vocab.lookup(genes), strict=True) if i == UNKNOWN]
+    named = f" (unknown: {', '.join(unknown[:3])})" if unknown else ""
     raise InvalidRequest(
         code,
-        f"{said} (unknown: {', '.join(unknown[:3])}). {likely_cause(vocab, unknown, ids)} "
+        f"{said}{named}. {likely_cause(vocab, unknown, ids)} "
         "min_known_fraction sets the threshold; 0 turns it off.",
     )
 

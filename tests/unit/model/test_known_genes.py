@@ -63,6 +63,7 @@ def test_zero_turns_it_off() -> None:
     [
         (["Cd3d", "Cd8a", "Ms4a1", "0610007P14Rik", "H2-Ab1"], [], "mouse symbols"),
         (["ENSG00000167286", "ENSG00000153563.16"], [], "gene_ids.json"),
+        (["ENSG00000182378.3_PAR_Y"], [], "gene_ids.json"),
         (["ENSMUSG00000032094"], [], "Ensembl ids of the mouse"),
         (["AAACCTGAGAAACCAT-1", "sample1_AAACCTGAGAAACCGC-1"], [], "transposed"),
         (["c1", "c2"], ["LYZ", "CD3D", "NKG7"], "transposed"),
@@ -74,3 +75,9 @@ def test_zero_turns_it_off() -> None:
 def test_the_likely_cause(unknown: list[str], ids: list[str], words: str) -> None:
     assert words in likely_cause(VOCAB, unknown, ids)
     assert words in refusal([cells([[1] * len(unknown)] * max(len(ids), 1), unknown, ids)]).message
+
+
+def test_where_no_gene_was_sent_none_is_listed() -> None:
+    message = refusal([Cells(sparse.csr_matrix((2, 0), dtype=np.float32), [])]).message
+    assert "none of the 0 genes" in message
+    assert "unknown:" not in message
