@@ -72,10 +72,13 @@ def check(plan: Json, settings: Settings | None, facts: Facts) -> list[Finding]:
         one of them refuses.
     """
     return [
-        waive(finding, settings, facts.today)
-        for entry in plan.get("resource_changes", [])
-        if entry["mode"] == "managed" and entry["change"]["actions"] != ["read"]
-        for finding in _judge(Planned(entry, settings, facts))
+        *_whole(plan, settings, facts),
+        *(
+            waive(finding, settings, facts.today)
+            for entry in plan.get("resource_changes", [])
+            if entry["mode"] == "managed" and entry["change"]["actions"] != ["read"]
+            for finding in _judge(Planned(entry, settings, facts))
+        ),
     ]
 
 
@@ -87,6 +90,25 @@ def skipped(settings: Settings | None, facts: Facts) -> dict[str, str]:
     if facts.versions is None:
         found |= dict.fromkeys(_OF_WORKSPACE, "needs the workspace (--env)")
     return found
+
+
+def _whole(plan: Json, settings: Settings | None, facts: Facts) -> Iterator[Finding]:
+    """Whether this is all that would be changed. Older releases of Terraform do not say."""
+    if plan.get("errored"):
+        yield Finding(
+            "incomplete-plan",
+            "plan",
+            "stopped with an error: Terraform does not apply it",
+            "Repair what `terraform plan` told, and plan again.",
+        )
+    elif plan.get("complete") is False:
+        found = Finding(
+            "incomplete-plan",
+            "plan",
+            "leaves changes out, which nobody has judged",
+            "Plan without -target; what Terraform defers needs another plan after this one.",
+        )
+        yield waive(found, settings, facts.today)
 
 
 def _judge(planned: Planned) -> Iterator[Finding]:

@@ -12,9 +12,11 @@ from infra.settings import Settings
 Json = Mapping[str, Any]
 
 CHECKS = {
+    "incomplete-plan": "a plan that stopped with an error, or leaves changes out",
     "unknown-provider": "a resource of another provider than databricks/databricks",
     "deletion": "an endpoint, model, schema, volume or experiment would be deleted",
     "replacement": "an endpoint, model, schema, volume or experiment would be deleted and remade",
+    "forgotten": "an endpoint, model, schema, volume or experiment would stay, outside Terraform",
     "tainted": "a resource that was created half way would be deleted and remade",
     "manifest-missing": "an endpoint that exists, without a release manifest that declares it",
     "exists-already": "what would be created exists in the workspace, outside the state",

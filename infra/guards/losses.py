@@ -20,10 +20,18 @@ _GOVERNED = {
 
 
 def losses(planned: Planned) -> Iterator[Finding]:
-    """One finding per deleted or replaced resource of the governed types."""
-    if planned.type not in _GOVERNED or "delete" not in planned.actions:
+    """One finding per deleted, replaced or forgotten resource of the governed types."""
+    if planned.type not in _GOVERNED or not {"delete", "forget"} & {*planned.actions}:
         return
-    if planned.entry.get("action_reason") == "replace_because_tainted":
+    if "forget" in planned.actions:
+        yield planned.finds(
+            "forgotten",
+            "would leave Terraform's state and stay in the workspace, where no plan sees it any "
+            "more",
+            "Take the `removed` block out; where another configuration is to govern it, import it "
+            "there first and waive this check.",
+        )
+    elif planned.entry.get("action_reason") == "replace_because_tainted":
         yield _tainted(planned)
     elif "create" in planned.actions:
         yield _replaced(planned)

@@ -62,7 +62,7 @@ def _findings(document: Json, loaded: Settings, known: Facts) -> Iterator[Findin
     yield from check(document, loaded, known)
     yield from deployer(loaded, known)
     # As `terraform plan -destroy` makes it.
-    if {action for _, action in changes_of(document)} == {"delete"}:
+    if {action for _, action in changes_of(document)} - {"forget"} == {"delete"}:
         yield from destruction(loaded, known)
     manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
     yield from ungoverned(loaded, known, released=manifest is not None)

@@ -19,6 +19,10 @@ from tests.unit.infra.plans import plan_of
 KNOWN = Facts(versions=frozenset(), validated=frozenset(), deployer="ann@example.com")
 CREATION = plan_of("schema", ["create"], None, {})
 DESTRUCTION = plan_of("schema", ["delete"], {}, None)
+FORGOTTEN = plan_of("grant", ["forget"], {}, None)
+PART_OF_IT_FORGOTTEN = {
+    "resource_changes": [*DESTRUCTION["resource_changes"], *FORGOTTEN["resource_changes"]]
+}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,8 @@ DESTRUCTION = plan_of("schema", ["delete"], {}, None)
     [
         (CREATION, {"deploy-by-person"}),
         (DESTRUCTION, {"deploy-by-person", "deletion", "destroy-production"}),
+        (PART_OF_IT_FORGOTTEN, {"deploy-by-person", "deletion", "destroy-production"}),
+        (FORGOTTEN, {"deploy-by-person"}),
     ],
 )
 def test_who_deploys_and_what_is_destroyed_is_judged(
