@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from infra.errors import DeployError, RefusedError
 from infra.naming import Names
+from infra.release import MOST_SERVED
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -143,6 +144,11 @@ def _reasons_against(endpoint: Mapping[str, Any]) -> list[str]:
             "split the endpoint"
         )
     versions = [entity.get("entity_version") for entity in entities]
+    if len(versions) > MOST_SERVED:
+        foreign.append(
+            f"it serves {len(versions)} versions, and a release has at most {MOST_SERVED}: remove "
+            "those without traffic"
+        )
     if twice := sorted({str(v) for v in versions if versions.count(v) > 1}):
         foreign.append(f"version {', '.join(twice)} is served twice: remove one of the entities")
     table = endpoint.get("ai_gateway", {}).get("inference_table_config", {})

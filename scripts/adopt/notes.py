@@ -26,7 +26,7 @@ _DESCRIBED = {
 
 def notes(found: Found, grants: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
     """Sentences for whoever adopts the endpoint."""
-    return [*_entities(found), *_undescribed(found), *_privileges(grants)]
+    return [*_entities(found), *_undescribed(found), *_limits(found), *_privileges(grants)]
 
 
 def _entities(found: Found) -> Iterator[str]:
@@ -57,6 +57,16 @@ def _undescribed(found: Found) -> Iterator[str]:
                 # An update replaces config and gateway as a whole, and nothing beside them.
                 end = f"the next change of {place} removes it" if place else "it stays as it is"
                 yield f"{name} is not described by the settings: {end}"
+
+
+def _limits(found: Found) -> Iterator[str]:
+    for limit in (found.endpoint.get("ai_gateway") or {}).get("rate_limits") or []:
+        if tokens := limit.get("tokens"):
+            whom = " ".join(str(limit[key]) for key in ("key", "principal") if limit.get(key))
+            yield (
+                f"the limit of {tokens} tokens for {whom} is not described by the settings, which "
+                "know limits of calls: the next change of ai_gateway removes it"
+            )
 
 
 def _privileges(grants: Mapping[str, Mapping[str, list[str]]]) -> Iterator[str]:

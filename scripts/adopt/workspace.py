@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from infra import layout
 from infra.errors import DeployError
+from scripts.connection import elsewhere, logging_in
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -19,23 +20,44 @@ _PATIENCE_SECONDS = 20
 def connect(
     environment: str, profile: str | None, target: Path
 ) -> tuple[WorkspaceClient, str | None]:
-    """A client for the workspace, and the profile that it took."""
+    """A client that is logged in to the workspace, and the profile that it took.
+
+    Raises
+    ------
+    DeployError
+        When nobody is logged in, the workspace refuses the login or does not answer, or the
+        profile is of another workspace than the environment's variables say.
+    """
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.config import Config
 
-    if environment != layout.LOCAL:
-        config = Config(profile=profile, retry_timeout_seconds=_PATIENCE_SECONDS)
-        return WorkspaceClient(config=config), profile
-    profile = profile or "local"
-    # An explicit file and profile beside foreign variables would be ambiguous.
-    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
-        del os.environ[name]
-    config = Config(
-        config_file=str(profiles(target)),
-        profile=profile,
-        retry_timeout_seconds=_PATIENCE_SECONDS,
-    )
-    return WorkspaceClient(config=config), profile
+    given: dict[str, str] = {}
+    if environment == layout.LOCAL:
+        profile = profile or "local"
+        # An explicit file and profile beside foreign variables would be ambiguous.
+        for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+            del os.environ[name]
+        given = {"config_file": str(profiles(target))}
+    _require_own_login(profile)
+    where = f"the profile {profile!r}" if profile else "a workspace"
+    try:
+        with logging_in(where):
+            config = Config(profile=profile, retry_timeout_seconds=_PATIENCE_SECONDS, **given)
+            config.authenticate()
+            return WorkspaceClient(config=config), profile
+    except TimeoutError as error:
+        raise DeployError(f"{where}: no answer: {error}") from error
+
+
+def _require_own_login(profile: str | None) -> None:
+    """The host of the shell counts before that of a profile, whose login would be sent there."""
+    host = os.environ.get("DATABRICKS_HOST")
+    used = profile or os.environ.get("DATABRICKS_CONFIG_PROFILE")
+    if host and (theirs := elsewhere(used, host)):
+        raise DeployError(
+            f"the profile {used!r} is of {theirs}, but DATABRICKS_HOST is {host}: unset "
+            "DATABRICKS_HOST, or give a profile of that workspace"
+        )
 
 
 def profiles(target: Path) -> Path:

@@ -93,7 +93,8 @@ FULL = endpoint(
         },
         "usage_tracking_config": {"enabled": True},
         "rate_limits": [
-            {"calls": 10, "key": "user_group", "principal": "team", "renewal_period": "minute"}
+            {"calls": 10, "key": "user_group", "principal": "team", "renewal_period": "minute"},
+            {"tokens": 5000, "key": "user_group", "principal": "guests"},
         ],
         "guardrails": {"input": {"safety": True}},
     },
@@ -130,6 +131,8 @@ def test_everything_that_the_settings_know_is_taken_over(tmp_path: Path) -> None
 def test_what_the_files_cannot_say_is_said(tmp_path: Path) -> None:
     text = "\n".join(notes(found(FULL), GRANTS))
     assert "ai_gateway.guardrails is not described" in text
+    assert "the limit of 5000 tokens for user_group guests is not described" in text
+    assert "10 tokens" not in text
     assert "'scgpt-4' gets the workload_type, workload_size" in text
     assert "auditors: BROWSE on the schema" in text
     assert "version 3 was not built and validated here" in text
@@ -199,6 +202,10 @@ def test_digests_come_from_the_versions_tags() -> None:
             "several models",
         ),
         (endpoint(entity("a", "1"), entity("b", "1"), traffic={}), "version 1 is served twice"),
+        (
+            endpoint(*(entity(f"v{number}", str(number)) for number in range(1, 12)), traffic={}),
+            "it serves 11 versions, and a release has at most 10",
+        ),
         (
             endpoint(
                 entity("a", "1"),
