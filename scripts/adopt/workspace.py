@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra import layout
 from infra.errors import DeployError
@@ -31,7 +31,7 @@ def connect(
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.config import Config
 
-    given: dict[str, str] = {}
+    given: dict[str, Any] = {}
     if environment == layout.LOCAL:
         profile = profile or "local"
         # An explicit file and profile beside foreign variables would be ambiguous.

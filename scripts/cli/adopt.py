@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("endpoint")
 @click.option("--profile", help="Profile of the Databricks configuration file.")
-@click.option("--environment", help="Name of the new environment.  [default: that of the profile]")
+@click.option(
+    "--environment",
+    help="Name of the new environment: one that has no file yet.  [default: that of the profile]",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -52,7 +55,7 @@ def adopt(
     \b
     The workspace is only read. What the first deploy would add or change is said
     before anything is written; exit code 3 when the endpoint cannot be described.
-    Example:  scgpt adopt scgpt-serving --profile dev --dry-run
+    Example:  scgpt adopt scgpt-serving --profile dev --environment adopted --dry-run
     """
     from scripts.adopt import adopt as adopt_endpoint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from infra import release, settings
+from infra import layout, release, settings
 from infra.errors import RefusedError, SettingsError
 from infra.settings import S3State
 from scripts.adopt import imports
@@ -353,3 +354,16 @@ def test_wrong_usage(arguments: list[str]) -> None:
 def test_help_has_an_example() -> None:
     for command in ("adopt", "environments"):
         assert "Example:" in CliRunner().invoke(cli, [command, "--help"]).stdout
+
+
+def test_examples_name_an_environment_that_has_no_file() -> None:
+    """One that says something else is refused, in a dry run too."""
+    help_ = CliRunner().invoke(cli, ["adopt", "--help"]).stdout
+    documents = [layout.ROOT / "README.md", layout.ROOT / "docs" / "ways-to-an-endpoint.md"]
+    texts = [help_, *(document.read_text() for document in documents)]
+    examples = [each for text in texts for each in re.findall(r"scgpt adopt \S+ --.*", text)]
+    assert len(examples) >= 4
+    for example in examples:
+        named = re.search(r"--environment (\w+)", example)
+        assert named is not None, example
+        assert named[1] not in settings.known(layout.ENVIRONMENTS), example
