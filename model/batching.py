@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from model.errors import EngineError
 
 Made = TypeVar("Made")
+# What torch's allocator for the CPU says, on Linux and macOS, and on Windows.
+_NO_CPU_MEMORY = ("can't allocate memory", "not enough memory")
 BATCHES_PER_BLOCK = 8  # enough that handing over costs little, few enough to start soon
 
 
@@ -26,9 +28,20 @@ class TokenBudget:
         Of a batch; a longer cell is a batch of its own.
     device
         Named where one cell does not fit it.
+
+    Raises
+    ------
+    EngineError
+        ``invalid_token_budget``.
     """
 
     def __init__(self, tokens: int, device: torch.device) -> None:
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+            raise EngineError(
+                "invalid_token_budget",
+                f"token_budget is {tokens!r}; it must be an integer of 1 or more. Leave it out for "
+                "what suits the device.",
+            )
         self.tokens, self._device = tokens, device
 
     def blocks(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -65,7 +78,9 @@ class TokenBudget:
             batch = order[: self._size(longest)]
             try:
                 made = compute(batch)
-            except torch.OutOfMemoryError:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 made = None  # the error keeps its frames' tensors alive: let go of it first
             if made is None:
                 self.make_room(longest, budget, alone=len(batch) == 1)
@@ -90,6 +105,16 @@ class TokenBudget:
 
     def _size(self, longest: int) -> int:
         return max(1, self.tokens // longest)
+
+
+def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """Whether memory was what failed, of a GPU or of the machine.
+
+    On the CPU torch raises a plain RuntimeError, which only its words tell from others.
+    """
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        words in str(error) for words in _NO_CPU_MEMORY
+    )
 
 
 def _longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

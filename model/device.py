@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from model.errors import EngineError
@@ -17,14 +19,22 @@ def device_for(wanted: str | None) -> torch.device:
     Raises
     ------
     EngineError
-        ``unknown_device``.
+        ``unknown_device``, or ``no_such_device`` where torch does not see it.
     """
     name = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] not in TOKEN_BUDGET:
+    if not isinstance(name, str) or not re.fullmatch(r"(cpu|cuda)(:[0-9]{1,3})?", name):
         raise EngineError(
-            "unknown_device", f"device is {wanted!r}; it must be {' or '.join(TOKEN_BUDGET)}."
+            "unknown_device", f"device is {wanted!r}; it must be cpu or cuda, or cuda:N."
         )
-    return torch.device(name)
+    kind, _, number = name.partition(":")
+    there = torch.cuda.device_count()
+    if kind == "cuda" and int(number or 0) >= there:
+        raise EngineError(
+            "no_such_device",
+            f"device is {wanted!r}, but torch sees {there} CUDA device(s) here. Name another, or "
+            "none: CUDA where there is some, else the CPU.",
+        )
+    return torch.device(kind, int(number)) if number and kind == "cuda" else torch.device(kind)
 
 
 def dtype_for(device: torch.device, wanted: str | None) -> torch.dtype:
@@ -36,7 +46,7 @@ def dtype_for(device: torch.device, wanted: str | None) -> torch.dtype:
     EngineError
         ``unknown_precision``.
     """
-    if wanted is not None and wanted not in _DTYPES:
+    if wanted is not None and (not isinstance(wanted, str) or wanted not in _DTYPES):
         raise EngineError(
             "unknown_precision", f"precision is {wanted!r}; it must be {', '.join(_DTYPES)}."
         )

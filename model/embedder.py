@@ -50,7 +50,7 @@ class Embedder:
         self, checkpoint: Checkpoint, network: Network, token_budget: int | None = None
     ) -> None:
         self.checkpoint, self.network = checkpoint, network
-        budget = token_budget or TOKEN_BUDGET[network.device.type]
+        budget = TOKEN_BUDGET[network.device.type] if token_budget is None else token_budget
         self.budget = TokenBudget(budget, network.device)
         # Not before the weights were read: both want the processor.
         hasher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-digest")
@@ -106,7 +106,8 @@ class Embedder:
         CheckpointError
             The checkpoint is incomplete, damaged or not a supported scGPT one.
         EngineError
-            ``unknown_device`` or ``unknown_precision``.
+            ``unknown_device``, ``no_such_device``, ``unknown_precision`` or
+            ``invalid_token_budget``.
         """
         place = device_for(device)
         dtype = dtype_for(place, precision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,13 +138,30 @@ def test_the_type_follows_the_compute_capability(
         ({"precision": "int8"}, "float32, bfloat16, float16"),
         ({"device": "mps"}, "cpu or cuda"),
         ({"device": "gpu"}, "cpu or cuda"),
+        ({"device": "cpu:x"}, "cpu or cuda"),
+        ({"device": "cuda:"}, "cpu or cuda"),
+        ({"device": "cuda:-1"}, "cpu or cuda"),
+        ({"device": 3}, "cpu or cuda"),
+        ({"device": "cuda:999"}, r"torch sees \d+ CUDA"),
+        ({"precision": ["float32"]}, "float32, bfloat16, float16"),
+        ({"device": "cpu", "token_budget": "4096"}, "token_budget is '4096'"),
+        ({"device": "cpu", "token_budget": -1}, "token_budget is -1"),
+        ({"device": "cpu", "token_budget": 0}, "token_budget is 0"),
+        ({"device": "cpu", "token_budget": True}, "token_budget is True"),
+        ({"device": "cpu", "token_budget": 2.5}, "token_budget is 2.5"),
     ],
 )
 def test_what_it_cannot_compute_with_is_refused(
-    checkpoint: Path, options: dict[str, str], words: str
+    checkpoint: Path, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(EngineError, match=words):
         Embedder.load(checkpoint, **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_cuda_where_there_is_none_is_said(checkpoint: Path) -> None:
+    with pytest.raises(EngineError, match="torch sees 0 CUDA"):
+        Embedder.load(checkpoint, device="cuda")
 
 
 def test_other_cells_never_change_a_bit_at_one_shape(embedder: Embedder) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from model.batching import TokenBudget
 from model.codec import Cells
 from model.demo import Recipe, pbmc_cells, random_checkpoint
 from model.embedder import Embedder
@@ -89,6 +91,39 @@ def test_one_cell_that_does_not_fit_is_said(
     cells = pbmc_cells()[:2]
     with pytest.raises(EngineError, match=r"one cell of .* tokens does not fit"):
         small(embedder).embed_cells(cells.X, [str(name) for name in cells.var_names])
+
+
+TOO_LARGE: list[Callable[[], object]] = [lambda: torch.empty(2**50), lambda: np.empty(2**50)]
+"""What no machine has room for; torch and numpy say so in their own ways."""
+
+
+@pytest.mark.parametrize("allocate", TOO_LARGE, ids=["torch", "numpy"])
+def test_a_machine_without_memory_gets_smaller_batches_too(allocate: Callable[[], object]) -> None:
+    budget = TokenBudget(64, torch.device("cpu"))
+
+    def compute(batch: NDArray[np.int64]) -> int:
+        if len(batch) > 2:
+            allocate()
+        return len(batch)
+
+    made = list(budget.batches(np.full(8, 8), compute))
+    assert ([n for _, n in made], budget.tokens) == ([2] * 4, 16)
+
+
+@pytest.mark.parametrize("allocate", TOO_LARGE, ids=["torch", "numpy"])
+def test_a_machine_without_memory_for_one_cell_says_so(allocate: Callable[[], object]) -> None:
+    budget = TokenBudget(64, torch.device("cpu"))
+    with pytest.raises(EngineError, match="does not fit the memory of cpu") as caught:
+        list(budget.batches(np.full(3, 8), lambda batch: allocate()))
+    assert caught.value.code == "out_of_memory"
+
+
+def test_another_failure_is_not_taken_for_a_lack_of_memory() -> None:
+    def compute(batch: NDArray[np.int64]) -> object:
+        return torch.ones(2, 3) @ torch.ones(2, 3)
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        list(TokenBudget(64, torch.device("cpu")).batches(np.full(3, 8), compute))
 
 
 def test_nothing_of_a_request_outlives_its_answer(embedder: Embedder) -> None:
