@@ -25,8 +25,9 @@ _NOT_PRODUCTION = frozenset({"pre", "non"})
 
 
 def known(folder: Path | None = None) -> tuple[str, ...]:
-    """Names of the environments in a folder, in order."""
-    return tuple(sorted(path.stem for path in layout.environments_folder(folder).glob("*.toml")))
+    """Names of the environments in a folder, in order: not ``.#dev.toml``, an editor's lock."""
+    files = layout.environments_folder(folder).glob("*.toml")
+    return tuple(sorted(path.stem for path in files if not path.name.startswith(".")))
 
 
 def load(name: str, folder: Path | None = None) -> Settings:
@@ -68,10 +69,7 @@ def _readable(names: set[str], folder: Path) -> list[Settings]:
 
 def _read(name: str, folder: Path) -> Settings:
     path = folder / f"{name}.toml"
-    try:
-        declared = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: no TOML: {error}") from error
+    declared = _parse(path)
     problems = [
         f"{key}: unknown key (it follows from where the file lies)"
         for key in sorted(_INJECTED & declared.keys())
@@ -80,10 +78,13 @@ def _read(name: str, folder: Path) -> Settings:
     if "cloud" not in given:
         given["cloud"] = sizes.CLOUDS[0]
         problems.append(f"cloud: missing: the host does not tell; one of {', '.join(sizes.CLOUDS)}")
+    # As JSON, because strict validation takes its arrays for tuples.
+    text = json.dumps(given, default=str)
     try:
-        # As JSON, because strict validation takes its arrays for tuples.
-        settings = Settings.model_validate_json(json.dumps(given, default=str), context=name)
+        settings = Settings.model_validate_json(text, context=name)
     except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":  # the parser's only limit is on depth
+            raise SettingsError(f"{path}: nested too deeply") from None
         problems += [
             describe(entry, Settings, hidden=_INJECTED, unshown=_UNSHOWN)
             for entry in error.errors()
@@ -92,6 +93,17 @@ def _read(name: str, folder: Path) -> Settings:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise SettingsError("\n  ".join([f"{path}: {count}", *problems]))
     return settings
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise SettingsError(f"{path}: nested too deeply") from None
+    except ValueError as error:  # wrong TOML, wrong UTF-8, a number of thousands of digits
+        raise SettingsError(f"{path}: no TOML: {error}") from error
 
 
 def _called_production(name: str) -> bool:
