@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from scipy import sparse
@@ -19,6 +20,7 @@ from torch import Tensor
 from benchmarks import likeness
 from benchmarks.gpu import useful_flops
 from benchmarks.upstream.pipe import Upstream
+from model.answer import answer
 from model.checkpoint import Checkpoint, read_checkpoint, read_tensors
 from model.codec import PackedEmbeddings, encode_cells, encode_embeddings
 from model.demo import pbmc_cells
@@ -97,8 +99,12 @@ def _speed(name: str, ours: list[float], theirs: list[float], goal: str, note: s
 
 
 def of_gemm_limit(human: Path) -> list[Figure]:
-    """Useful FLOP/s of the engine over a GEMM of default precision; time outside the network."""
+    """Useful FLOP/s of the engine over a GEMM of default precision; time outside the network.
+
+    A request as it is served: packed cells in, checks, tokens, network, packed answer out.
+    """
     counts, genes = cells()
+    request = pd.DataFrame({"packed": [encode_cells(counts, genes)]})
     embedder = _Timed(read_checkpoint(human))
     flops = useful_flops(embedder.tokenize(counts, genes).lengths(), embedder.network)
     x, weight, bias = torch.randn(4096, 512), torch.randn(512, 512), torch.zeros(512)
@@ -109,7 +115,7 @@ def of_gemm_limit(human: Path) -> list[Figure]:
         gemm = work / seconds(lambda: F.linear(x, weight), repeat=40)
         best = max(gemm, work / seconds(lambda: packed(x), repeat=40))
         embedder.seconds.clear()
-        spent = seconds(lambda: embedder.embed_cells(counts, genes))
+        spent = seconds(lambda: answer(embedder, request, {"response_format": "float16"}))
         if run:
             rates.append(flops / spent / 1e9)
             limits.append(gemm)
