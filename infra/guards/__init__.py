@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from infra.settings import Settings
 
-from . import losses, production, serving, silent
+from . import losses, production, serving, silent, traffic
 from .findings import CHECKS, ENDPOINT, Existing, Facts, Finding, Json, Live, Planned, Version
 from .losses import ungoverned
 from .production import deployer, destruction
@@ -123,7 +123,9 @@ def _judge(planned: Planned) -> Iterator[Finding]:
     if planned.type != ENDPOINT:
         return
     if planned.after:
+        yield from traffic.unjudged(planned)
         yield from serving.served(planned)
+        yield from traffic.traffic(planned)
         yield from serving.versions(planned)
         yield from serving.updating(planned)
         yield from silent.never_sent(planned)

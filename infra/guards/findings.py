@@ -28,7 +28,8 @@ CHECKS = {
     "legacy-table": "auto_capture_config, which the platform no longer supports",
     "short-timeout": "a create timeout after which the provider deletes the endpoint",
     "route-optimization": "route optimisation would change, which is fixed at creation",
-    "traffic": "the routes do not add up to 100 %",
+    "traffic": "routes that are not 100 % in all, 0 to 100 % each, one to each served entity",
+    "unknown-until-apply": "what a guard would judge, known only at the apply",
     "unnamed-entity": "a served entity without a name",
     "version-missing": "a version that the registry does not have, or that is not ready",
     "version-not-validated": "a version that comes new and that no build has validated",
@@ -169,3 +170,8 @@ def block(parent: Json, name: str) -> Json:
     blocks = parent.get(name) or [{}]
     found: Json = blocks[0] or {}
     return found
+
+
+def entities(endpoint: Json) -> list[Json]:
+    """What an endpoint serves; ``{}`` stands for one of which nothing is known."""
+    return [each or {} for each in block(endpoint, "config").get("served_entities") or []]

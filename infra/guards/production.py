@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from infra.settings import Settings
 
-from .findings import Facts, Finding, Planned, block
+from .findings import Facts, Finding, Planned, block, entities
 from .waivers import waive
 
 
@@ -21,8 +21,7 @@ def production(planned: Planned) -> Iterator[Finding]:
             "serves production without an inference table: no request can be looked at afterwards",
             "Set gateway.inference_table_prefix.",
         )
-    entities = block(planned.after, "config").get("served_entities") or []
-    if any(entity.get("scale_to_zero_enabled") for entity in entities):
+    if any(entity.get("scale_to_zero_enabled") for entity in entities(planned.after)):
         yield planned.finds(
             "production-scale-to-zero",
             "scales production to zero: capacity is not guaranteed to come back, and the first "

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from infra.sizes import TYPES
 
-from .findings import Finding, Json, Planned, Version, block
+from .findings import Finding, Json, Planned, Version, block, entities
+from .traffic import unknown
 
 _PROVIDERS_OWN_LIMIT = "45m"
 _RESERVE_SECONDS = 10
@@ -19,21 +20,14 @@ _SHORTEST = {False: "91m", True: "1m"}
 
 
 def served(planned: Planned) -> Iterator[Finding]:
-    """Entities and the traffic between them."""
+    """Entities, and what is logged of them."""
     config = block(planned.after, "config")
-    entities = config.get("served_entities") or []
-    if not entities or not all(entity.get("name") for entity in entities):
+    named = [entity.get("name") for entity in entities(planned.after)]
+    if "config.0.served_entities" not in unknown(planned) and not (named and all(named)):
         yield planned.finds(
             "unnamed-entity",
             "serves nothing, or an entity without a name",
             "Name every served entity: without one, a new version is sent under the old name.",
-        )
-    routes = block(config, "traffic_config").get("routes") or []
-    if (total := sum(route.get("traffic_percentage") or 0 for route in routes)) != 100:
-        yield planned.finds(
-            "traffic",
-            f"routes add up to {total} %",
-            "Configure a route for every served entity, 100 % in all.",
         )
     if config.get("auto_capture_config"):
         yield planned.finds(
@@ -45,7 +39,7 @@ def served(planned: Planned) -> Iterator[Finding]:
 
 def versions(planned: Planned) -> Iterator[Finding]:
     """Are the versions in the registry, and has a build validated those that come new?"""
-    wanted = _entities(planned.after)
+    wanted = _versions(planned.after)
     facts = planned.facts
     if facts.versions is not None and (missing := wanted - facts.versions):
         yield planned.finds(
@@ -56,7 +50,7 @@ def versions(planned: Planned) -> Iterator[Finding]:
     if facts.versions is None or facts.validated is None:
         return
     unvalidated = (wanted & facts.versions) - facts.validated
-    served_already = unvalidated & _entities(planned.before)
+    served_already = unvalidated & _versions(planned.before)
     if new := unvalidated - served_already:
         yield planned.finds(
             "version-not-validated",
@@ -73,10 +67,12 @@ def versions(planned: Planned) -> Iterator[Finding]:
         )
 
 
-def _entities(endpoint: Json) -> set[Version]:
+def _versions(endpoint: Json) -> set[Version]:
     """What an endpoint serves; those that are known."""
-    entities = block(endpoint, "config").get("served_entities") or []
-    named = [(str(each.get("entity_name")), str(each.get("entity_version"))) for each in entities]
+    named = [
+        (str(each.get("entity_name")), str(each.get("entity_version")))
+        for each in entities(endpoint)
+    ]
     return {(model, int(version)) for model, version in named if version.isdecimal()}
 
 
@@ -89,8 +85,7 @@ def workload_type(planned: Planned) -> Iterator[Finding]:
     if planned.settings is None:
         return
     cloud = planned.settings.cloud
-    entities = block(planned.after, "config").get("served_entities") or []
-    asked = {str(entity.get("workload_type") or "CPU") for entity in entities}
+    asked = {str(entity.get("workload_type") or "CPU") for entity in entities(planned.after)}
     if lacking := sorted(asked - {*TYPES[cloud]}):
         yield planned.finds(
             "workload-type",

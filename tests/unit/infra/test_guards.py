@@ -29,8 +29,7 @@ def live(*, ready: bool = True, updating: bool = False, **fields: Any) -> Facts:
 
 
 def test_an_ordinary_update_passes() -> None:
-    entities = [{"name": "m-2", "entity_name": "main.scgpt.m", "entity_version": "2"}]
-    plan = update(config__served_entities=entities, tags=[])
+    plan = update(**serving(("main.scgpt.m", "2")), tags=[])
     known = Facts(versions=versions(1, 2), endpoints=live().endpoints)
     assert codes(plan, known) == []
 
@@ -242,11 +241,17 @@ def test_a_version_that_no_build_validated_is_refused() -> None:
     assert codes(plan, Facts(versions=ready, validated=versions(1))) == []
 
 
-def entities(*served: tuple[str, str]) -> list[dict[str, str]]:
-    return [
+def serving(*served: tuple[str, str]) -> dict[str, Any]:
+    """Changes of the endpoint: these versions of models, the first of which gets the traffic."""
+    entities = [
         {"name": f"m-{version}", "entity_name": model, "entity_version": version}
         for model, version in served
     ]
+    routes = [
+        {"served_model_name": entity["name"], "traffic_percentage": 0 if index else 100}
+        for index, entity in enumerate(entities)
+    ]
+    return {"config__served_entities": entities, "config__traffic_config__routes": routes}
 
 
 @pytest.mark.parametrize(
@@ -268,8 +273,8 @@ def test_only_a_version_that_comes_new_has_to_be_validated(
     plan = plan_of(
         "model_serving",
         ["update"],
-        edited(config__served_entities=entities(*before)),
-        edited(config__served_entities=entities(*after), tags=[]),
+        edited(**serving(*before)),
+        edited(**serving(*after), tags=[]),
     )
     known = Facts(
         versions=versions(1, 2, 3) | {("main.other.m", 1)},

@@ -10,7 +10,7 @@ import pytest
 from infra import layout, settings
 from infra.guards import Facts, check
 
-from .plans import ENDPOINT, plan_of
+from .plans import ENDPOINT, edited, plan_of
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)
 
@@ -62,3 +62,111 @@ def test_what_leaves_terraform_is_refused(kind: str, actions: list[str]) -> None
 
 def test_grants_may_be_forgotten() -> None:
     assert found(plan_of("grant", ["forget"], {}, None)) == []
+
+
+def creation(**changes: Any) -> dict[str, Any]:
+    return plan_of("model_serving", ["create"], None, edited(**changes))
+
+
+def served(*names: str, **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "entity_name": "main.scgpt.m", "entity_version": str(version), **more}
+        for version, name in enumerate(names, 1)
+    ]
+
+
+def routes(**percentages: int) -> list[dict[str, Any]]:
+    return [
+        {"served_model_name": name, "served_entity_name": None, "traffic_percentage": percentage}
+        for name, percentage in percentages.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("percentages", "said"),
+    [
+        ({"a": 100, "b": 0}, None),
+        ({"a": 150, "b": -50}, "a gets 150 %, b gets -50 %"),
+        ({"a": 50, "b": 40}, "routes add up to 90 %"),
+        ({"a": 0, "b": 0, "c": 100}, "a route leads to c, which is not served"),
+        ({"a": 100}, "no route leads to b"),
+        ({"b": 60}, "routes add up to 60 %; no route leads to a"),
+    ],
+)
+def test_routes_lead_to_what_is_served(percentages: dict[str, int], said: str | None) -> None:
+    plan = creation(
+        config__served_entities=served("a", "b"),
+        config__traffic_config__routes=routes(**percentages),
+    )
+    findings = check(plan, LOCAL, Facts())
+    assert [(finding.check, finding.message) for finding in findings] == (
+        [("traffic", said)] if said else []
+    )
+
+
+def test_a_route_may_call_its_target_by_the_newer_field() -> None:
+    newer = [{"served_entity_name": "a", "traffic_percentage": 100}]
+    entities = served("a")
+    assert (
+        found(creation(config__served_entities=entities, config__traffic_config__routes=newer))
+        == []
+    )
+
+
+def test_a_route_without_a_target_leads_nowhere() -> None:
+    nowhere = [*routes(a=0), {"traffic_percentage": 100}]
+    plan = creation(config__served_entities=served("a"), config__traffic_config__routes=nowhere)
+    (finding,) = check(plan, LOCAL, Facts())
+    assert finding.message == "a route names no served entity"
+
+
+@pytest.mark.parametrize(
+    ("unknown", "after"),
+    [
+        ({"traffic_config": True}, None),
+        ({"traffic_config": [{"routes": True}]}, [{}]),
+        (
+            {"traffic_config": [{"routes": [{"traffic_percentage": True}]}]},
+            [{"routes": [{"served_model_name": "m-1"}]}],
+        ),
+        (
+            {"traffic_config": [{"routes": [{"served_model_name": True}]}]},
+            [{"routes": [{"traffic_percentage": 100}]}],
+        ),
+    ],
+)
+def test_traffic_that_is_known_at_the_apply_only_is_not_judged(unknown: Any, after: Any) -> None:
+    plan = creation(config__traffic_config=after)
+    plan["resource_changes"][0]["change"]["after_unknown"] = {"id": True, "config": [unknown]}
+    (finding,) = check(plan, LOCAL, Facts())
+    assert (finding.check, finding.severity) == ("unknown-until-apply", "warn")
+    assert "config.0.traffic_config" in finding.message
+
+
+def test_what_the_provider_fills_in_is_no_unknown_to_judge() -> None:
+    plan = creation()
+    of_provider = {"served_entities": [{"workload_type": True}]}
+    plan["resource_changes"][0]["change"]["after_unknown"] = {"id": True, "config": [of_provider]}
+    assert found(plan) == []
+
+
+@pytest.mark.parametrize(
+    ("entity", "part"),
+    [
+        ({"entity_version": True}, "entity_version"),
+        ({"environment_vars": {"TOKEN": True}}, "environment_vars.TOKEN"),
+    ],
+)
+def test_versions_and_variables_that_are_unknown_are_named(entity: Any, part: str) -> None:
+    plan = creation()
+    unknown = {"config": [{"served_entities": [entity]}]}
+    plan["resource_changes"][0]["change"]["after_unknown"] = unknown
+    (finding,) = check(plan, LOCAL, Facts())
+    assert (finding.check, finding.severity) == ("unknown-until-apply", "warn")
+    assert f"config.0.served_entities.0.{part}" in finding.message
+
+
+def test_entities_that_are_unknown_are_not_called_missing() -> None:
+    plan = creation(config__served_entities=[])
+    plan["resource_changes"][0]["change"]["after_unknown"] = {"config": [{"served_entities": True}]}
+    assert found(plan) == [("unknown-until-apply", "warn")]

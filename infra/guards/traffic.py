@@ -1,0 +1,104 @@
+"""Where an endpoint's requests go, and what of it a plan does not know yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .findings import Finding, Json, Planned, block, entities
+
+_JUDGED = {
+    "config",
+    "served_entities",
+    "entity_name",
+    "entity_version",
+    "environment_vars",
+    "workload_size",
+    "min_provisioned_concurrency",
+    "max_provisioned_concurrency",
+    "traffic_config",
+    "routes",
+    "served_entity_name",
+    "served_model_name",
+    "traffic_percentage",
+}
+"""Of the other attributes, most are unknown in every plan: the provider fills them in."""
+
+
+def traffic(planned: Planned) -> Iterator[Finding]:
+    """Routes of 0 to 100 %, 100 % in all, one to each served entity and to nothing else."""
+    if any(_touches_traffic(path) for path in unknown(planned)):
+        return
+    config = block(planned.after, "config")
+    routes = [each or {} for each in block(config, "traffic_config").get("routes") or []]
+    if problems := "; ".join([*_percentages(routes), *_targets(routes, entities(planned.after))]):
+        yield planned.finds(
+            "traffic", problems, "Configure a route for every served entity, 100 % in all."
+        )
+
+
+def unjudged(planned: Planned) -> Iterator[Finding]:
+    """What guards would judge and cannot, since it is known only at the apply."""
+    if paths := ", ".join(unknown(planned)):
+        yield planned.finds(
+            "unknown-until-apply",
+            f"{paths}: known only at the apply, not judged",
+            "Give values that the plan can show, or look at the endpoint after the apply.",
+            "warn",
+        )
+
+
+def unknown(planned: Planned) -> list[str]:
+    """Dotted paths of what guards judge and the plan does not know."""
+    marks = planned.entry["change"].get("after_unknown") or {}
+    return [
+        ".".join(path)
+        for path in _marked(marks)
+        if path and (path[-1] in _JUDGED or "environment_vars" in path)
+    ]
+
+
+def _marked(marks: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if marks is True:
+        yield path
+    elif isinstance(marks, dict):
+        for name, each in marks.items():
+            yield from _marked(each, (*path, name))
+    elif isinstance(marks, list):
+        for index, each in enumerate(marks):
+            yield from _marked(each, (*path, str(index)))
+
+
+def _touches_traffic(path: str) -> bool:
+    return path.startswith("config.0.traffic_config") or path in (
+        "config",
+        "config.0.served_entities",
+    )
+
+
+def _percentages(routes: list[Json]) -> Iterator[str]:
+    shares = [(_target(route), route.get("traffic_percentage") or 0) for route in routes]
+    if wrong := [f"{target} gets {share} %" for target, share in shares if not 0 <= share <= 100]:
+        yield ", ".join(wrong)
+    if (total := sum(share for _, share in shares)) != 100:
+        yield f"routes add up to {total} %"
+
+
+def _targets(routes: list[Json], served: list[Json]) -> Iterator[str]:
+    names = [entity.get("name") for entity in served]
+    if not all(names):  # refused already; what the platform calls them is not known
+        return
+    targets = [_target(route) for route in routes]
+    for target in targets:
+        if target is None:
+            yield "a route names no served entity"
+        elif target not in names:
+            yield f"a route leads to {target}, which is not served"
+    for name in names:
+        if targets.count(name) != 1:
+            how_many = "more than one route leads" if name in targets else "no route leads"
+            yield f"{how_many} to {name}"
+
+
+def _target(route: Json) -> str | None:
+    return route.get("served_entity_name") or route.get("served_model_name")
