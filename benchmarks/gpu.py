@@ -5,7 +5,8 @@ Needs torch, numpy and scipy, and this repository on the path; no registry, no m
     python -m benchmarks.gpu --out gpu.json
 
 Cells are made up (whole-human size, random weights): of 300, 1,200 and 3,000 tokens. A checkpoint
-was trained with 1,200 at most; for the last point it is told otherwise.
+was trained with 1,200 at most; for the last point it is told otherwise. Exits with 1 where an
+embedding is not the CPU's.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ LENGTHS = (300, 1200, 3000)
 BUDGETS = (16_384, 65_536, 262_144)
 WARM_UP, RUNS = 2, 5
 GEMM_SIZE = 8192
+MIN_COSINE = 0.9995  # of any cell, half precision on the GPU against float32 on the CPU
 
 
 def main() -> None:
@@ -42,8 +44,18 @@ def main() -> None:
         raise SystemExit("no CUDA device: nothing to measure")
     with tempfile.TemporaryDirectory() as scratch:
         result = measure(whole_human(Path(scratch) / "human", []), arguments.cells)
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    report(result, arguments.out)
+
+
+def report(result: dict[str, Any], out: Path) -> None:
+    """Write and print what was measured; exit with 1 where the GPU's answers are not the CPU's."""
+    out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
+    if not result["parity_ok"]:
+        raise SystemExit(
+            f"parity failed: min_cosine is {result['parity']['min_cosine']:.6f}, at least "
+            f"{MIN_COSINE} is required. The speeds above are of wrong answers."
+        )
 
 
 def measure(checkpoint: Path, cells: int) -> dict[str, Any]:
@@ -51,13 +63,15 @@ def measure(checkpoint: Path, cells: int) -> dict[str, Any]:
     embedder = _unlimited(Embedder.load(checkpoint, device="cuda"))
     dtype = embedder.network.dtype
     peak = gemm_flops(dtype)
+    cosines = parity(checkpoint)
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name(),
         "capability": list(torch.cuda.get_device_capability()),
         "torch": torch.__version__,
         "dtype": str(dtype).removeprefix("torch."),
         "gemm_tflops": round(peak / 1e12, 1),
-        "parity": parity(checkpoint),
+        "parity": cosines,
+        "parity_ok": is_parity(cosines),
         "runs": [],
     }
     for length in LENGTHS:
@@ -125,6 +139,11 @@ def parity(checkpoint: Path) -> dict[str, float]:
     cpu = Embedder.load(checkpoint, device="cpu").embed_cells(counts, genes).embeddings
     cosine = (gpu * cpu).sum(axis=1)
     return {"min_cosine": float(cosine.min()), "mean_cosine": float(cosine.mean())}
+
+
+def is_parity(cosines: dict[str, float]) -> bool:
+    """Whether the worst cell is near enough; NaN is not."""
+    return cosines["min_cosine"] >= MIN_COSINE
 
 
 def made_up(cells: int, expressed: int, genes: int = 4000) -> tuple[sparse.csr_matrix, list[str]]:

@@ -158,6 +158,13 @@ def test_what_it_cannot_compute_with_is_refused(
         Embedder.load(checkpoint, **options)
 
 
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 1.5, "1"])
+def test_a_seed_that_is_none(embedder: Embedder, seed: Any) -> None:
+    with pytest.raises(InvalidRequest, match="seed is") as caught:
+        embedder.embed_cells(COUNTS, GENES, seed=seed)
+    assert caught.value.code == "invalid_param"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_cuda_where_there_is_none_is_said(checkpoint: Path) -> None:
     with pytest.raises(EngineError, match="torch sees 0 CUDA"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks import gpu
 from model.embedder import Embedder
@@ -29,3 +31,18 @@ def test_its_cells_have_the_tokens_that_they_claim(checkpoint: Path) -> None:
     tokens = embedder.tokenize(counts, [f"G{gene.removeprefix('GENE')}" for gene in genes])
     np.testing.assert_array_equal(tokens.lengths(), 100)
     assert gpu.useful_flops(tokens.lengths(), embedder.network) > 0
+
+
+@pytest.mark.parametrize("cosine", [0.99949, -1.0, float("nan")])
+def test_wrong_answers_fail_it_and_are_still_reported(tmp_path: Path, cosine: float) -> None:
+    cosines = {"min_cosine": cosine, "mean_cosine": 1.0}
+    result = {"parity": cosines, "parity_ok": gpu.is_parity(cosines)}
+    with pytest.raises(SystemExit, match="parity failed: min_cosine"):
+        gpu.report(result, tmp_path / "gpu.json")
+    assert json.loads((tmp_path / "gpu.json").read_text())["parity_ok"] is False
+
+
+def test_right_answers_pass(tmp_path: Path) -> None:
+    cosines = {"min_cosine": 0.99951, "mean_cosine": 1.0}
+    gpu.report({"parity": cosines, "parity_ok": gpu.is_parity(cosines)}, tmp_path / "gpu.json")
+    assert json.loads((tmp_path / "gpu.json").read_text())["parity_ok"] is True
