@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from infra.settings import Settings
 
-from . import losses, production, serving, silent, traffic
+from . import limits, losses, production, serving, silent, traffic
 from .findings import CHECKS, ENDPOINT, Existing, Facts, Finding, Json, Live, Planned, Version
 from .losses import ungoverned
 from .production import deployer, destruction
@@ -126,6 +126,8 @@ def _judge(planned: Planned) -> Iterator[Finding]:
         yield from traffic.unjudged(planned)
         yield from serving.served(planned)
         yield from traffic.traffic(planned)
+        yield from limits.limits(planned)
+        yield from limits.variables(planned)
         yield from serving.versions(planned)
         yield from serving.updating(planned)
         yield from silent.never_sent(planned)

@@ -170,3 +170,49 @@ def test_entities_that_are_unknown_are_not_called_missing() -> None:
     plan = creation(config__served_entities=[])
     plan["resource_changes"][0]["change"]["after_unknown"] = {"config": [{"served_entities": True}]}
     assert found(plan) == [("unknown-until-apply", "warn")]
+
+
+@pytest.mark.parametrize(("number", "refused"), [(10, False), (11, True)])
+def test_an_endpoint_serves_only_so_many(number: int, refused: bool) -> None:
+    names = [f"e{index}" for index in range(number)]
+    shares = dict.fromkeys(names, 0) | {"e0": 100}
+    plan = creation(
+        config__served_entities=served(*names), config__traffic_config__routes=routes(**shares)
+    )
+    assert found(plan) == ([("too-many-entities", "refuse")] if refused else [])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "refused"),
+    [
+        ({"workload_size": "Small", "min_provisioned_concurrency": 4}, True),
+        ({"workload_size": "Small", "max_provisioned_concurrency": 8}, True),
+        ({"workload_size": "Small", "min_provisioned_concurrency": None}, False),
+        ({"min_provisioned_concurrency": 4, "max_provisioned_concurrency": 8}, False),
+        ({"workload_size": "", "max_provisioned_concurrency": 8}, False),
+    ],
+)
+def test_a_size_excludes_provisioned_concurrency(sizes: dict[str, Any], refused: bool) -> None:
+    plan = creation(config__served_entities=served("m-1", **sizes))
+    assert found(plan) == ([("two-sizes", "refuse")] if refused else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refused"),
+    [
+        ("OPENAI_API_KEY", "sk-0123456789abcdef", True),
+        ("OPENAI_API_KEY", "{{secrets/scgpt/openai}}", False),
+        ("UPSTREAM", "sk-0123456789abcdef", True),
+        ("my-password", "correct horse", True),
+        ("2ND_TOKEN", "correct horse", True),
+        ("my-mode", "fast", False),
+        ("MAX_TOKENS", "100", False),
+        ("MODE", None, False),
+    ],
+)
+def test_a_secret_stands_in_no_variable(name: str, value: str | None, refused: bool) -> None:
+    entities = served("m-1", environment_vars={"LOG_LEVEL": "INFO", name: value})
+    findings = check(creation(config__served_entities=entities), LOCAL, Facts())
+    assert [finding.check for finding in findings] == (["plain-secret"] if refused else [])
+    assert all(name in each.message and "LOG_LEVEL" not in each.message for each in findings)
+    assert not any(value in str(each) for each in findings if value)

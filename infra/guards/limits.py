@@ -1,0 +1,63 @@
+"""What the platform refuses of served entities, and what must not stand in their variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from infra.release import MOST_SERVED
+from infra.settings import Endpoint
+
+from .findings import Finding, Planned, entities
+
+
+def limits(planned: Planned) -> Iterator[Finding]:
+    """How many there are, and how each is sized."""
+    served = entities(planned.after)
+    if len(served) > MOST_SERVED:
+        yield planned.finds(
+            "too-many-entities",
+            f"would serve {len(served)} entities",
+            f"An endpoint is documented to serve {MOST_SERVED} at most: give another endpoint the "
+            "others.",
+        )
+    bounds = ("min_provisioned_concurrency", "max_provisioned_concurrency")
+    both = [
+        str(entity.get("name"))
+        for entity in served
+        if entity.get("workload_size") and any(entity.get(bound) is not None for bound in bounds)
+    ]
+    if both:
+        yield planned.finds(
+            "two-sizes",
+            f"{', '.join(both)}: workload_size and provisioned concurrency exclude each other",
+            "Give one of the two.",
+        )
+
+
+def variables(planned: Planned) -> Iterator[Finding]:
+    """Variables stand in the plan and in the state as plain text. Values are never shown."""
+    secret = [
+        f"{name} of {entity.get('name')}"
+        for entity in entities(planned.after)
+        for name, value in (entity.get("environment_vars") or {}).items()
+        if value is not None and _looks_secret(name, value)
+    ]
+    if secret:
+        yield planned.finds(
+            "plain-secret",
+            f"{', '.join(secret)}: looks like a secret, and would be plain text in the state",
+            "Keep it in a secret scope, and write {{secrets/<scope>/<key>}}.",
+        )
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    """As the settings judge it, which take fewer names than the platform."""
+    name = re.sub(r"^(?=\d)|[^A-Za-z0-9_]", "_", name)
+    try:
+        Endpoint(scale_to_zero=False, environment={name: value})
+    except ValidationError:
+        return True
+    return False
