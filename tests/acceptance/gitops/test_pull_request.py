@@ -126,6 +126,15 @@ def test_what_cannot_be_planned(clone: Clone, github: GitHub, runner: Runner) ->
     assert runner.push(merged).codes[REVIEWED] == 3
 
 
+@pytest.mark.usefixtures("workspace")
+def test_whoever_plans_sees_what_watches_the_endpoint(clone: Clone, runner: Runner) -> None:
+    """Warehouse, alerts, dashboard and jobs are made by one principal and compared by another."""
+    commit = clone.commit("Our workspace", toml=CASES / "new-version/main.toml")
+    clone.site.succeed("deploy", ENVIRONMENT)
+    compared = runner.schedule(commit)
+    assert compared.codes == {DRIFT: 0}, compared.err
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("workspace")
 def test_a_new_version(
