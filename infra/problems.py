@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from infra.plain_secrets import may_be_shown
+
 _SUBJECT = re.compile(r"^\w+ should")
 """How pydantic's own messages begin; ours go on from the key."""
 
@@ -53,10 +55,12 @@ def describe(
                 close = difflib.get_close_matches(tag, map(str, given), 1, 0.8)
                 meant = f"; you wrote {close[0]!r}" if close else ""
                 return f"{key}.{tag}: missing{meant}"
-            return f"{key}.{tag}: {context['tag']!r} is not one of {context['expected_tags']}"
+            said = f"{context['tag']!r} is" if may_be_shown(context["tag"]) else "is"
+            return f"{key}.{tag}: {said} not one of {context['expected_tags']}"
     message = _SUBJECT.sub("must", entry["msg"].removeprefix("Value error, "))
     value = entry["input"]
     shown = not (value is None or _is_table(value) or unshown & {*entry["loc"]})
+    shown = shown and may_be_shown(str(value))
     return (f"{key}: " if key else "") + message + (f" (got {value!r})" if shown else "")
 
 

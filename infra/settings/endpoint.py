@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from infra import layout
+from infra.plain_secrets import called_secret, holds_secret
 from infra.sizes import Size, WorkloadType
 
 from .fields import Closed, Emails, EndpointName, Identifier, NonEmpty, Principal, matching, unique
@@ -26,17 +27,8 @@ VariableName = Annotated[
 ]
 
 _REFERENCE = re.compile(r"\{\{secrets/[\w.@-]+/[\w.@-]+\}\}")
-# MAX_TOKENS and TOKENIZERS_PARALLELISM are none.
-_SECRET_NAME = re.compile(
-    r"(token|secret|passw(or)?d|pwd|passphrase|credentials?|private)(_|$)|(api|access|_)key(_|$)"
-    r"|^key$",
-    re.IGNORECASE,
-)
-_SECRET_VALUE = re.compile(
-    r"(?<![\w-])(hf_\w{10}|sk-[\w-]{10}|(dapi|dose)[0-9a-f]{10}|gh[pousr]_\w{10}"
-    r"|github_pat_\w{10}|glpat-[\w-]{10}|xox[a-z]-[\w-]{8}|(AKIA|ASIA)[0-9A-Z]{10}"
-    r"|eyJ[\w-]{10,}\.)|-----BEGIN|://[^/\s:]+:[^/\s@]+@"
-)
+_KEY = re.compile(r"_key(_|$)|^key$", re.IGNORECASE)
+"""Of variables alone: tags may well be called so."""
 
 SHORTEST_TIMEOUT_MINUTES = 91
 """Outside ``local``: an image may take an hour and the first replica half of one, and at the first
@@ -117,7 +109,12 @@ class Endpoint(Closed):
             name
             for name, value in variables.items()
             if not _REFERENCE.fullmatch(value)
-            and ("{{" in value or _SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
+            and (
+                "{{" in value
+                or _KEY.search(name)
+                or called_secret(name, value)
+                or holds_secret(value)
+            )
         ]
         if wrong:
             raise ValueError(

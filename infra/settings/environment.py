@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from infra import layout, sizes
 from infra.naming import Names
+from infra.plain_secrets import called_secret, holds_secret, texts
 from infra.sizes import Cloud, WorkloadType
 
 from .access import (
@@ -116,11 +117,32 @@ class Settings(Closed):
         unique(tuple(grant.principal for grant in grants))
         return grants
 
+    @field_validator("tags")
+    @classmethod
+    def _no_secrets(cls, tags: dict[str, str]) -> dict[str, str]:
+        if wrong := [k for k, v in tags.items() if called_secret(k, v) or holds_secret(v)]:
+            raise ValueError(
+                f"{', '.join(wrong)}: looks like a secret: tags are plain text, in plans, in the "
+                "state and on bills: take it out, or give it another name if it is none"
+            )
+        return tags
+
     @field_validator("waivers")
     @classmethod
     def _one_per_check(cls, waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
         unique(tuple(waiver.check for waiver in waivers))
         return waivers
+
+    @model_validator(mode="after")
+    def _nothing_secret(self) -> Self:
+        # Whatever the key: all of it goes into plans and states, and much of it into messages.
+        values = self.model_dump(mode="json", by_alias=True, exclude={"environment", "folder"})
+        if wrong := [key for key, value in texts(values) if holds_secret(value)]:
+            raise ValueError(
+                f"{', '.join(wrong)}: looks like a secret, which never stands in this file: take "
+                "it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _two_volumes(self) -> Self:
