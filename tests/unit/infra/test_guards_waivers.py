@@ -111,3 +111,12 @@ def test_every_check_is_documented() -> None:
     text = (layout.ROOT / "docs" / "deploy-safety.md").read_text()
     rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
     assert rows == {name: f"| `{name}` | {meaning} |" for name, meaning in CHECKS.items()}
+
+
+def test_the_number_of_guards_is_the_one_that_is_told() -> None:
+    for file, sentence in (
+        ("README.md", r"^(\d+) guards catch "),
+        ("CHANGELOG.md", r"^- (\d+) plan guards "),
+    ):
+        text = (layout.ROOT / file).read_text(encoding="utf-8")
+        assert re.findall(sentence, text, re.MULTILINE) == [str(len(CHECKS))], file
