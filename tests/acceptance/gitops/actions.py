@@ -68,7 +68,7 @@ class Runner:
         return self._run("drift", {}, "schedule", commit)
 
     def _run(self, name: str, event: dict[str, Any], event_name: str, sha: str) -> Finished:
-        (job,) = workflow(name)["jobs"].values()
+        job = workflow(name)["jobs"][name]
         files = {key: self.scratch / f"{name}-{key}" for key in ("event", "output", "summary")}
         files["event"].write_text(json.dumps(event))
         files["summary"].write_text("")

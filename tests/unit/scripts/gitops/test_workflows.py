@@ -32,6 +32,7 @@ EXPECTED_PERMISSIONS = {
     "ci.test": {"contents": "read"},
     "ci.long": {"contents": "read"},
     "plan.plan": {"contents": "read", "id-token": "write", "pull-requests": "write"},
+    "plan.planned": {},
     "deploy.deploy": {"contents": "read", "id-token": "write", "pull-requests": "read"},
     "drift.drift": {"contents": "read", "id-token": "write", "issues": "write"},
     "soak.soak": {"contents": "read"},
@@ -110,7 +111,7 @@ def test_expressions_are_of_known_contexts_and_never_part_of_a_command() -> None
 def test_each_line_is_a_target_or_a_command_that_exists() -> None:
     targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
     context = click.Context(cli)
-    lines = [step["run"] for _, step in steps() if "run" in step]
+    lines = [step["run"] for name, step in steps() if "run" in step and name != "plan.planned"]
     assert len(lines) >= 10
     for line in lines:
         match = LINE.fullmatch(line)
@@ -211,6 +212,7 @@ def test_who_may_read_and_who_may_change() -> None:
         "ci.test": None,
         "ci.long": None,
         "plan.plan": "${{ matrix.environment }}-plan",
+        "plan.planned": None,
         "deploy.deploy": "${{ matrix.environment }}",
         "drift.drift": "${{ matrix.environment }}-plan",
         "soak.soak": None,
@@ -221,6 +223,23 @@ def test_forks_never_meet_our_identities() -> None:
     job = workflow("plan")["jobs"]["plan"]
     assert job["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
     assert "pull_request_target" not in "".join(path.read_text() for path in FOLDER.iterdir())
+
+
+def test_the_checks_to_require_have_one_name_and_always_report() -> None:
+    """GitHub's checks are jobs. One of a matrix has a name per environment, and none in a fork."""
+    written = (ROOT / "docs" / "gitops.md").read_text()
+    named = re.search(r"the checks (`\w+`(?:, `\w+`)* and `\w+`)\s+required", written)
+    assert named is not None
+    found = {name.partition(".")[2]: job for name, job, _ in jobs()}
+    required = re.findall(r"`(\w+)`", named[1])
+    assert required == ["test", "long", "planned"]
+    assert not any("strategy" in found[name] for name in required)
+    planned = found["planned"]
+    assert (planned["needs"], planned["if"]) == ("plan", "always()")
+    (step,) = planned["steps"]
+    # A job that is skipped counts as passed: this one has to fail.
+    assert step["run"] == "exit 1"
+    assert step["if"] == "needs.plan.result != 'success' && needs.plan.result != 'skipped'"
 
 
 def test_the_order_of_a_deploy() -> None:
