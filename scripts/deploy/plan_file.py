@@ -14,7 +14,7 @@ from infra.guards import ENDPOINT, Json
 
 _HOW = "`terraform plan -out=PLANFILE`, then `terraform show -json PLANFILE`"
 
-_Action = Literal["no-op", "create", "read", "update", "delete", "forget"]
+_Action = Literal["no-op", "create", "read", "update", "delete", "forget", "open"]
 _Side = TypeVar("_Side")
 
 
@@ -87,7 +87,7 @@ def read(path: Path) -> Json:
         document = json.loads(text)
     except OSError as error:
         raise PlanFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PlanFileError(
             f"{path}: no JSON: give what `terraform show -json PLANFILE` prints"
         ) from error

@@ -95,6 +95,14 @@ def test_what_terraform_does_not_write_is_told_in_a_sentence(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("text", ["{", "", "[" * 100_000])
+def test_what_is_no_json_is_told(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(text)
+    with pytest.raises(PlanFileError, match="no JSON: give what `terraform show -json"):
+        judge(file, None, None)
+
+
 def test_values_are_not_told(tmp_path: Path) -> None:
     entity = {**ENDPOINT["config"][0]["served_entities"][0], "environment_vars": ["s3cr3t"]}
     document = {
