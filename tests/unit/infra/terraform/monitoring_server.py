@@ -12,6 +12,7 @@ WAREHOUSES = "/api/2.0/sql/warehouses"
 DESTINATIONS = "/api/2.0/notification-destinations"
 DASHBOARDS = "/api/2.0/lakeview/dashboards"
 JOBS = "/api/2.2/jobs"
+PERMISSIONS = "/api/2.0/permissions"
 _SECRETS = ("url", "username", "password")
 
 
@@ -58,6 +59,8 @@ class MonitoringServer:
             return [{"id": "ds", "warehouse_id": key.rpartition("/")[2]} for key in self.objects]
         if path.startswith(JOBS):
             return self._job(last, body)
+        if path.startswith(PERMISSIONS):
+            return self._list(path, body)
         if last in ("published", "mkdirs"):
             return {}
         if method == "POST":
@@ -72,6 +75,17 @@ class MonitoringServer:
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             return {**self.objects[path], "state": state}
         return self.objects[path]
+
+    def _list(self, path: str, body: Any) -> Any:
+        """Of two levels of one principal the last counts."""
+        for entry in (body or {}).get("access_control_list", ()):
+            who = next(value for key, value in entry.items() if key.endswith("_name"))
+            self.objects.setdefault(path, {})[who] = entry
+        entries = [
+            {**entry, "all_permissions": [{"permission_level": entry["permission_level"]}]}
+            for entry in self.objects.get(path, {}).values()
+        ]
+        return {"object_type": "some", "access_control_list": entries}
 
     def _made(self, path: str, body: Any) -> Any:
         identity = {"id": "x1", "dashboard_id": "x1", "etag": "1"}

@@ -1,0 +1,54 @@
+"""Whoever plans may read everything that is watched, and whoever deploys is in each list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cdktf import Testing as Cdk
+
+from infra import monitoring, settings
+from infra.bindings import App, TerraformStack
+from infra.main import build
+
+from .test_synthesis import FULL
+
+
+def _lists(folder: Path, text: str) -> dict[str, tuple[str, set[tuple[str, str]]]]:
+    """Logical id of an access list of what is watched -> its object, who holds which level."""
+    (folder / "lab.toml").write_text(f'planner = "p"\ndeployer = "d@example.com"\n{text}')
+    app = App(outdir=str(folder / "out"))
+    build(app, settings.load("lab", folder), None)
+    stack = app.node.find_child("lab-monitoring")
+    assert isinstance(stack, TerraformStack)
+    resources = json.loads(Cdk.synth(stack))["resource"]
+    found = {}
+    for name, block in resources["databricks_permissions"].items():
+        entries = {
+            (entry["permission_level"], entry.get("service_principal_name") or entry["user_name"])
+            for entry in block.pop("access_control")
+        }
+        (target,) = block.values()
+        found[name] = (target, entries)
+    kinds = [f"databricks_{kind}" for kind in ("sql_endpoint", "alert_v2", "dashboard", "job")]
+    there = {f"${{{kind}.{name}.id}}" for kind in kinds for name in resources.get(kind, ())}
+    assert {target for target, _ in found.values()} == there, "one for each"
+    return found
+
+
+def test_who_plans_may_read_what_is_watched(tmp_path: Path) -> None:
+    """And who deploys is in each list: Terraform hides the caller's entry from the caller alone."""
+    found = _lists(tmp_path, FULL)
+    read, view = "CAN_READ", "CAN_VIEW"
+    expected = {"dashboard": (read, "CAN_MANAGE"), "warehouse": (view, "IS_OWNER")}
+    expected |= {f"alert_{alert.key}": (read, "CAN_MANAGE") for alert in monitoring.ALERTS}
+    expected |= {f"job_{job.key}": (view, "IS_OWNER") for job in monitoring.JOBS}
+    assert {name: entries for name, (_, entries) in found.items()} == {
+        f"{name}_permissions": {(planner, "p"), (deployer, "d@example.com")}
+        for name, (planner, deployer) in expected.items()
+    }
+
+
+def test_the_list_of_a_warehouse_of_others_is_theirs(tmp_path: Path) -> None:
+    text = FULL.replace("pause = true", 'pause = true\nwarehouse_id = "0123456789abcdef"')
+    assert "warehouse_permissions" not in _lists(tmp_path, text)
