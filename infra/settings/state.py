@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import re
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from infra.plain_secrets import texts
 
 from .fields import Closed, NonEmpty, matching
 
@@ -32,6 +35,11 @@ Option = Annotated[
 ]
 
 
+_USERINFO = re.compile(r"://[^/\s]*@")
+_ABSOLUTE = re.compile(r"/|file:|[A-Za-z]:[\\/]|\\\\|~[^/]")
+_FROM_NAMES = "made from the stack's name"
+
+
 class LocalState(Closed):
     """State in files of the runtime folder (``.local/state/``)."""
 
@@ -41,9 +49,19 @@ class LocalState(Closed):
 class _Remote(Closed):
     secrets: ClassVar[dict[str, str]]
     """Arguments of Terraform's backend that are secrets -> what to give instead."""
+    owned: ClassVar[dict[str, str]]
+    """Arguments of Terraform's backend that follow from the settings -> from which, or how."""
     options: dict[OptionName, Option] = Field(default_factory=dict)
     """Further arguments of Terraform's backend, passed on as they are: ``use_oidc``,
     ``kms_key_id``, ``assume_role``..."""
+
+    @field_validator("options")
+    @classmethod
+    def _none_of_ours(cls, options: dict[str, Option]) -> dict[str, Option]:
+        if wrong := [name for name in options if name in cls.owned]:
+            instead = ", ".join(f"{name} ({cls.owned[name]})" for name in wrong)
+            raise ValueError(f"take out what is no further argument: {instead}")
+        return options
 
     @field_validator("options")
     @classmethod
@@ -56,11 +74,26 @@ class _Remote(Closed):
                 f"{', '.join(wrong)}: credentials come from the environment, never from this file: "
                 f"set {instead}"
             )
+        if wrong := [name for name, value in texts(options) if _USERINFO.search(value)]:
+            raise ValueError(
+                f"{', '.join(wrong)}: an address without credentials: take out what is before the @"
+            )
+        return options
+
+    @field_validator("options")
+    @classmethod
+    def _of_every_machine(cls, options: dict[str, Option]) -> dict[str, Option]:
+        if wrong := [name for name, value in texts(options) if _ABSOLUTE.match(value)]:
+            raise ValueError(
+                f"{', '.join(wrong)}: a path of one machine, where others deploy from theirs: set "
+                "the backend's environment variable for it (such as AWS_SHARED_CREDENTIALS_FILE), "
+                "or write it from the home folder on (~/...)"
+            )
         return options
 
 
 class S3State(_Remote):
-    """State in a bucket on AWS; always encrypted."""
+    """State in a bucket on AWS; always encrypted, always locked."""
 
     secrets: ClassVar[dict[str, str]] = {
         "access_key": "AWS_ACCESS_KEY_ID",
@@ -69,12 +102,35 @@ class S3State(_Remote):
         "sse_customer_key": "AWS_SSE_CUSTOMER_KEY",
         "web_identity_token": "AWS_WEB_IDENTITY_TOKEN_FILE",
     }
+    owned: ClassVar[dict[str, str]] = {
+        "bucket": "set state.bucket",
+        "key": f"{_FROM_NAMES}, after state.prefix",
+        "region": "set state.region",
+        "encrypt": "always true",
+        "dynamodb_table": "set state.dynamodb_table",
+    }
     backend: Literal["s3"]
     bucket: NonEmpty
     region: NonEmpty
     prefix: str = ""
     dynamodb_table: NonEmpty | None = None
-    """Table that holds the lock."""
+    """Table that holds the lock; left out, a file beside the state is the lock, for which
+    Terraform has to be 1.10 or newer."""
+
+    @model_validator(mode="after")
+    def _locked(self) -> Self:
+        said = self.options.get("use_lockfile", True)
+        if self.dynamodb_table is None and said not in (True, "true"):
+            raise ValueError(
+                "options.use_lockfile, where it is not true, leaves the state without a lock, and "
+                "two deploys would write it at once: take it out, or give dynamodb_table"
+            )
+        return self
+
+    @property
+    def use_lockfile(self) -> bool:
+        """Whether a file beside the state is the lock."""
+        return self.dynamodb_table is None
 
 
 class AzureState(_Remote):
@@ -88,6 +144,12 @@ class AzureState(_Remote):
         "client_certificate_password": "ARM_CLIENT_CERTIFICATE_PASSWORD",
         "oidc_token": "ARM_OIDC_TOKEN",
         "oidc_request_token": "ARM_OIDC_REQUEST_TOKEN",
+    }
+    owned: ClassVar[dict[str, str]] = {
+        "resource_group_name": "set state.resource_group",
+        "storage_account_name": "set state.storage_account",
+        "container_name": "set state.container",
+        "key": f"{_FROM_NAMES}, after state.prefix",
     }
     backend: Literal["azurerm"]
     resource_group: NonEmpty
@@ -104,6 +166,10 @@ class GoogleState(_Remote):
         "access_token": "GOOGLE_OAUTH_ACCESS_TOKEN",
         "encryption_key": "GOOGLE_ENCRYPTION_KEY",
     }
+    owned: ClassVar[dict[str, str]] = {
+        "bucket": "set state.bucket",
+        "prefix": f"{_FROM_NAMES}, after state.prefix",
+    }
     backend: Literal["gcs"]
     bucket: NonEmpty
     prefix: str = ""
@@ -118,6 +184,13 @@ class HttpState(_Remote):
     secrets: ClassVar[dict[str, str]] = {
         "password": "TF_HTTP_PASSWORD",
         "client_private_key_pem": "TF_HTTP_CLIENT_PRIVATE_KEY_PEM",
+    }
+    owned: ClassVar[dict[str, str]] = {
+        "address": f"{_FROM_NAMES}, after state.address",
+        "lock_address": f"{_FROM_NAMES}, after state.address",
+        "unlock_address": f"{_FROM_NAMES}, after state.address",
+        "lock_method": "set state.lock_method",
+        "unlock_method": "set state.unlock_method",
     }
     backend: Literal["http"]
     address: Annotated[

@@ -36,6 +36,8 @@ def declare_backend(stack: TerraformStack, name: str, settings: Settings, outdir
                 encrypt=True,
                 dynamodb_table=s3.dynamodb_table,
             )
+            if s3.use_lockfile:  # the binding is older than the argument
+                stack.add_override("terraform.backend.s3.use_lockfile", True)
         case AzureState() as azure:
             AzurermBackend(
                 stack,

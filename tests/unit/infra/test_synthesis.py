@@ -410,6 +410,7 @@ def test_arguments_of_a_backend_are_passed_on_as_they_are(tmp_path: Path) -> Non
     backend = json.loads(Cdk.synth(stack))["terraform"]["backend"]["s3"]
     assert backend.items() >= options.items()
     assert backend["key"] == "lab-registry.tfstate"
+    assert (backend["encrypt"], backend["use_lockfile"]) == (True, True)
 
 
 def test_a_warehouse_that_exists_is_used(tmp_path: Path) -> None:
