@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _called_production(name: str) -> bool:
-    words = {*name.split("-")}
+    words = {*re.findall(r"[a-z]+", name)}  # prod1 and eu-prod are production too
     return bool(words & _PRODUCTION) and not words & _NOT_PRODUCTION
 
 

@@ -205,7 +205,20 @@ def test_production_is_what_is_called_so_and_keeps_its_capacity(tmp_path: Path) 
     assert not live.endpoint.scale_to_zero
 
 
-@pytest.mark.parametrize("name", ["production", "prd", "live", "prod-eu", "eu-prod", "eu-prd-2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "production",
+        "prd",
+        "live",
+        "prod-eu",
+        "eu-prod",
+        "eu-prd-2",
+        "prod1",
+        "production2",
+        "eu1prod",
+    ],
+)
 def test_production_has_many_names(tmp_path: Path, name: str) -> None:
     loaded = settings.load(name, write(tmp_path, FIVE_LINES, name))
     assert loaded.production
@@ -214,7 +227,9 @@ def test_production_has_many_names(tmp_path: Path, name: str) -> None:
     assert not said.production
 
 
-@pytest.mark.parametrize("name", ["pre-prod", "non-prod", "preprod", "products", "staging"])
+@pytest.mark.parametrize(
+    "name", ["pre-prod", "non-prod", "preprod", "preprod2", "non-prod1", "products", "staging"]
+)
 def test_what_is_no_production(tmp_path: Path, name: str) -> None:
     assert not settings.load(name, write(tmp_path, FIVE_LINES, name)).production
 
