@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +33,7 @@ out = Console(highlight=False)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
 _LINE_SECONDS = 10.0  # between lines of progress where stderr is no terminal
 
 
@@ -131,12 +134,35 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().main(*args, **kwargs)
+            with _orderly_end():
+                return super().main(*args, **kwargs)
         except Exception as error:
             if not isinstance(error, _expected()):
                 raise
             err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
             sys.exit(getattr(error, "exit_code", 1))
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let the limit of a job and a closed terminal end a command like Ctrl-C: what it has begun is
+    tidied up. The exit code is the shell's, 128 and the signal's number.
+    """
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    # One that is ignored stays so, as `nohup` wants it; only the main thread may set any.
+    ours = [each for each in _ENDS if signal.getsignal(each) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for each in ours:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _expected() -> tuple[type[Exception], ...]:

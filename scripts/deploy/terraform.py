@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,7 +134,7 @@ class Terraform:
         self._must("state", "rm", "-no-color", address)
         try:
             self.take(address, identifier)
-        except DeployError:
+        except BaseException:  # when it is interrupted, too
             # Of a higher serial than what is there now: pushed by force.
             self._must("state", "push", "-force", "-", stdin=before)
             raise
@@ -164,15 +166,43 @@ class Terraform:
             raise DeployError(held)
 
     def _run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        with (
+            self._started(*arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+            self._ended(process),
+        ):
+            out, err = process.communicate(stdin)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def _started(self, *arguments: str, stdin: int, stderr: int) -> subprocess.Popen[str]:
+        """Terraform, in a process group of its own: a second signal, which the group of a terminal
+        or a pipeline would bring it, makes it stop without saving.
+        """
+        return subprocess.Popen(
             ["terraform", *arguments],
             cwd=self.folder,
             env=dict(self.environment),
-            input=stdin,
-            capture_output=True,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
-            check=False,
+            process_group=0,
         )
+
+    @contextmanager
+    def _ended(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        """Where this process is told to end, so is Terraform; it is waited for."""
+        try:
+            yield
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            with suppress(OSError, SystemExit):  # a terminal that is gone takes no line
+                self.report(f"{self.stack}: interrupted; Terraform is saving its state")
+            try:
+                process.communicate()
+            except BaseException:
+                process.send_signal(signal.SIGINT)  # told twice, it stops at once
+                raise
+            raise
 
     def _events(self, command: str, *arguments: str) -> Iterator[dict[str, Any]]:
         """What Terraform reports while it works, event by event.
@@ -180,31 +210,22 @@ class Terraform:
         A failure that left no diagnostic becomes one.
         """
         failed = False
-        with subprocess.Popen(
-            ["terraform", command, "-json", *arguments],
-            cwd=self.folder,
-            env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            try:
-                assert process.stdout is not None
-                unparsed = []
-                for line in process.stdout:
-                    try:
-                        event = json.loads(line)
-                    except ValueError:
-                        unparsed.append(line.strip())
-                        continue
-                    failed = failed or _is_error(event)
-                    yield event
-            except KeyboardInterrupt:
-                # Terraform got the same signal: it stops, and saves what it did.
-                self.report(f"{self.stack}: interrupted; Terraform is saving its state")
-                process.wait()
-                raise
+        with (
+            self._started(
+                command, "-json", *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+            ) as process,
+            self._ended(process),
+        ):
+            assert process.stdout is not None
+            unparsed = []
+            for line in process.stdout:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    unparsed.append(line.strip())
+                    continue
+                failed = failed or _is_error(event)
+                yield event
         if process.returncode != 0 and not failed:
             text = "\n".join(unparsed) or f"exit code {process.returncode}"
             yield {"type": "diagnostic", "diagnostic": {"severity": "error", "summary": text}}
