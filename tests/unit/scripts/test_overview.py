@@ -80,9 +80,18 @@ def test_the_file_says_which_workspace_is_asked(
         (tmp_path / ".databrickscfg").write_text(profiles.format(host=prod.workspace.host))
     else:
         monkeypatch.setenv("DATABRICKS_TOKEN", "of-the-job")
+        monkeypatch.delenv("DATABRICKS_HOST")
     config = _client(prod, 1.0).config
     assert config.host == prod.workspace.host
     assert config.token == ("of-the-profile" if profiles else "of-the-job")
+
+
+def test_a_token_of_another_workspace_is_not_sent(
+    prod: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_TOKEN", "of-dbc-2")
+    with pytest.raises(DeployError, match=r"DATABRICKS_TOKEN is of its DATABRICKS_HOST, .*dbc-2"):
+        _client(prod, 1.0)
 
 
 def test_a_profile_of_another_workspace_is_not_used(
