@@ -24,6 +24,7 @@ from model.inputs import Row, holds_input, read_rows
 from model.known_genes import check_known_fraction, likely_cause
 from model.lines import applied, cells_of, rounded
 from model.preprocess import BATCH, preprocess
+from model.unused import check_filters
 from model.vocab import UNKNOWN
 from model.volumes import allowed_file, read_cells
 
@@ -65,7 +66,9 @@ def answer(
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS
     )
     contract.check_params_of(task, options)
-    if _reads_cells(task, options):
+    reads_cells = _reads_cells(task, options) and any(row.cells is not None for row in rows)
+    check_filters(options, reads_cells=reads_cells)
+    if reads_cells:
         sent = _checked_cells(embedder, rows, options.min_known_fraction)
         if task != contract.GENE_EMBEDDINGS and not options.allow_imputed:
             check_not_imputed(sent)

@@ -130,6 +130,10 @@ class Options:
         """How highly variable genes are found: as sent, else by ``data_is_raw``."""
         return self.hvg_flavor or ("seurat_v3" if self.data_is_raw else "cell_ranger")
 
+    def changed(self) -> frozenset[str]:
+        """The params that differ from their defaults; who sent a default cannot be told."""
+        return frozenset(f.name for f in fields(self) if getattr(self, f.name) != f.default)
+
     def architecture(self) -> dict[str, int]:
         """The architecture params that the caller sent."""
         sent = {name: getattr(self, name) for name in ARCHITECTURE_PARAMS}
@@ -173,11 +177,21 @@ def read_params(params: Mapping[str, Any] | None) -> Options:
             "invalid_param",
             f"min_known_fraction is {options.min_known_fraction:g}; it must be 0 .. 1.",
         )
+    if options.max_length is not None and options.max_length < 2:
+        raise InvalidRequest(
+            "invalid_param",
+            f"max_length is {options.max_length}; it must be 2 or more: <cls> and a gene.",
+        )
     return options
 
 
 # What only some tasks have a use for; elsewhere it would be ignored in silence.
+_CELL_TASKS = (CELL_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS)
 _TASKS_OF = {
+    "ties": _CELL_TASKS,
+    "max_length": _CELL_TASKS,
+    "seed": _CELL_TASKS,
+    "allow_imputed": _CELL_TASKS,
     "genes": (GENE_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS),
     "gene_offset": (GENE_EMBEDDINGS,),
     "gene_limit": (GENE_EMBEDDINGS,),
@@ -188,12 +202,18 @@ _TASKS_OF = {
 def check_params_of(task: str, options: Options) -> None:
     """Refuse params that the task has no use for (``invalid_param``)."""
     for name, tasks in _TASKS_OF.items():
-        if getattr(options, name) and task not in tasks:
+        if name in options.changed() and task not in tasks:
             raise InvalidRequest(
                 "invalid_param",
                 f"{name} is {getattr(options, name)!r}, but task is {task}; {name} belongs to "
                 f"{' and '.join(tasks)}.",
             )
+    if options.hvg_flavor and not options.subset_hvg:
+        raise InvalidRequest(
+            "invalid_param",
+            f"hvg_flavor is {options.hvg_flavor!r}, but subset_hvg, which it belongs to, is off; "
+            "send how many highly variable genes are wanted, or leave hvg_flavor out.",
+        )
 
 
 def check_param_names(names: Mapping[str, Any] | frozenset[str]) -> None:

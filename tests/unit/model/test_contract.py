@@ -11,6 +11,7 @@ import pytest
 
 from model.contract import PARAMS, TASKS, Options, check_params_of, read_params
 from model.errors import InvalidRequest, find_tag
+from model.unused import check_filters
 
 SLIM = ["errors", "contract", "config", "vocab", "tokenizer", "codec", "imputed", "client"]
 
@@ -44,6 +45,8 @@ def test_numpy_scalars_and_arrays_are_read() -> None:
         ({"genes": ["A", 1]}, "invalid_param"),
         ({"task": "Cell_embeddings"}, "invalid_param"),
         ({"min_known_fraction": 1.01}, "invalid_param"),
+        ({"max_length": -5}, "invalid_param"),
+        ({"max_length": 1}, "invalid_param"),
     ],
 )
 def test_impossible_params(params: dict[str, Any], code: str) -> None:
@@ -80,6 +83,11 @@ def test_slim_modules_import_without_torch_mlflow_and_pandas() -> None:
         ({"gene_offset": 1}, ["gene_embeddings"]),
         ({"gene_limit": 1}, ["gene_embeddings"]),
         ({"group_by": "type"}, ["contextual_gene_embeddings"]),
+        ({"ties": "spread"}, ["cell_embeddings", "contextual_gene_embeddings"]),
+        ({"seed": 1}, ["cell_embeddings", "contextual_gene_embeddings"]),
+        ({"max_length": 100}, ["cell_embeddings", "contextual_gene_embeddings"]),
+        ({"allow_imputed": True}, ["cell_embeddings", "contextual_gene_embeddings"]),
+        ({"ties": "mid", "seed": 0, "allow_imputed": False}, list(TASKS)),
     ],
 )
 def test_a_param_that_a_task_would_ignore_is_refused(task: str, params: dict, tasks: list) -> None:
@@ -89,3 +97,35 @@ def test_a_param_that_a_task_would_ignore_is_refused(task: str, params: dict, ta
     else:
         with pytest.raises(InvalidRequest, match=f"but task is {task}"):
             check_params_of(task, options)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_flavour_of_nothing_is_refused(task: str) -> None:
+    check_params_of(task, read_params({"hvg_flavor": "seurat", "subset_hvg": 9}))
+    with pytest.raises(InvalidRequest, match="subset_hvg, which it belongs to, is off"):
+        check_params_of(task, read_params({"hvg_flavor": "seurat"}))
+
+
+FILTERS = [
+    {"filter_gene_by_counts": 3},
+    {"filter_cell_by_counts": True},
+    {"min_counts_per_cell": 0.5},
+    {"subset_hvg": 1200},
+]
+
+
+@pytest.mark.parametrize("params", FILTERS)
+def test_filters_that_would_filter_nothing_are_refused(params: dict[str, Any]) -> None:
+    (name,) = params
+    check_filters(read_params(params), reads_cells=True)
+    with pytest.raises(InvalidRequest, match=f"{name} is .*need_preprocess is false"):
+        check_filters(read_params({**params, "need_preprocess": False}), reads_cells=True)
+    with pytest.raises(InvalidRequest, match=f"{name} is .*does not depend on cells"):
+        check_filters(read_params(params), reads_cells=False)
+
+
+def test_a_share_of_counts_needs_counts() -> None:
+    options = read_params({"min_known_fraction": 0.1, "need_preprocess": False})
+    check_filters(options, reads_cells=True)
+    with pytest.raises(InvalidRequest, match=r"min_known_fraction is 0\.1"):
+        check_filters(options, reads_cells=False)
