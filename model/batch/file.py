@@ -27,6 +27,7 @@ from model.contract import Options, read_params
 from model.embedder import Embedder
 from model.errors import InvalidRequest
 from model.imputed import check_not_imputed
+from model.job import check_chunk, check_key
 from model.known_genes import check_known_fraction
 from model.read_ahead import read_ahead
 from model.tokenizer import Tokens
@@ -94,8 +95,11 @@ def embed_file(
     Raises
     ------
     InvalidRequest
-        What the engine or a judgement refuses, or a matrix that cannot be read in rows.
+        ``invalid_chunk``, ``invalid_key``; what the engine or a judgement refuses; a file that is
+        no AnnData or whose matrix cannot be read in rows.
     """
+    check_chunk(chunk)
+    check_key(key)
     options = read_params(
         {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}
     )
@@ -132,7 +136,8 @@ def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -
     A resumed run judges the same cells again, so that its answer does not depend on the stop.
     """
     for start in range(0, cells.n_cells, chunk):
-        sent = Cells(cells.rows(start, start + chunk), cells.genes)
+        names = cells.names(start, start + chunk)  # by these a transposed file is known
+        sent = Cells(cells.rows(start, start + chunk), cells.genes, names)
         check_cells(sent.counts, sent.genes)
         check_known_fraction(embedder.vocab, [sent], options.min_known_fraction)
         if not options.allow_imputed:
@@ -171,6 +176,9 @@ def _finish(source: Path, target: Path, work: Path, key: str, digest: str) -> No
     copy = work / "copy.h5ad"
     shutil.copyfile(source, copy)
     with h5py.File(copy, "r+") as file:
+        for group in ("obsm", "uns"):  # anndata reads files without them
+            if group not in file:
+                write_elem(file, group, {})
         _put(file["obsm"], key, work / _EMBEDDINGS)
         counts = np.load(work / _COUNTS)
         for column, name in enumerate(_COLUMNS):

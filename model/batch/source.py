@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import h5py
+import numpy as np
 from anndata.io import read_elem, sparse_dataset
 from scipy import sparse
 
 from model.errors import InvalidRequest
+from model.matrix import as_csr
 
 
 class CellsFile:
@@ -23,7 +25,8 @@ class CellsFile:
     Parameters
     ----------
     path
-        Of the file: ``X`` is CSR or dense, the index of ``var`` are gene symbols.
+        Of the file: ``X`` is CSR or dense, the index of ``var`` are gene symbols; ``obs`` can
+        receive columns.
 
     Attributes
     ----------
@@ -35,7 +38,8 @@ class CellsFile:
     Raises
     ------
     InvalidRequest
-        ``not_anndata`` when there is no ``X`` or no index, ``not_by_rows`` when ``X`` is CSC.
+        ``not_anndata`` when there is no ``X`` or no index of ``var`` or ``obs``, ``not_by_rows``
+        when ``X`` is CSC.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +49,8 @@ class CellsFile:
             raise _not_anndata(path, str(error)) from error
         try:
             self._matrix = _matrix(path, self._file)
-            self.genes = _genes(path, self._file)
+            self.genes = [str(name) for name in read_elem(_index(path, self._file, "var"))]
+            self._names = _index(path, self._file, "obs")
         except BaseException:
             self._file.close()
             raise
@@ -64,7 +69,22 @@ class CellsFile:
 
     def rows(self, start: int, stop: int) -> sparse.csr_matrix:
         """Some cells: ``[at most stop - start, genes]``."""
-        return sparse.csr_matrix(self._matrix[start:stop])
+        if isinstance(self._matrix, h5py.Dataset):
+            return as_csr(self._matrix[start:stop])
+        group = self._matrix.group  # read here: scipy, and so anndata, refuses float16
+        indptr = group["indptr"][start : min(stop, self.n_cells) + 1]
+        some = slice(indptr[0], indptr[-1])
+        values = group["data"][some]
+        half = values.dtype == np.float16
+        parts = (values.astype(np.float32) if half else values, group["indices"][some])
+        shape = (len(indptr) - 1, self._matrix.shape[1])
+        return as_csr(sparse.csr_matrix((*parts, indptr - indptr[0]), shape=shape))
+
+    def names(self, start: int, stop: int) -> list[str]:
+        """Index of ``obs`` of some cells."""
+        stored: Any = self._names  # a group where anndata wrote another kind of index than strings
+        some = (stored if isinstance(stored, h5py.Dataset) else read_elem(stored))[start:stop]
+        return [name.decode() if isinstance(name, bytes) else str(name) for name in some]
 
 
 def _matrix(path: Path, file: h5py.File) -> Any:
@@ -84,12 +104,12 @@ def _matrix(path: Path, file: h5py.File) -> Any:
     return found
 
 
-def _genes(path: Path, file: h5py.File) -> list[str]:
-    """The index of ``var``; its other columns stay where they are."""
-    var: Any = file.get("var")
-    if var is None or "_index" not in var.attrs:
-        raise _not_anndata(path, "its var has no index (anndata before 0.7 wrote none)")
-    return [str(name) for name in read_elem(var[var.attrs["_index"]])]
+def _index(path: Path, file: h5py.File, which: str) -> Any:
+    """The index of ``var`` or ``obs``, unread; their other columns stay where they are."""
+    table: Any = file.get(which)
+    if table is None or not {"_index", "column-order"} <= set(table.attrs):
+        raise _not_anndata(path, f"its {which} has no index (anndata before 0.7 wrote none)")
+    return table[table.attrs["_index"]]
 
 
 def _not_anndata(path: Path, why: str) -> InvalidRequest:

@@ -18,7 +18,9 @@ from scripts.cli.console import json_option, progress, show
     "--out", type=click.Path(path_type=Path), required=True, help="AnnData file to write (.h5ad)."
 )
 @click.option("--key", default="X_scGPT", show_default=True, help="Key of obsm.")
-@click.option("--chunk", default=100, show_default=True, help="Cells per request.")
+@click.option(
+    "--chunk", type=click.IntRange(1), default=100, show_default=True, help="Cells per request."
+)
 @json_option
 def embed(environment: str, cells: Path, out: Path, key: str, chunk: int, as_json: bool) -> None:
     """Embed the cells of an AnnData file through the environment's endpoint.
@@ -68,7 +70,13 @@ def smoke(environment: str, as_json: bool) -> None:
     "--out", type=click.Path(path_type=Path), required=True, help="AnnData file to write (.h5ad)."
 )
 @click.option("--key", default="X_scGPT", show_default=True, help="Key of obsm.")
-@click.option("--chunk", default=2048, show_default=True, help="Cells in memory at a time.")
+@click.option(
+    "--chunk",
+    type=click.IntRange(1),
+    default=2048,
+    show_default=True,
+    help="Cells in memory at a time.",
+)
 @click.option(
     "--min-known-fraction",
     type=click.FloatRange(0, 1),
