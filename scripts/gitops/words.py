@@ -32,7 +32,22 @@ _LOST = {
 # What a request meets comes first, then what things lie in, then who may do what with them.
 _ORDER = ("model_serving", "permissions", "schema", "volume", "registered_model", "grant")
 _SECURABLES = ("schema", "volume", "model")
-_MAY = {"CAN_VIEW": "may see", "CAN_QUERY": "may ask", "CAN_MANAGE": "may manage"}
+_MAY = {
+    "CAN_VIEW": "may see",
+    "CAN_READ": "may read",
+    "CAN_QUERY": "may ask",
+    "CAN_EDIT": "may change",
+    "CAN_MANAGE": "may manage",
+    "IS_OWNER": "owns",
+}
+_LISTED = {
+    "serving_endpoint_id": "the endpoint",
+    "experiment_id": "the MLflow experiment",
+    "sql_endpoint_id": "the SQL warehouse",
+    "alert_v2_id": "an alert",
+    "dashboard_id": "the dashboard",
+    "job_id": "a job",
+}
 
 
 def sentences(documents: Mapping[str, Json]) -> list[str]:
@@ -111,8 +126,9 @@ def _grant(entry: Json) -> Iterator[str]:
 def _permissions(entry: Json) -> Iterator[str]:
     old, new = _levels(entry["change"]["before"]), _levels(entry["change"]["after"])
     values = entry["change"]["after"] or entry["change"]["before"]
-    serving = "serving_endpoint_id" in values and values.get("object_type") != "warehouses"
-    what = "the endpoint" if serving else "it"
+    # Of an object that is still to be made, the id is unknown.
+    known = values | entry["change"].get("after_unknown", {})
+    what = next((title for field, title in _LISTED.items() if known.get(field)), "it")
     for who in sorted(old.keys() | new.keys()):
         level, before = new.get(who), old.get(who)
         if level == before:

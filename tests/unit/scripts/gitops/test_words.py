@@ -125,6 +125,19 @@ def test_permissions() -> None:
     ]
 
 
+def test_permissions_of_what_is_still_to_be_made() -> None:
+    entries = [
+        {"service_principal_name": "d", "permission_level": "IS_OWNER"},
+        {"service_principal_name": "p", "permission_level": "CAN_VIEW"},
+    ]
+    after = {"serving_endpoint_id": None, "access_control": entries}
+    made = change("permissions", None, after, after_unknown={"id": True, "job_id": True})
+    assert sentences(plan(made)) == [
+        "`d` owns a job (`IS_OWNER`).",
+        "`p` may see a job (`CAN_VIEW`).",
+    ]
+
+
 def test_other_things_by_their_names() -> None:
     alert = {"display_name": "errors", "query_text": "select 1"}
     entries = [
