@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from model.checks import check_genes
 from model.codec import PackedEmbeddings, decode_embeddings, encode_cells
 from model.contract import (
     CELL_EMBEDDINGS,
@@ -25,6 +26,9 @@ from model.contract import (
 )
 from model.endpoint import Conversation, Endpoint, Report
 from model.errors import InvalidRequest
+from model.imputed import check_data_set
+from model.job import check_chunk, check_key
+from model.matrix import as_csr
 from model.tokenizer import check_values
 
 if TYPE_CHECKING:
@@ -73,25 +77,31 @@ def embed(
     Raises
     ------
     InvalidRequest
-        No cell, params as said above (``invalid_param``, ``unknown_param``), NaN, infinite or
-        negative values, or what the model itself refuses. Whether the
-        genes are known and the values measured is asked once, of the first chunk that has counts.
+        Before anything is sent: no cell, no matrix, duplicate genes, NaN, infinite or negative
+        values, values that look imputed (``imputed_values``; judged of the first 2,048 cells that
+        have counts), params as said above (``invalid_param``, ``unknown_param``),
+        ``invalid_chunk``, ``invalid_key``. Then what the model itself refuses; whether the genes are known is asked
+        once, of the first chunk that has counts.
     EndpointError
         No access, no such endpoint, not ready, not reachable, or two models in one result.
     """
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
+    check_chunk(chunk)
+    check_key(key)
     sent = _params(params)
+    matrix = _checked(adata, chunk, judge=not sent["allow_imputed"])
+    sent["allow_imputed"] = True  # judged here, of all genes: a request holds only those it needs
     prefix = request_prefix or uuid.uuid4().hex[:12]
     answers: list[PackedEmbeddings] = []
-    judged: dict[str, float | bool] = {}
+    judged: dict[str, float] = {}
     with Conversation(endpoint) as conversation:
-        for start, counts in _chunks(adata, chunk):
+        for start, counts in _chunks(matrix, chunk):
             body = _request(counts, adata, start, f"{prefix}-{start}", {**sent, **judged})
             (line,) = conversation.ask(body)
             answers.append(decode_embeddings(line[PACKED]))
-            if counts.nnz:  # genes and values are the right ones; no later chunk may be judged
-                judged = {"min_known_fraction": 0.0, "allow_imputed": True}
+            if counts.nnz:  # the genes are the right ones; no later chunk may be judged
+                judged = {"min_known_fraction": 0.0}
             if progress:
                 progress(start + counts.shape[0], adata.n_obs)
     report = conversation.report()
@@ -132,7 +142,8 @@ def gene_table(
     Raises
     ------
     InvalidRequest
-        ``invalid_page``; what the model refuses: duplicate genes, none that it knows.
+        ``invalid_page``; ``invalid_param`` where `genes` is one string; what the model refuses:
+        duplicate genes, none that it knows.
     EndpointError
         As ``embed``.
     """
@@ -140,6 +151,8 @@ def gene_table(
 
     if page < 1:
         raise InvalidRequest("invalid_page", f"page is {page}; it must be at least 1.")
+    if isinstance(genes, str):  # its letters would be taken for genes
+        raise InvalidRequest("invalid_param", f"genes is {genes!r}; it must be a list of names.")
     pages: list[PackedEmbeddings] = []
     done, total = 0, 1
     with Conversation(endpoint) as conversation:
@@ -178,7 +191,7 @@ def _page_request(
 def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     """What every request is sent with; checked before the first, for all would fail alike."""
     given = {name: value for name, value in (asked or {}).items() if value is not None}
-    sent = {"response_format": "float32", **given}
+    sent = {"response_format": "float32", "allow_imputed": False, **given}
     options = read_params(sent)
     if options.task not in (None, CELL_EMBEDDINGS):
         raise _not_here("task", options.task, f"only {CELL_EMBEDDINGS} are written to obsm")
@@ -207,14 +220,22 @@ def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:
     )
 
 
-def _chunks(adata: AnnData, size: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    if size < 1:
-        raise InvalidRequest("invalid_chunk", f"chunk is {size}; it must be at least 1.")
-    for start in range(0, adata.n_obs, size):
-        values: Any = adata.X[start : start + size]
-        counts = sparse.csr_matrix(values)
+def _checked(adata: AnnData, chunk: int, *, judge: bool) -> Any:
+    """The matrix, every cell looked at: none may be paid for before a later one is refused."""
+    if adata.X is None:
+        raise InvalidRequest("no_matrix", "the AnnData has no X; put the counts there.")
+    matrix = as_csr(adata.X) if sparse.issparse(adata.X) else adata.X
+    check_genes([str(name) for name in adata.var_names], adata.n_vars)
+    for _, counts in _chunks(matrix, chunk):
         check_values(counts.data)
-        yield start, counts
+    if judge:
+        check_data_set(counts for _, counts in _chunks(matrix, chunk))
+    return matrix
+
+
+def _chunks(matrix: Any, size: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
+    for start in range(0, matrix.shape[0], size):
+        yield start, as_csr(matrix[start : start + size])
 
 
 def _request(

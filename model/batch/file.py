@@ -26,7 +26,7 @@ from model.codec import Cells
 from model.contract import Options, read_params
 from model.embedder import Embedder
 from model.errors import InvalidRequest
-from model.imputed import check_not_imputed
+from model.imputed import check_data_set
 from model.job import check_chunk, check_key
 from model.known_genes import check_known_fraction
 from model.read_ahead import read_ahead
@@ -88,7 +88,8 @@ def embed_file(
     chunk
         Cells of which a file is read at a time; two such pieces are in memory.
     min_known_fraction, allow_imputed
-        As in a request (``contract.Options``); judged of the first chunk that has counts.
+        As in a request (``contract.Options``): the one judged of the first chunk that has counts,
+        the other of the first 2,048 cells that have some.
     progress
         Called with (cells done, cells in all).
 
@@ -140,10 +141,10 @@ def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -
         sent = Cells(cells.rows(start, start + chunk), cells.genes, names)
         check_cells(sent.counts, sent.genes)
         check_known_fraction(embedder.vocab, [sent], options.min_known_fraction)
-        if not options.allow_imputed:
-            check_not_imputed([sent])
         if sent.counts.nnz:
-            return
+            break
+    if not options.allow_imputed:  # of a fixed number of cells, so that `chunk` has no say
+        check_data_set(cells.rows(at, at + chunk) for at in range(0, cells.n_cells, chunk))
 
 
 def _tokens(cells: CellsFile, embedder: Embedder, chunk: int, start: int) -> Tokens:

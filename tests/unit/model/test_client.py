@@ -136,7 +136,8 @@ def test_each_request_is_authenticated_and_packed(server: Server) -> None:
     embed(cells(), server.endpoint, params={"seed": 3})
     (request,) = server.requests
     assert request["path"] == "/serving-endpoints/e/invocations"
-    assert request["params"] == {"response_format": "float32", "seed": 3}
+    judged = {"response_format": "float32", "allow_imputed": True}
+    assert request["params"] == {**judged, "seed": 3}
     assert request["dataframe_split"]["columns"] == [PACKED]
     assert server.headers[0]["Authorization"] == "Bearer secret"
 
@@ -270,8 +271,6 @@ def test_whether_genes_are_known_is_asked_of_the_first_chunk_with_counts(server:
     embed(adata, server.endpoint, chunk=2, params={"min_known_fraction": 0.7})
     asked = [request["params"]["min_known_fraction"] for request in server.requests]
     assert asked == [0.7, 0.7, 0.0, 0.0]
-    allowed = [request["params"].get("allow_imputed", False) for request in server.requests]
-    assert allowed == [False, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -304,5 +303,6 @@ def test_params_that_change_nothing_of_this_are_sent(server: Server) -> None:
     embed(cells(), server.endpoint, params=params)
     no_filters = {"need_preprocess": False, "filter_cell_by_counts": True}
     embed(cells(), server.endpoint, params={"response_format": None, **no_filters})
-    assert server.requests[0]["params"] == params
-    assert server.requests[1]["params"] == {"response_format": "float32", **no_filters}
+    judged = {"allow_imputed": True}
+    assert server.requests[0]["params"] == {**params, **judged}
+    assert server.requests[1]["params"] == {"response_format": "float32", **judged, **no_filters}

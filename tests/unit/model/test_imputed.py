@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from scipy import sparse
 
 from model.codec import Cells
 from model.errors import InvalidRequest
-from model.imputed import LEAST_GENES, check_not_imputed, looks_imputed
+from model.imputed import JUDGED, LEAST_GENES, check_data_set, check_not_imputed, looks_imputed
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.negative_binomial(2, 0.3, (20, 400)).astype(np.float64)  # 9 % zeros: very deep
@@ -58,3 +58,22 @@ def test_one_cell_or_few_genes_are_not_judged() -> None:
     check_not_imputed([cells(SMOOTHED[:1])])
     few = Cells(sparse.csr_matrix(SMOOTHED[:, : LEAST_GENES - 1]), [""] * (LEAST_GENES - 1))
     check_not_imputed([few])
+
+
+@pytest.mark.parametrize("size", [1, 3, 20])
+def test_how_a_data_set_is_cut_has_no_say(size: int) -> None:
+    mixed = np.concatenate([COUNTS[:9], SMOOTHED[:11], np.zeros((30, 400))])
+    with pytest.raises(InvalidRequest, match="11 of 20"):
+        check_data_set(cells(mixed[at : at + size]).counts for at in range(0, 50, size))
+
+
+def test_no_more_is_taken_than_is_judged() -> None:
+    taken: list[int] = []
+
+    def pieces() -> Iterator[sparse.csr_matrix]:
+        for at in range(0, 2 * JUDGED, 20):
+            taken.append(at)
+            yield cells(COUNTS).counts
+
+    check_data_set(pieces())
+    assert taken[-1] < JUDGED
