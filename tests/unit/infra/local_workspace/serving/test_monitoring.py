@@ -144,6 +144,29 @@ def test_an_interrupted_run_is_an_internal_error(app: Running, workspace: Worksp
         assert "was stopped" in state["state_message"]
 
 
+def test_reading_takes_the_lowest_level(admin: TestClient, as_: As) -> None:
+    """What whoever plans holds on each; below it there is neither the object nor its list."""
+    reader, lake = as_("reader"), "/api/2.0/lakeview/dashboards"
+    board = {"display_name": "d", "parent_path": "/Shared", "serialized_dashboard": "{}"}
+    board_id = admin.post(lake, json=board).json()["dashboard_id"]
+    warehouse_id = admin.post("/api/2.0/sql/warehouses", json={"name": "w"}).json()["id"]
+    job_id = admin.post("/api/2.2/jobs/create", json={"name": "j"}).json()["job_id"]
+    alert_id = _alert(admin, "SELECT 0 AS rate")
+    for path, listed, level in (
+        (f"/api/2.0/alerts/{alert_id}", f"alertsv2/{alert_id}", "CAN_READ"),
+        (f"{lake}/{board_id}", f"dashboards/{board_id}", "CAN_READ"),
+        (f"/api/2.2/jobs/get?job_id={job_id}", f"jobs/{job_id}", "CAN_VIEW"),
+        (f"/api/2.0/sql/warehouses/{warehouse_id}", f"sql/warehouses/{warehouse_id}", "CAN_VIEW"),
+    ):
+        permissions = f"/api/2.0/permissions/{listed}"
+        assert reader.get(path).status_code == reader.get(permissions).status_code == 403
+        entry = {"user_name": "reader@local.test", "permission_level": level}
+        answer = admin.put(permissions, json={"access_control_list": [entry]})
+        assert answer.status_code == 200, answer.text
+        assert reader.get(path).status_code == reader.get(permissions).status_code == 200
+        assert reader.put(permissions, json={"access_control_list": []}).status_code == 403
+
+
 def test_permissions_of_a_warehouse_and_a_job(admin: TestClient, as_: As) -> None:
     reader, warehouses = as_("reader"), "/api/2.0/sql/warehouses"
     warehouse = admin.post(warehouses, json={"name": "w"}).json()["id"]
