@@ -18,7 +18,17 @@ from infra import layout
 from infra.plain_secrets import called_secret, holds_secret
 from infra.sizes import Size, WorkloadType
 
-from .fields import Closed, Emails, EndpointName, Identifier, NonEmpty, Principal, matching, unique
+from .fields import (
+    Closed,
+    Email,
+    Emails,
+    EndpointName,
+    Identifier,
+    NonEmpty,
+    Principal,
+    matching,
+    unique,
+)
 
 Level = Literal["CAN_VIEW", "CAN_QUERY", "CAN_MANAGE"]
 
@@ -33,6 +43,15 @@ _KEY = re.compile(r"_key(_|$)|^key$", re.IGNORECASE)
 SHORTEST_TIMEOUT_MINUTES = 91
 """Outside ``local``: an image may take an hour and the first replica half of one, and at the first
 deployment the provider deletes an endpoint that is late."""
+
+
+PolicyId = Annotated[
+    str,
+    matching(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "an id such as 8a3f0c1e-..."),
+]
+
+MOST_RATE_LIMITS = 20
+MOST_RATE_LIMITS_OF_GROUPS = 5
 
 
 class Concurrency(Closed):
@@ -75,7 +94,7 @@ class Endpoint(Closed):
     late."""
     description: NonEmpty | None = None
     """Taken at creation only."""
-    budget_policy_id: NonEmpty | None = None
+    budget_policy_id: PolicyId | None = None
     """Account-level budget policy; taken at creation only."""
     email_notifications: EmailNotifications = EmailNotifications()
     environment: dict[VariableName, str] = Field(default_factory=dict)
@@ -169,8 +188,14 @@ class Gateway(Closed):
 
     @field_validator("rate_limits")
     @classmethod
-    def _one_per_key(cls, limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
+    def _few_and_one_per_key(cls, limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
         unique(tuple(f"{limit.key} {limit.principal}" for limit in limits))
+        of_groups = sum(limit.key == "user_group" for limit in limits)
+        if len(limits) > MOST_RATE_LIMITS or of_groups > MOST_RATE_LIMITS_OF_GROUPS:
+            raise ValueError(
+                f"{MOST_RATE_LIMITS} at most, {MOST_RATE_LIMITS_OF_GROUPS} of them of groups: "
+                f"there are {len(limits)}, {of_groups} of groups"
+            )
         return limits
 
 
@@ -180,17 +205,25 @@ def _not_admins(group: str) -> str:
     return group
 
 
+def _no_person(application_id: str) -> str:
+    if "@" in application_id:
+        raise ValueError(
+            "must be an application id: people, by e-mail address, are in permissions.users"
+        )
+    return application_id
+
+
 Group = Annotated[Principal, AfterValidator(_not_admins)]
 
 
 class Permissions(Closed):
     """Who may use the endpoint: principal -> level."""
 
-    groups: dict[Annotated[Principal, AfterValidator(_not_admins)], Level] = Field(
+    groups: dict[Group, Level] = Field(default_factory=dict)
+    users: dict[Email, Level] = Field(default_factory=dict)
+    service_principals: dict[Annotated[Principal, AfterValidator(_no_person)], Level] = Field(
         default_factory=dict
     )
-    users: dict[Principal, Level] = Field(default_factory=dict)
-    service_principals: dict[Principal, Level] = Field(default_factory=dict)
     """By application id."""
 
     def and_of(self, principal: str, level: Level) -> Permissions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -34,6 +34,7 @@ from .state import State
 
 _LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _HTTPS = re.compile(r"https://[a-z0-9.-]+")
+LONGEST_WAIVER = timedelta(days=366)
 
 
 class Workspace(Closed):
@@ -131,6 +132,17 @@ class Settings(Closed):
     @classmethod
     def _one_per_check(cls, waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
         unique(tuple(waiver.check for waiver in waivers))
+        return waivers
+
+    @field_validator("waivers")
+    @classmethod
+    def _for_a_while(cls, waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
+        last = date.today() + LONGEST_WAIVER
+        if late := [f"{w.check} until {w.until}" for w in waivers if w.until > last]:
+            raise ValueError(
+                f"{', '.join(late)}: a waiver is for a year at most, now {last}: what is meant "
+                "for longer is looked at again"
+            )
         return waivers
 
     @model_validator(mode="after")

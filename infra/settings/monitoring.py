@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from .fields import Closed, Emails, NonEmpty, matching
+from . import quartz
+from .fields import Closed, Emails, NonEmpty
 
 WarehouseSize = Literal[
     "2X-Small", "X-Small", "Small", "Medium", "Large", "X-Large", "2X-Large", "3X-Large", "4X-Large"
 ]
 
-_FIELD = r"[0-9A-Za-z*,/?#LW-]+"
-Cron = Annotated[
-    str,
-    matching(
-        rf"{_FIELD}( {_FIELD}){{5,6}}",
-        "a Quartz schedule of 6 or 7 fields, seconds first, such as '0 5 * * * ?'",
-    ),
-]
+Cron = Annotated[str, AfterValidator(quartz.check)]
 
 
 class Monitoring(Closed):
@@ -40,6 +34,12 @@ class Monitoring(Closed):
     pause: bool = False
     """Schedules of alerts and jobs stand still."""
 
+    @model_validator(mode="after")
+    def _one_warehouse(self) -> Self:
+        if self.warehouse_id is not None and "warehouse_size" in self.model_fields_set:
+            raise ValueError("has both warehouse_id and warehouse_size: give one of them")
+        return self
+
     def threshold(self, given: str | float) -> float:
         """A threshold of an alert: a number, or the key here that gives it."""
         return float(getattr(self, given) if isinstance(given, str) else given)
@@ -55,11 +55,3 @@ class Monitoring(Closed):
         if zone not in available_timezones():
             raise ValueError("must be a time zone such as 'UTC' or 'Europe/Zurich'")
         return zone
-
-    @field_validator("schedule")
-    @classmethod
-    def _quartz(cls, schedule: str) -> str:
-        fields = schedule.split()
-        if (fields[3] == "?") == (fields[5] == "?"):
-            raise ValueError("day of month or day of week must be '?', and not both")
-        return schedule

@@ -22,6 +22,7 @@ _VARIES = (
     (r"\(process \d+\)", "(process <number>)"),
     (r"\b[\w.-]+@[\w.-]+ runs", "<user>@<machine> runs"),
     (r"\b20\d\d-\d\d-\d\d([T ])\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?", "<time>"),
+    (r"\(until 20\d\d-\d\d-\d\d\)", "(until <day>)"),
     (r"(?m)^ *\d+\.\d s  ", "<n> s  "),
     (r"\b\d+(\.\d+)? s\b", "<n> s"),
     (r"/deploy/local-stand-in/", "/deploy/local/"),

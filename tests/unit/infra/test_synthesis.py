@@ -211,7 +211,7 @@ scale_to_zero = false
 route_optimized = true
 timeout_minutes = 120
 description = "cell embeddings"
-budget_policy_id = "policy-1"
+budget_policy_id = "8a3f0c1e-0000-4000-8000-00000000b0d9"
 email_notifications = { on_update_failure = ["a@example.com"] }
 environment = { BATCH = "64", HUB = "{{secrets/scgpt/hub}}" }
 [gateway]
@@ -269,7 +269,7 @@ def test_the_endpoint_has_everything_that_can_be_declared(everything: dict[str, 
     given = {
         "route_optimized": True,
         "description": "cell embeddings",
-        "budget_policy_id": "policy-1",
+        "budget_policy_id": "8a3f0c1e-0000-4000-8000-00000000b0d9",
         "email_notifications": {"on_update_failure": ["a@example.com"]},
         "tags": [{"key": "team", "value": "bio"}],
         "timeouts": {"create": "120m", "update": "120m"},
@@ -358,7 +358,7 @@ def test_the_job_runs_the_wheel_of_these_sources(everything: dict[str, Any]) -> 
     task = job["task"][0]["python_wheel_task"]
     assert task["package_name"] == built.package
     assert task["entry_point"] in ENTRY_POINTS
-    assert job["budget_policy_id"] == "policy-1"
+    assert job["budget_policy_id"] == "8a3f0c1e-0000-4000-8000-00000000b0d9"
 
 
 def test_the_dashboard_charts_what_its_queries_give(everything: dict[str, Any]) -> None:

@@ -50,9 +50,9 @@ and where it is production, as long as nobody has written down why.
 
 With a waiver it goes, the endpoint first.
 
-  $ settings 'production = true' 'waivers = [{check = "destroy-production", reason = "Moved to another workspace", until = 2099-12-31}]'
+  $ settings 'production = true' 'waivers = [{check = "destroy-production", reason = "Moved to another workspace", until = '$(date -d '+300 days' +%F)'}]'
   $ scgpt destroy local --confirm local 2>&1 >/dev/null | grep 'warn\|changes'
-  <n> s  local: warn: local: is production, and would be destroyed with its endpoint, its model and all its versions (destroy-production). Waived: Moved to another workspace (until 2099-12-31).
+  <n> s  local: warn: local: is production, and would be destroyed with its endpoint, its model and all its versions (destroy-production). Waived: Moved to another workspace (until <day>).
   <n> s  local-monitoring: 0 changes
   <n> s  local-serving: 2 changes
   <n> s  local-registry: 8 changes

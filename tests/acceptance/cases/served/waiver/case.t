@@ -9,18 +9,18 @@ A new version for production that scales to zero: refused.
 A waiver has a reason and a last day. The refusal becomes a warning that names both, here and in the
 comment that reviewers see; then the deploy goes through.
 
-  $ settings 'production = true' 'waivers = [{check = "production-scale-to-zero", reason = "No requests before the launch", until = 2099-12-31}]'
+  $ settings 'production = true' 'waivers = [{check = "production-scale-to-zero", reason = "No requests before the launch", until = '$(date -d '+300 days' +%F)'}]'
   $ scgpt plan local 2>/dev/null | grep warn
-    local-serving: warn: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
+    local-serving: warn: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until <day>).
   $ scgpt review local 2>/dev/null | grep warn
-  - **warn**: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
+  - **warn**: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until <day>).
   $ scgpt deploy local 2>&1 >/dev/null
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
   <n> s  local-registry: 0 changes
   <n> s  local-serving: 1 change
   <n> s  local-monitoring: 0 changes
-  <n> s  local: warn: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until 2099-12-31).
+  <n> s  local: warn: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until <day>).
   <n> s  local-serving: databricks_model_serving.endpoint: update
   <n> s  local-serving: databricks_model_serving.endpoint: done in <n> s
   <n> s  local: verified by API
@@ -44,6 +44,6 @@ A waiver without a reason or a date, and one of a check that does not exist:
     waivers.0.reason: must have at least 10 characters (got '')
     waivers.0.until: missing
   [2]
-  $ settings 'waivers = [{check = "scale-to-zero", reason = "No requests yet", until = 2099-12-31}]'
+  $ settings 'waivers = [{check = "scale-to-zero", reason = "No requests yet", until = '$(date -d '+300 days' +%F)'}]'
   $ scgpt plan local 2>/dev/null | grep warn
     warn: local.toml: waivers.0: waives 'scale-to-zero', which is no check (waiver-unknown). Did you mean 'production-scale-to-zero'?
