@@ -6,15 +6,24 @@ JSON reaches the platform's 16 MB after a few cells), and the answers of two mod
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from model.codec import Cells, encode_cells
-from model.contract import GENE_EMBEDDINGS, GUIDE_COLUMNS, MAX_PACKED_CHARS, PACKED
+from model.contract import (
+    GENE_EMBEDDINGS,
+    GUIDE_COLUMNS,
+    MAX_CELLS,
+    MAX_GENES,
+    MAX_PACKED_CHARS,
+    PACKED,
+)
 from model.endpoint import Conversation, Endpoint
-from model.errors import InvalidRequest
+from model.envelope import check_total
+from model.errors import InvalidRequest, LimitExceeded
 from model.inputs import read_rows
 from model.lines import cells_of
 from model.preprocess import BATCH
@@ -24,7 +33,7 @@ from model.volumes import cells_of_anndata
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_ROOM = MAX_PACKED_CHARS - 64 * 1024  # for params and JSON around the packed rows
+_ROOM = MAX_PACKED_CHARS - 64 * 1024  # for the JSON around the packed rows; params come on top
 
 
 def batch_inference(
@@ -61,7 +70,9 @@ def batch_inference(
     InvalidRequest
         ``invalid_batch_size``, ``no_rows``, or what the model refuses.
     LimitExceeded
-        An AnnData that does not fit a request: send it in parts.
+        Before anything is sent: an AnnData that fits no request, by its cells or genes
+        (``too_many_cells``, ``too_many_genes``) or its size (``packed_too_large``). Send it in
+        parts.
     EndpointError
         No credentials, no access, not ready, not reachable, or two models in one result.
     """
@@ -73,10 +84,11 @@ def batch_inference(
         raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
     sent = {"task": GENE_EMBEDDINGS, **(params or {})}
     rows = [_packed(item, sent.get("group_by")) for item in data_list]
+    batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
     endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
     lines: list[dict[str, Any]] = []
     with Conversation(endpoint or Endpoint.find(str(model_endpoint))) as conversation:
-        for start, batch in _batches(rows, batch_size):
+        for start, batch in batches:
             body = {
                 "dataframe_split": {"columns": [PACKED], "data": [[row] for row in batch]},
                 "params": sent,
@@ -90,6 +102,15 @@ def _packed(item: Any, group_by: Any) -> str:
     labels = [name for name in (BATCH, group_by) if name]
     is_guide_form = isinstance(item, pd.DataFrame | Mapping)
     cells = _guide_cells(item, labels) if is_guide_form else cells_of_anndata(item, labels)
+    for what, count, most in (
+        ("cells", cells.counts.shape[0], MAX_CELLS),
+        ("genes", len(cells.genes), MAX_GENES),
+    ):
+        if count > most:
+            raise LimitExceeded(
+                f"too_many_{what}",
+                f"an AnnData of data_list has {count:,} {what}; {most:,} fit a request.",
+            )
     check_values(cells.counts.data)
     return encode_cells(cells.counts, cells.genes, cells.ids, cells.obs)
 
@@ -106,12 +127,27 @@ def _guide_cells(item: Any, labels: Sequence[str]) -> Cells:
     return cells_of(read_rows(records, labels)[0])
 
 
-def _batches(rows: Sequence[str], size: int) -> Iterator[tuple[int, list[str]]]:
+def _batches(rows: Sequence[str], size: int, room: int) -> Iterator[tuple[int, list[str]]]:
     """Where each request begins, and its rows: at most `size`, and what fits one request."""
     batch: list[str] = []
     for i, row in enumerate(rows):
-        if batch and (len(batch) == size or sum(map(len, batch)) + len(row) > _ROOM):
+        if len(row) > room:
+            raise LimitExceeded(
+                "packed_too_large",
+                f"AnnData {i} of data_list is {len(row):,} characters when packed; a request has "
+                f"room for {room:,}. Send its cells in parts, or see model.client.embed.",
+            )
+        if batch and (len(batch) == size or not _fits([*batch, row], room)):
             yield i - len(batch), batch
             batch = []
         batch.append(row)
     yield len(rows) - len(batch), batch
+
+
+def _fits(rows: Sequence[str], room: int) -> bool:
+    """Whether one request may hold these rows: as they are sent, and when they are opened."""
+    try:
+        check_total(rows)
+    except LimitExceeded:
+        return False
+    return sum(map(len, rows)) <= room

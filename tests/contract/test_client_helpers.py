@@ -13,11 +13,12 @@ import requests
 from scipy import sparse
 
 from model import batch_inference as module
+from model import envelope
 from model.batch_inference import batch_inference
 from model.client import gene_table
 from model.embedder import Embedder
 from model.endpoint import Endpoint
-from model.errors import EndpointError, InvalidRequest
+from model.errors import EndpointError, InvalidRequest, LimitExceeded
 from model.pyfunc import guide_frame
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
@@ -80,6 +81,7 @@ def test_some_genes_as_float16(endpoint: Endpoint, embedder: Embedder) -> None:
     ("arguments", "code"),
     [
         ({"page": 0}, "invalid_page"),
+        ({"genes": "G1"}, "invalid_param"),
         ({"genes": ["nowhere"]}, "no_known_gene"),
         ({"genes": ["G1", "G2", "G1"], "page": 1}, "duplicate_genes"),
         ({"response_format": "json16"}, "invalid_param"),
@@ -142,6 +144,34 @@ def test_a_request_stays_below_the_platforms_limit(
     lines = batch_inference(endpoint, [adata(i) for i in range(5)], {}, batch_size=10)
     assert [len(body["dataframe_split"]["data"]) for body in bodies] == [2, 2, 1]
     assert [line["input_row"] for line in lines] == [0, 1, 2, 3, 4]
+
+
+def test_an_anndata_that_fits_no_request_is_refused_before_any_is_sent(
+    endpoint: Endpoint, bodies: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = adata(0), adata(1, n_cells=8, genes=GENES)
+    monkeypatch.setattr(module, "_ROOM", 700)
+    with pytest.raises(LimitExceeded, match="AnnData 1 of data_list is") as refusal:
+        batch_inference(endpoint, [small, large], {}, batch_size=1)
+    assert refusal.value.code == "packed_too_large"
+    for limit, code in (("MAX_CELLS", "too_many_cells"), ("MAX_GENES", "too_many_genes")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, limit, 2)
+            with pytest.raises(LimitExceeded) as refusal:
+                batch_inference(endpoint, [small], {})
+        assert refusal.value.code == code
+    assert bodies == []
+
+
+def test_a_request_stays_below_the_models_own_limit(
+    endpoint: Endpoint, bodies: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that compress well may be small to send and too large to open."""
+    data = [adata(i) for i in range(3)]
+    monkeypatch.setattr(envelope, "MAX_CELLS_BYTES", 600)  # two of these, not three
+    lines = batch_inference(endpoint, data, {}, batch_size=10)
+    assert [len(body["dataframe_split"]["data"]) for body in bodies] == [2, 1]
+    assert [line["input_row"] for line in lines] == [0, 1, 2]
 
 
 def test_input_that_cannot_be_sent(endpoint: Endpoint) -> None:
