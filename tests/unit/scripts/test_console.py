@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
+
 import pytest
+from rich.console import Console
 
 from scripts.cli import console
 
@@ -19,3 +23,21 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
         "  embedding: 4,000 of 20,000, 200/s, 80 s left",
         "  embedding: 14,000 of 20,000, 500/s, 12 s left",
     ]
+
+
+def test_progress_in_a_terminal_shows_the_rate_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=120, color_system=None)
+    now = [100.0]
+    monkeypatch.setattr(terminal, "get_time", lambda: now[0])
+    monkeypatch.setattr(console, "err", terminal)
+    with console.progress("embedding") as update:
+        update(0, 20_000)
+        for done in (1_000, 2_000, 3_000):
+            now[0] += 5
+            update(done, 20_000)
+        terminal.print("a line of its own makes the bar be drawn again")
+    shown = screen.getvalue()
+    assert re.search(r"embedding .* 3000/20000 200/s 0:01:25", shown), shown
