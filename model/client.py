@@ -80,8 +80,8 @@ def embed(
         Before anything is sent: no cell, no matrix, duplicate genes, NaN, infinite or negative
         values, values that look imputed (``imputed_values``; judged of the first 2,048 cells that
         have counts), params as said above (``invalid_param``, ``unknown_param``),
-        ``invalid_chunk``, ``invalid_key``. Then what the model itself refuses; whether the genes are known is asked
-        once, of the first chunk that has counts.
+        ``invalid_chunk``, ``invalid_key``. Then what the model itself refuses; whether the genes
+        are known is asked once, of the first chunk that has counts.
     EndpointError
         No access, no such endpoint, not ready, not reachable, or two models in one result.
     """
