@@ -77,7 +77,12 @@ def answer(
         contract.GENE_EMBEDDINGS: _answer_genes,
         contract.CONTEXTUAL_GENE_EMBEDDINGS: answer_in_context,
     }[task]
-    lines = [line for i, row in enumerate(rows) for line in respond(embedder, row, options, i)]
+    filtered = _filtered(embedder, rows, options) if reads_cells else [(row, []) for row in rows]
+    lines = [
+        line
+        for i, (row, steps) in enumerate(filtered)
+        for line in respond(embedder, row, steps, options, i)
+    ]
     if any("applied_steps" in line for line in lines):
         for line in lines:  # pandas would fill a hole with NaN
             line.setdefault("applied_steps", [])
@@ -121,10 +126,32 @@ def _checked_cells(embedder: Embedder, rows: Sequence[Row], least_known: float) 
     return sent
 
 
+def _filtered(
+    embedder: Embedder, rows: Sequence[Row], options: Options
+) -> list[tuple[Row, list[str]]]:
+    """Each row after the filters, and what they did; judged again, for known genes may be gone."""
+    filtered: list[tuple[Row, list[str]]] = []
+    for row in rows:
+        if row.cells is None:
+            filtered.append((row, []))
+        else:
+            cells, steps = preprocess(row.cells, options)
+            filtered.append((replace(row, cells=cells, genes=cells.genes), steps))
+    done = [step for _, steps in filtered for step in steps]
+    if done:
+        left = [row.cells for row, _ in filtered if row.cells is not None]
+        try:
+            check_known_fraction(embedder.vocab, left, options.min_known_fraction)
+        except InvalidRequest as error:
+            said = f"after {done[0]}: {error.message} Without this filter the request is answered."
+            raise InvalidRequest(error.code, said) from error
+    return filtered
+
+
 def _answer_cells(
-    embedder: Embedder, row: Row, options: Options, position: int
+    embedder: Embedder, row: Row, steps: list[str], options: Options, position: int
 ) -> list[dict[str, Any]]:
-    cells, steps = preprocess(cells_of(row), options)
+    cells = cells_of(row)
     found = embedder.embed_cells(
         cells.counts,
         cells.genes,
@@ -160,10 +187,9 @@ def _answer_cells(
 
 
 def _answer_genes(
-    embedder: Embedder, row: Row, options: Options, position: int
+    embedder: Embedder, row: Row, steps: list[str], options: Options, position: int
 ) -> list[dict[str, Any]]:
-    wanted, steps = _wanted_genes(row, options)
-    known, not_found = _known_genes(embedder, wanted)
+    known, not_found = _known_genes(embedder, _wanted_genes(row, options))
     end = options.gene_offset + options.gene_limit if options.gene_limit else None
     page = known[options.gene_offset : end]
     if not page:
@@ -191,16 +217,11 @@ def _answer_genes(
     return [{"gene_embeddings": vectors, "genes_not_found": found.unknown, **common}]
 
 
-def _wanted_genes(row: Row, options: Options) -> tuple[list[str] | None, list[str]]:
-    """Which genes are asked for (None: all), and the steps that chose them."""
+def _wanted_genes(row: Row, options: Options) -> list[str] | None:
+    """Which genes are asked for; None: all."""
     if options.genes:
-        return list(options.genes), []
-    if _whole_table(options):
-        return None, []
-    if row.cells is not None:
-        cells, steps = preprocess(row.cells, options)
-        return cells.genes, steps
-    return row.genes, []
+        return list(options.genes)
+    return None if _whole_table(options) else row.genes
 
 
 def _known_genes(embedder: Embedder, wanted: list[str] | None) -> tuple[list[str], list[str]]:

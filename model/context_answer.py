@@ -11,14 +11,13 @@ from model.embedder import Embedder
 from model.in_context import embed_in_context
 from model.inputs import Row
 from model.lines import applied, cells_of, rounded
-from model.preprocess import preprocess
 
 
 def answer_in_context(
-    embedder: Embedder, row: Row, options: Options, position: int
+    embedder: Embedder, row: Row, steps: list[str], options: Options, position: int
 ) -> list[dict[str, Any]]:
     """One line per cell or group; one in all for a packed answer."""
-    cells, steps = preprocess(cells_of(row), options)
+    cells = cells_of(row)
     is_json = options.response_format == "json"
     found = embed_in_context(
         embedder,

@@ -336,6 +336,19 @@ def test_the_threshold_of_known_counts_is_a_param(server: Server) -> None:
     assert [row["matched_genes"] for row in answer.json()["predictions"]] == [0] * 4
 
 
+@pytest.mark.parametrize("task", ["cell_embeddings", "contextual_gene_embeddings"])
+def test_filters_that_leave_only_unknown_genes(server: Server, task: str) -> None:
+    counts = sparse.csr_matrix(np.array([[1, 1, 1, 4, 4], [1, 1, 1, 4, 4]], np.float32))
+    sent = {"packed": encode_cells(counts, ["G1", "G2", "G3", "u1", "u2"])}
+    params = {"task": task, "min_known_fraction": 0.1}
+    assert send(server, sent, params).status_code == 200
+    answer = send(server, sent, {**params, "filter_gene_by_counts": 5})
+    assert code_of(answer) == "no_known_gene"
+    assert "after filter_gene_by_counts=5: 2 of 5 genes kept" in answer.json()["message"]
+    off = {**params, "filter_gene_by_counts": 5, "min_known_fraction": 0.0}
+    assert send(server, sent, off).status_code == 200
+
+
 def test_a_request_of_empty_cells_is_answered_with_flagged_rows(server: Server) -> None:
     empty = encode_cells(sparse.csr_matrix((2, 12), dtype=np.float32), [*SOME, "X1", "X2"])
     answer = send(server, {"packed": empty}, CELLS)
