@@ -12,7 +12,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _FORM = re.compile(
-    r"(?<![\w-])(hf_\w{10}|sk-[\w-]{10}|[sr]k_live_\w{10}|(dapi|dose)[0-9a-f]{10}|gh[pousr]_\w{10}"
+    r"(?<![\w-])(hf_\w{10}|sk-(?=[\w-]*\d)[\w-]{16}|[sr]k_live_\w{10}|(dapi|dose)[0-9a-f]{10}|gh[pousr]_\w{10}"
     r"|github_pat_\w{10}|glpat-[\w-]{10}|xox[a-z]-[\w-]{8}|xapp-[\w-]{8}|(AKIA|ASIA)[0-9A-Z]{10}"
     r"|AIza[\w-]{30}|npm_\w{30}|pypi-\w{30}|eyJ[\w-]{10,}\.)"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"

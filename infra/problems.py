@@ -36,7 +36,8 @@ def describe(
     unshown
         Tables whose values are never repeated.
     """
-    key = ".".join(_walk(root, entry["loc"])[0])
+    parts = _walk(root, entry["loc"])[0]
+    key = ".".join(part if may_be_shown(part) else "(not shown)" for part in parts)
     match entry["type"]:
         case "missing":
             return f"{key}: missing"

@@ -29,7 +29,13 @@ def test_tags_are_plain_text(tmp_path: Path, tag: str) -> None:
 
 
 def test_tags_that_only_sound_so(tmp_path: Path) -> None:
-    tags = {"project_key": "SCGPT", "private": "true", "key": "4711", "tokens": "30000"}
+    tags = {
+        "team": "sk-engineering-east",
+        "project_key": "SCGPT",
+        "private": "true",
+        "key": "4711",
+        "tokens": "30000",
+    }
     table = "".join(f'{name} = "{value}"\n' for name, value in tags.items())
     assert settings.load("dev", write(tmp_path, f"{FIVE_LINES}[tags]\n{table}")).tags == tags
 
@@ -64,6 +70,11 @@ def test_no_text_is_a_secret(tmp_path: Path, old: str, new: str, key: str) -> No
         (HOST, 'host = "https://dbc-9.cloud.databricks.com?token=hunter2"', "workspace.host"),
         (HOST, 'host = ["https://me:hunter2@dbc-9.cloud.databricks.com"]', "workspace.host"),
         ('catalog = "lab"', 'catalog = "dapi0123456789hunter2"', "catalog"),
+        (
+            "[state]",
+            '[permissions.users]\n"dapi0123456789hunter2" = "CAN_VIEW"\n[state]',
+            "permissions.users.(not shown)",
+        ),
         ('backend = "local"', 'backend = "https://me:hunter2@example.com"', "state.backend"),
     ],
 )
