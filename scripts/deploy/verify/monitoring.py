@@ -12,16 +12,27 @@ from typing import TYPE_CHECKING, Any
 from infra import monitoring
 from infra.monitoring import lakeview
 from infra.settings import Settings
+from infra.settings.access import WorkspaceObject
 from infra.wheel import wheel
 from scripts.deploy.facts import live_alerts
 
 from . import described
 from .difference import ABSENT, Difference, compare, get_or_none, missing
+from .levels import level_differences
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
     from .described import Fields
+
+
+_LISTS: dict[WorkspaceObject, tuple[str, str]] = {
+    "warehouse": ("warehouses", "id"),
+    "alert": ("alertsv2", "id"),
+    "dashboard": ("dashboards", "dashboard_id"),
+    "job": ("jobs", "job_id"),
+}
+"""Kind of object -> its collection in the permissions API, and the field that is its id."""
 
 
 def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
@@ -30,11 +41,16 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
     if not watch.enabled or table is None:
         return []
     found: list[Difference] = []
+    listed = partial(_listed, client, settings)
     warehouse = watch.warehouse_id
     if warehouse is None:
         same = [each for each in client.warehouses.list() if each.name == names.warehouse]
         found += _once(
-            f"warehouse {names.warehouse}", _warehouse(settings), same, described.warehouse
+            f"warehouse {names.warehouse}",
+            _warehouse(settings),
+            same,
+            described.warehouse,
+            partial(listed, "warehouse"),
         )
         warehouse = str(same[0].id) if same else None
     told: list[str] = []
@@ -67,7 +83,9 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
             **_schedule(settings, watch.schedule),
         }
         same_alerts = [each for each in alerts if each.display_name == name]
-        found += _once(f"alert {name}", declared, same_alerts, described.alert)
+        found += _once(
+            f"alert {name}", declared, same_alerts, described.alert, partial(listed, "alert")
+        )
     name = names.watched("requests")
     dashboards = [each for each in client.lakeview.list() if _titled(each, name)]
     content = json.loads(lakeview.serialized(monitoring.TILES, title=name, table=table))
@@ -76,17 +94,23 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
         {"warehouse": warehouse, "embed_credentials": True, "content": described.AS_DECLARED},
         dashboards,
         partial(described.dashboard, client, content),
+        partial(listed, "dashboard"),
     )
     for job in monitoring.JOBS:
         name = names.watched(job.title)
         jobs = client.jobs.list(name=name)
         wanted = _job(settings, job, ["--table", table, "--warehouse", str(warehouse)])
-        found += _once(f"job {name}", wanted, jobs, partial(described.job, client))
+        describe = partial(described.job, client)
+        found += _once(f"job {name}", wanted, jobs, describe, partial(listed, "job"))
     return found + list(_wheel(client, settings))
 
 
 def _once(
-    resource: str, declared: Fields, found: Iterable[Any], describe: Callable[[Any], Fields]
+    resource: str,
+    declared: Fields,
+    found: Iterable[Any],
+    describe: Callable[[Any], Fields],
+    listed: Callable[[str, Any], Iterable[Difference]] = lambda _resource, _found: (),
 ) -> Iterator[Difference]:
     """Field by field; a second one of the same name is a creation whose answer was lost."""
     same = list(found)
@@ -96,6 +120,15 @@ def _once(
     if len(same) > 1:
         yield Difference(resource, "number of that name", 1, len(same))
     yield from compare(resource, declared, describe(same[0]))
+    yield from listed(resource, same[0])
+
+
+def _listed(
+    client: WorkspaceClient, settings: Settings, kind: WorkspaceObject, resource: str, found: Any
+) -> Iterator[Difference]:
+    path, key = _LISTS[kind]
+    number, levels = str(getattr(found, key)), settings.object_levels(kind)
+    return level_differences(client, resource, path, number, levels)
 
 
 def _titled(each: Any, name: str) -> bool:

@@ -9,6 +9,7 @@ from infra.naming import COMMENTS
 from infra.settings import Securable, Settings
 
 from .difference import ABSENT, Difference, get_or_none, missing
+from .levels import level_differences
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -81,16 +82,6 @@ def _experiment(client: WorkspaceClient, settings: Settings) -> Iterator[Differe
     found = answer.experiment if answer else None
     if found is None or found.lifecycle_stage != "active":
         yield missing(f"experiment {name}")
-    elif declared:
-        levels = client.experiments.get_permissions(str(found.experiment_id))
-        for principal, wanted in declared.items():
-            has = [
-                level.permission_level.value
-                for entry in levels.access_control_list or []
-                if principal in (entry.service_principal_name, entry.user_name)
-                for level in entry.all_permissions or []
-                if level.permission_level
-            ]
-            if not {wanted, "CAN_MANAGE"} & {*has}:
-                listed = ", ".join(has) or ABSENT
-                yield Difference(f"experiment {name}", f"permission of {principal}", wanted, listed)
+    else:
+        number = str(found.experiment_id)
+        yield from level_differences(client, f"experiment {name}", "experiments", number, declared)

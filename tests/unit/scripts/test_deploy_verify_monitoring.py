@@ -12,6 +12,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
 from databricks.sdk.service.dashboards import Dashboard, PublishedDashboard
 from databricks.sdk.service.files import GetMetadataResponse
+from databricks.sdk.service.iam import ObjectPermissions
 from databricks.sdk.service.jobs import BaseJob, Job
 from databricks.sdk.service.settings import (
     ListNotificationDestinationsResult,
@@ -245,3 +246,31 @@ def test_each_edit_is_told(
     found = answers()
     change(found)
     assert fields(found) == [(field, told)]
+
+
+def test_who_plans_and_who_deploys_hold_their_levels() -> None:
+    declared = DEV.model_copy(update={"planner": "p", "deployer": "d@example.com"})
+    owner = {"user_name": "d@example.com", "all_permissions": [{"permission_level": "IS_OWNER"}]}
+    reader = {
+        "service_principal_name": "p",
+        "all_permissions": [{"permission_level": "CAN_READ"}],
+    }
+    lists = {
+        ("warehouses", "w-1"): [owner],
+        ("alertsv2", "a-1"): [owner, reader],
+        ("dashboards", "b-1"): [reader],
+        ("jobs", "1"): [owner, reader],
+    }
+    client = cast(Any, workspace(answers()))
+    client.permissions = SimpleNamespace(
+        get=lambda path, id_: ObjectPermissions.from_dict({"access_control_list": lists[path, id_]})
+    )
+    wanting = [
+        (each.resource.split()[0], each.field, each.declared, each.found)
+        for each in monitoring_differences(client, declared)
+    ]
+    assert wanting == [
+        ("warehouse", "permission of p", "CAN_VIEW", "absent"),
+        ("dashboard", "permission of d@example.com", "CAN_MANAGE", "absent"),
+        ("job", "permission of p", "CAN_VIEW", "CAN_READ"),
+    ]
