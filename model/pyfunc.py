@@ -7,9 +7,7 @@ MLflow executes this file when it loads a logged model. ``load_context`` builds 
 
 from __future__ import annotations
 
-import ast
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +37,9 @@ from model.answer import answer
 from model.checkpoint_files import CheckpointFiles
 from model.codec import encode_cells
 from model.config import SPECIAL_TOKENS
+from model.dropped import refuse_what_mlflow_drops
 from model.embedder import Embedder
-from model.errors import CheckpointError, InvalidRequest, ScgptError
+from model.errors import CheckpointError, ScgptError
 from model.vocab import GeneVocab
 from model.volumes import check_prefixes
 
@@ -90,7 +89,7 @@ class ScgptModel(PythonModel):
         _log.info(self.embedder.choices)
         self.embedder.warm_up()  # a replica that says it is ready answers at its usual speed
         self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
-        refuse_unknown_params()
+        refuse_what_mlflow_drops()
 
     def predict(
         self,
@@ -178,38 +177,6 @@ def _checkpoint_of(artifacts: Mapping[str, str]) -> Path | CheckpointFiles:
 
 def _path(artifact: str | None) -> Path | None:
     return None if artifact is None else Path(artifact)
-
-
-class _RefuseUnknownParams(logging.Filter):
-    """Turns MLflow's warning about dropped params of this model into a refusal.
-
-    MLflow drops params that the signature does not declare before ``predict`` is called, and only
-    logs a warning; a misspelt param would change the answer in silence. The warning is the one
-    public place where their names can be seen. It is acted upon only when the declared params that
-    it lists are exactly ours, so other models in the process keep MLflow's behaviour.
-    """
-
-    warning = re.compile(
-        r"Unrecognized params (\[.*?\]) are ignored for inference\. "
-        r"Supported params are: (\{.*?\})\.",
-        re.DOTALL,
-    )
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        found = self.warning.match(record.getMessage())
-        if found and ast.literal_eval(found.group(2)) == contract.PARAM_NAMES:
-            try:
-                contract.check_param_names(frozenset(ast.literal_eval(found.group(1))))
-            except InvalidRequest as error:
-                raise MlflowException(error.tagged(), error_code=INVALID_PARAMETER_VALUE) from error
-        return True
-
-
-def refuse_unknown_params() -> None:
-    """Install the refusal of unknown params, once per process."""
-    logger = logging.getLogger("mlflow.models.utils")
-    if not any(type(f).__name__ == _RefuseUnknownParams.__name__ for f in logger.filters):
-        logger.addFilter(_RefuseUnknownParams())
 
 
 def signature() -> ModelSignature:

@@ -243,6 +243,23 @@ def test_too_many_gene_vectors_for_json(server: Server, monkeypatch: pytest.Monk
     assert code_of(send(server, GOOD)) == "too_many_genes"
 
 
+@pytest.mark.parametrize("name", ["task", "adata_obss"])
+@pytest.mark.parametrize("form", [GOOD, {"packed": PACKED}], ids=["guide", "packed"])
+def test_a_column_that_mlflow_would_drop(server: Server, form: dict[str, Any], name: str) -> None:
+    answer = send(server, {**form, name: "cell_embeddings"}, CELLS)
+    assert code_of(answer) == "unknown_column"
+    assert f"'{name}': no such column" in answer.json()["message"]
+
+
+def test_another_models_unknown_columns_are_left_to_mlflow(loaded: PyFuncModel) -> None:
+    from mlflow.models.utils import _enforce_schema
+    from mlflow.types.schema import ColSpec, DataType, Schema
+
+    other = Schema([ColSpec(DataType.string, "prompt")])
+    kept = _enforce_schema(pd.DataFrame({"prompt": ["a"], "task": ["b"]}), other)
+    assert list(kept) == ["prompt"]
+
+
 def test_unknown_params_are_refused_in_notebooks_too(loaded: PyFuncModel) -> None:
     with pytest.raises(MlflowException, match=r"\[unknown_param\] tsak"):
         loaded.predict(pd.DataFrame([GOOD]), params={"tsak": "x"})

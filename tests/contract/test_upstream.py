@@ -72,17 +72,22 @@ def test_real_cells_through_the_demo_checkpoint(
     assert difference(upstream, trained, cells[::20], genes, ties, max_length) < TOLERANCE
 
 
-@pytest.mark.parametrize("flash_keys", [True, False], ids=["Wqkv", "in_proj"])
+@pytest.mark.parametrize(
+    ("flash_keys", "ties"),
+    [(True, "mid"), (False, "mid"), (True, "spread")],
+    ids=["Wqkv", "in_proj", "Wqkv-spread"],
+)
 def test_real_cells_through_a_checkpoint_of_whole_human_size(
     upstream: Upstream,
     pbmc: tuple[sparse.csr_matrix, list[str]],
     tmp_path: Path,
     flash_keys: bool,
+    ties: Ties,
 ) -> None:
     cells, genes = pbmc
     checkpoint = whole_human(tmp_path / "human", genes, flash_keys=flash_keys)
     try:
-        assert difference(upstream, checkpoint, cells[::100], genes, "mid") < TOLERANCE
+        assert difference(upstream, checkpoint, cells[::100], genes, ties) < TOLERANCE
     finally:
         (checkpoint / "best_model.pt").unlink()  # 205 MB that pytest would keep
 
