@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
 from model.codec import Cells
 from model.contract import MAX_CELLS, MAX_GENES
 from model.errors import CheckpointError, InvalidRequest, LimitExceeded
 from model.labels import labels
+from model.matrix import as_csr
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -99,11 +99,12 @@ def read_cells(file: Path, columns: Collection[str] = ()) -> Cells:
 
 def cells_of_anndata(adata: AnnData, columns: Collection[str] | None = None) -> Cells:
     """``X``, gene names and cell names, with the given columns of obs (None: all) as labels."""
-    values: Any = adata.X
+    if adata.X is None:
+        raise InvalidRequest("no_matrix", "the AnnData has no X; put the counts there.")
     wanted = adata.obs.columns if columns is None else [c for c in columns if c in adata.obs]
     obs = {str(name): labels(adata.obs[name].astype(object)) for name in wanted}
     return Cells(
-        sparse.csr_matrix(values, dtype=np.float32),
+        as_csr(adata.X).astype(np.float32),
         [str(gene) for gene in adata.var_names],
         [str(cell) for cell in adata.obs_names],
         obs,

@@ -184,6 +184,7 @@ def test_input_that_cannot_be_sent(endpoint: Endpoint) -> None:
         ([pd.concat([frame, frame])], 10, "one_row"),
         ([scaled], 10, "negative_values"),
         ([frame.drop(columns="adata_sparsematrix")], 10, "no_cells"),
+        ([anndata.AnnData(obs=scaled.obs, var=scaled.var)], 10, "no_matrix"),
         ([adata(0, genes=[f"X{i}" for i in range(20)])], 10, "no_known_gene"),
     ):
         with pytest.raises(InvalidRequest) as refusal:
