@@ -27,7 +27,7 @@ def limits(planned: Planned) -> Iterator[Finding]:
     both = [
         str(entity.get("name"))
         for entity in served
-        if entity.get("workload_size") and any(entity.get(bound) is not None for bound in bounds)
+        if entity.get("workload_size") and any(map(entity.get, bounds))  # 0 is none
     ]
     if both:
         yield planned.finds(

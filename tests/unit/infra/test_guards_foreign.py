@@ -188,6 +188,8 @@ def test_an_endpoint_serves_only_so_many(number: int, refused: bool) -> None:
         ({"workload_size": "Small", "min_provisioned_concurrency": 4}, True),
         ({"workload_size": "Small", "max_provisioned_concurrency": 8}, True),
         ({"workload_size": "Small", "min_provisioned_concurrency": None}, False),
+        # As the provider's state has what is not configured.
+        ({"workload_size": "Small", "max_provisioned_concurrency": 0}, False),
         ({"min_provisioned_concurrency": 4, "max_provisioned_concurrency": 8}, False),
         ({"workload_size": "", "max_provisioned_concurrency": 8}, False),
     ],
