@@ -141,10 +141,12 @@ def _find(client: WorkspaceClient, entry: Json) -> Existing | None:
     from databricks.sdk.errors import NotFound
 
     find = _FINDERS.get(entry["type"].removeprefix("databricks_"))
-    if find is None:
-        return None
+    change = entry["change"]
+    unknown = change.get("after_unknown") or {}
+    if find is None or any(unknown.get(name) is True for name in _NAMES):
+        return None  # what gets its name at the apply cannot be looked for
     try:
-        return find(client, entry["change"]["after"])
+        return find(client, change["after"])
     except NotFound:
         return None
 
@@ -215,6 +217,7 @@ def _job(client: WorkspaceClient, after: Json) -> Existing | None:
     return None
 
 
+_NAMES = ("catalog_name", "schema_name", "name", "display_name")
 _FINDERS: dict[str, Callable[[Any, Json], Existing | None]] = {
     "schema": _schema,
     "volume": _volume,

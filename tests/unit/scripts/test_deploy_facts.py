@@ -40,12 +40,23 @@ def do(_: str, path: str, query: dict[str, str] | None = None) -> dict[str, Any]
         raise NotFound("no such endpoint") from None
 
 
-def test_models_and_endpoints_of_others_are_asked_for_by_their_own_names() -> None:
-    client = SimpleNamespace(
+CLIENT = cast(
+    WorkspaceClient,
+    SimpleNamespace(
         current_user=SimpleNamespace(me=lambda: SimpleNamespace(user_name="me")),
         model_versions=SimpleNamespace(list=listed),
         api_client=SimpleNamespace(do=do),
-    )
+    ),
+)
+
+
+def test_what_gets_its_name_at_the_apply_is_not_looked_for() -> None:
+    plan = plan_of("volume", ["create"], None, {"catalog_name": "main", "schema_name": "s"})
+    plan["resource_changes"][0]["change"]["after_unknown"] = {"name": True}
+    assert gather(CLIENT, DEV, [plan]).existing == {}
+
+
+def test_models_and_endpoints_of_others_are_asked_for_by_their_own_names() -> None:
     served = [
         {"name": "a", "entity_name": OURS, "entity_version": "1"},
         {"name": "b", "entity_name": THEIRS, "entity_version": "1"},
@@ -54,7 +65,7 @@ def test_models_and_endpoints_of_others_are_asked_for_by_their_own_names() -> No
     ]
     after = edited(name="theirs", config__served_entities=served)
     plans = [plan_of("model_serving", ["update"], edited(name="theirs"), after)]
-    found = gather(cast(WorkspaceClient, client), DEV, plans)
+    found = gather(CLIENT, DEV, plans)
     assert found.versions == frozenset({(OURS, 1), (OURS, 2), (THEIRS, 1)})
     assert found.validated == frozenset({(OURS, 1)})
     states = {name: (each.ready, each.updating) for name, each in found.endpoints.items()}
