@@ -104,10 +104,13 @@ def _name(entry: Json) -> str:
 
 def _fields(entry: Json) -> list[str]:
     before, after = entry["change"]["before"], entry["change"]["after"]
-    unknown = entry["change"].get("after_unknown", {})
-    return sorted(
-        field for field in after if before.get(field) != after[field] and field not in unknown
-    )
+    # A block of which only a part is unknown has an entry too, which is not True.
+    unknown = {
+        key for key, value in entry["change"].get("after_unknown", {}).items() if value is True
+    }
+    differing = {field for field in after if before.get(field) != after[field]}
+    # Alone where it follows another resource, such as the id of a warehouse that is made anew.
+    return sorted(differing - unknown or unknown)
 
 
 def _grant(entry: Json) -> Iterator[str]:

@@ -154,6 +154,21 @@ def test_other_things_by_their_names() -> None:
     ]
 
 
+def test_fields_that_are_known_in_part_or_not_yet() -> None:
+    before = {"display_name": "a", "evaluation": {"threshold": 1}, "warehouse_id": "w"}
+    after = before | {"evaluation": {"threshold": 2}}
+    part = {"evaluation": {"state": True}, "update_time": True}
+    del (follows := dict(before))["warehouse_id"]
+    entries = [
+        change("alert_v2", before, after, after_unknown=part),
+        change("alert_v2", before, follows, after_unknown={"warehouse_id": True}),
+    ]
+    assert sentences(plan(*entries)) == [
+        "The alert `a` changes: `evaluation`.",
+        "The alert `a` changes: `warehouse_id`.",
+    ]
+
+
 def test_names_cannot_break_out() -> None:
     entry = change("job", None, {"name": "a` @everyone [x](http://evil)\n# title"})
     assert sentences(plan(entry)) == ["The job `a' @everyone [x](http://evil) # title` is created."]
