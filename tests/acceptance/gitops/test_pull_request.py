@@ -126,12 +126,23 @@ def test_what_cannot_be_planned(clone: Clone, github: GitHub, runner: Runner) ->
     assert runner.push(merged).codes[REVIEWED] == 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("workspace")
-def test_whoever_plans_sees_what_watches_the_endpoint(clone: Clone, runner: Runner) -> None:
-    """Warehouse, alerts, dashboard and jobs are made by one principal and compared by another."""
-    commit = clone.commit("Our workspace", toml=CASES / "new-version/main.toml")
+def test_whoever_plans_sees_what_watches_the_endpoint(
+    clone: Clone, github: GitHub, runner: Runner
+) -> None:
+    """Warehouse, alerts, dashboard and jobs are made by one principal, planned by another."""
+    clone.commit("Our workspace", toml=CASES / "new-version/main.toml")
     clone.site.succeed("deploy", ENVIRONMENT)
-    compared = runner.schedule(commit)
+    toml = clone.site.folder / "local.toml"
+    toml.write_text(f"{toml.read_text()}\n[monitoring]\nerror_rate_threshold = 0.1\n")
+    number, merged = pull_request(clone, github, runner, "threshold")
+    (comment,) = github.comments(number)
+    assert "The alert `scgpt-serving: error rate` changes: `evaluation`." in comment["body"]
+    assert "### local: 1 change" in comment["body"]
+    deployed = runner.push(merged)
+    assert deployed.codes == {REVIEWED: 0, DEPLOY: 0, SUMMARY: 0}, deployed.err
+    compared = runner.schedule(merged)
     assert compared.codes == {DRIFT: 0}, compared.err
 
 
