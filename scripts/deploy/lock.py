@@ -8,15 +8,17 @@ import json
 import os
 import re
 import socket
+import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.errors import DeployError
 
 _SECONDS = 10
+_PAUSES = (1.0, 3.0)  # seconds, before a lock is given back once more
 
 
 @contextmanager
@@ -89,7 +91,14 @@ def held_elsewhere(
     info = dict(re.findall(r"^\W*(ID|Who|Operation|Created):\s+(\S.*?)\s*$", text, re.MULTILINE))
     if holder := re.search(r"already locked: ID=(\S+)", text):
         # With state behind HTTP, Terraform shows the lock that it wanted, not the one it met.
-        info = {**_http_holder(folder, environment), "ID": holder[1]}
+        found = _http_holder(folder, environment)
+        if left := found.get("Left"):
+            return (
+                f"{stack}: the state was locked; the lock is free by now, but the one that asked "
+                f"who held it could not be given back: run `terraform force-unlock {left}` in "
+                f"{folder}, then try again"
+            )
+        info = {**found, "ID": holder[1]}
     if not info.get("ID"):
         return None
     return (
@@ -98,6 +107,18 @@ def held_elsewhere(
         f"{info.get('Created', 'an unknown time')}. Wait until it is done; where that process "
         f"no longer exists, run `terraform force-unlock {info['ID']}` in {folder}"
     )
+
+
+def _let_go(unlock: Callable[[], bool]) -> bool:
+    """Unlock, again where that fails: nobody else knows of the lock."""
+    import requests
+
+    for pause in (0.0, *_PAUSES):
+        time.sleep(pause)
+        with suppress(requests.RequestException):
+            if unlock():
+                return True
+    return False
 
 
 def _http_holder(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -124,8 +145,7 @@ def _http_holder(folder: Path, environment: Mapping[str, str]) -> dict[str, str]
     try:
         answer = ask("lock")
         if answer.ok:  # free by now
-            ask("unlock")
-            return {}
+            return {} if _let_go(lambda: ask("unlock").ok) else {"Left": wanted["ID"]}
         found = answer.json()
     except (requests.RequestException, ValueError):
         return {}
