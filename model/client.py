@@ -209,7 +209,7 @@ def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
         "subset_hvg": sets,
     }
     for name, reason in reasons.items():
-        if getattr(options, name) and options.need_preprocess:
+        if getattr(options, name):
             raise _not_here(name, getattr(options, name), reason)
     return sent
 

@@ -301,7 +301,7 @@ def test_params_that_embed_cannot_use_are_refused_before_anything_is_sent(
 def test_params_that_change_nothing_of_this_are_sent(server: Server) -> None:
     params = {"task": "cell_embeddings", "response_format": "float16", "seed": 1}
     embed(cells(), server.endpoint, params=params)
-    no_filters = {"need_preprocess": False, "filter_cell_by_counts": True}
+    no_filters = {"need_preprocess": False}
     embed(cells(), server.endpoint, params={"response_format": None, **no_filters})
     judged = {"allow_imputed": True}
     assert server.requests[0]["params"] == {**params, **judged}
