@@ -185,8 +185,8 @@ def _check(endpoint: str, environment: str, target: Path, drafted: str, final: s
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for other in target.glob("*.toml"):
-            shutil.copyfile(other, folder / other.name)
+        for name in settings.known(target):
+            shutil.copyfile(target / f"{name}.toml", folder / f"{name}.toml")
         path = folder / f"{environment}.toml"
         try:
             path.write_text(drafted, encoding="utf-8")

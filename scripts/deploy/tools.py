@@ -9,7 +9,7 @@ import subprocess
 from infra.errors import DeployError
 
 _NEEDED = {
-    "terraform": ((1, 5), ("terraform", "version"), "developer.hashicorp.com/terraform/install"),
+    "terraform": ((1, 10), ("terraform", "version"), "developer.hashicorp.com/terraform/install"),
     # The CDK for Python runs on it.
     "node": ((20, 0), ("node", "--version"), "nodejs.org"),
 }

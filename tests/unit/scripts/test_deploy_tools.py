@@ -26,9 +26,9 @@ def test_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ({"terraform": "Terraform v1.4.9", "node": "v20.0.0"}, "terraform 1.5 or newer.* 1.4 is"),
-        ({"terraform": "Terraform v1.5.0", "node": "v16.20.2"}, "node 20.0 or newer.* 16.20 is"),
-        ({"terraform": "Terraform v1.5.0"}, "node 20.0 or newer.* none is on the PATH"),
+        ({"terraform": "Terraform v1.9.8", "node": "v20.0.0"}, "terraform 1.10 or newer.* 1.9 is"),
+        ({"terraform": "Terraform v1.10.0", "node": "v16.20.2"}, "node 20.0 or newer.* 16.20 is"),
+        ({"terraform": "Terraform v1.10.0"}, "node 20.0 or newer.* none is on the PATH"),
         ({"terraform": "?", "node": "v9.9.9"}, "terraform .* none is .*node .* 9.9 is"),
     ],
 )
