@@ -22,6 +22,9 @@ _FORM = re.compile(
     r"|(?i:(?<![\w-])-{0,2}(D[\w.]*)?(password|passwd|pwd|token|access_token|secret|client_secret"
     r"|sig|api[_-]?key|access[_-]?key|accountkey|sharedaccesskey)\s*=\s*[^\s&;])"
 )
+_REFERENCE = re.compile(r"\{\{secrets/[\w.@-]+/[\w.@-]+\}\}")
+_KEY = re.compile(r"_key(_|$)|^key$", re.IGNORECASE)
+"""Of variables alone: tags may well be called so."""
 _NOTHING = frozenset({"", "true", "false", "yes", "no", "on", "off", "none", "0", "1"})
 """Values that are no secret, whatever their name."""
 _USERINFO = re.compile(r":\S*@")
@@ -36,6 +39,14 @@ def called_secret(name: str, value: str) -> bool:
 def holds_secret(value: str) -> bool:
     """Whether a text has the form of a secret, or a secret inside: a key, a URL with a password."""
     return bool(_FORM.search(value))
+
+
+def secret_variable(name: str, value: str) -> bool:
+    """Whether an environment variable is a secret in plain text, instead of a reference to one."""
+    if _REFERENCE.fullmatch(value):
+        return False
+    by_name = bool(_KEY.search(name)) or called_secret(name, value)
+    return "{{" in value or by_name or holds_secret(value)
 
 
 def may_be_shown(value: str) -> bool:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from pydantic import ValidationError
-
+from infra.plain_secrets import secret_variable
 from infra.release import MOST_SERVED
-from infra.settings import Endpoint
 
 from .findings import Finding, Planned, entities
 
@@ -43,7 +40,7 @@ def variables(planned: Planned) -> Iterator[Finding]:
         f"{name} of {entity.get('name')}"
         for entity in entities(planned.after)
         for name, value in (entity.get("environment_vars") or {}).items()
-        if value is not None and _looks_secret(name, value)
+        if value is not None and secret_variable(name, value)
     ]
     if secret:
         yield planned.finds(
@@ -51,13 +48,3 @@ def variables(planned: Planned) -> Iterator[Finding]:
             f"{', '.join(secret)}: looks like a secret, and would be plain text in the state",
             "Keep it in a secret scope, and write {{secrets/<scope>/<key>}}.",
         )
-
-
-def _looks_secret(name: str, value: str) -> bool:
-    """As the settings judge it, which take fewer names than the platform."""
-    name = re.sub(r"^(?=\d)|[^A-Za-z0-9_]", "_", name)
-    try:
-        Endpoint(scale_to_zero=False, environment={name: value})
-    except ValidationError:
-        return True
-    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -15,7 +14,7 @@ from pydantic import (
 )
 
 from infra import layout
-from infra.plain_secrets import called_secret, holds_secret
+from infra.plain_secrets import secret_variable
 from infra.sizes import Size, WorkloadType
 
 from .fields import (
@@ -35,10 +34,6 @@ Level = Literal["CAN_VIEW", "CAN_QUERY", "CAN_MANAGE"]
 VariableName = Annotated[
     str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and _, not a digit first")
 ]
-
-_REFERENCE = re.compile(r"\{\{secrets/[\w.@-]+/[\w.@-]+\}\}")
-_KEY = re.compile(r"_key(_|$)|^key$", re.IGNORECASE)
-"""Of variables alone: tags may well be called so."""
 
 SHORTEST_TIMEOUT_MINUTES = 91
 """Outside ``local``: an image may take an hour and the first replica half of one, and at the first
@@ -124,17 +119,7 @@ class Endpoint(Closed):
     @classmethod
     def _no_secrets(cls, variables: dict[str, str]) -> dict[str, str]:
         # Variables stand in the plan and in the state as plain text. Values are never shown.
-        wrong = [
-            name
-            for name, value in variables.items()
-            if not _REFERENCE.fullmatch(value)
-            and (
-                "{{" in value
-                or _KEY.search(name)
-                or called_secret(name, value)
-                or holds_secret(value)
-            )
-        ]
+        wrong = [name for name, value in variables.items() if secret_variable(name, value)]
         if wrong:
             raise ValueError(
                 f"{', '.join(wrong)}: looks like a secret: write {{{{secrets/<scope>/<key>}}}} "
