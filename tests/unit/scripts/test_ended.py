@@ -18,8 +18,10 @@ from scripts.deploy.terraform import PLAN_FILE
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform")
 
+# As from a terminal: what is started in the background may be deaf to Ctrl-C.
 COMMAND = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 import click
 from scripts.cli.console import Commands
