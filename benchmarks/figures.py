@@ -167,7 +167,7 @@ def gene_embeddings(human: Path) -> list[Figure]:
     ours, theirs = [], []
     with Upstream() as reference:
         for _ in range(RUNS):
-            ours.append(seconds(lambda: embedder.embed_genes(genes), repeat=20))
+            ours.append(seconds(lambda: embedder.embed_genes(genes), repeat=200))
             theirs.append(reference.seconds_of_guide(human, counts, genes))
     mine, other = statistics.median(ours) * 1e3, statistics.median(theirs) * 1e3
     name, size = "gene_embeddings_vs_guide", "whole-human size"

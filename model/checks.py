@@ -38,11 +38,13 @@ def check_genes(genes: Sequence[str], columns: int) -> None:
             f"the matrix has {columns} columns but {len(genes)} genes are named; it must be "
             "cells x genes with one name per column. Is it transposed?",
         )
-    odd = [gene for gene in genes if not isinstance(gene, str) or not gene]
-    if odd:
-        raise InvalidRequest(
-            "invalid_gene_name", f"gene names must be non-empty strings; one of them is {odd[0]!r}."
-        )
+    if set(map(type, genes)) != {str} or not all(genes):
+        odd = [gene for gene in genes if not isinstance(gene, str) or not gene]
+        if odd:
+            raise InvalidRequest(
+                "invalid_gene_name",
+                f"gene names must be non-empty strings; one of them is {odd[0]!r}.",
+            )
     if len(set(genes)) != len(genes):
         seen: set[str] = set()
         twice = next(gene for gene in genes if gene in seen or seen.add(gene))  # type: ignore[func-returns-value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import cast
 
@@ -71,7 +72,7 @@ class GeneVocab:
         """
         find = self._gene_ids.get
         if not self._ids and not self._aliases:
-            return np.array([find(gene, UNKNOWN) for gene in genes], dtype=np.int64)
+            return np.fromiter(map(find, genes, repeat(UNKNOWN)), dtype=np.int64)
         return np.array([self._find(gene) for gene in genes], dtype=np.int64)
 
     def _find(self, gene: str) -> int:
