@@ -22,6 +22,9 @@ from infra.wheel import Wheel
 
 from .access_list import access_list
 
+_ENVIRONMENT_KEY = "wheel"
+"""By which a task finds its environment."""
+
 
 class Jobs(Construct):
     """Every job of :data:`infra.monitoring.JOBS`, on serverless compute."""
@@ -42,38 +45,15 @@ class Jobs(Construct):
         levels: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id_)
-        path = names.wheel_path(wheel.file_name, wheel.sha256)
+        environment = _environment(names.wheel_path(wheel.file_name, wheel.sha256))
         for job in jobs:
             logical_id = f"job_{job.key}"
             resource = JobResource(
                 self,
                 logical_id,
                 name=names.watched(job.title),
-                task=[
-                    JobTask(
-                        task_key=job.key,
-                        environment_key="wheel",
-                        python_wheel_task=JobTaskPythonWheelTask(
-                            package_name=wheel.package,
-                            entry_point=job.entry_point,
-                            parameters=[
-                                "--table",
-                                table,
-                                "--warehouse",
-                                warehouse,
-                                *job.parameters,
-                            ],
-                        ),
-                    )
-                ],
-                environment=[
-                    JobEnvironment(
-                        environment_key="wheel",
-                        spec=JobEnvironmentSpec(
-                            environment_version=JOB_ENVIRONMENT_VERSION, dependencies=[path]
-                        ),
-                    )
-                ],
+                task=[_task(job, wheel.package, table=table, warehouse=warehouse)],
+                environment=[environment],
                 schedule=JobSchedule(
                     quartz_cron_expression=job.schedule,
                     timezone_id=monitoring.timezone,
@@ -90,3 +70,24 @@ class Jobs(Construct):
             )
             resource.override_logical_id(logical_id)
             access_list(self, f"{logical_id}_permissions", levels, job_id=resource.id)
+
+
+def _task(job: Job, package: str, *, table: str, warehouse: str) -> JobTask:
+    return JobTask(
+        task_key=job.key,
+        environment_key=_ENVIRONMENT_KEY,
+        python_wheel_task=JobTaskPythonWheelTask(
+            package_name=package,
+            entry_point=job.entry_point,
+            parameters=["--table", table, "--warehouse", warehouse, *job.parameters],
+        ),
+    )
+
+
+def _environment(wheel_path: str) -> JobEnvironment:
+    return JobEnvironment(
+        environment_key=_ENVIRONMENT_KEY,
+        spec=JobEnvironmentSpec(
+            environment_version=JOB_ENVIRONMENT_VERSION, dependencies=[wheel_path]
+        ),
+    )

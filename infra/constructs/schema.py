@@ -37,6 +37,7 @@ class SchemaWithVolumes(Construct):
         privileges: Privileges,
     ) -> None:
         super().__init__(scope, id_)
+        self._names, self._privileges = names, privileges
         lifecycle = TerraformResourceLifecycle(prevent_destroy=True) if protected else None
         self.schema = Schema(
             self,
@@ -55,27 +56,31 @@ class SchemaWithVolumes(Construct):
             full_name=names.full_schema,
             to=privileges("schema"),
         )
-        volumes: tuple[tuple[Literal["volume", "checkpoints_volume"], str], ...] = (
-            ("volume", names.volume),
-            ("checkpoints_volume", names.checkpoints_volume),
+        self._volume("volume", names.volume, names.full_volume, lifecycle)
+        self._volume(
+            "checkpoints_volume",
+            names.checkpoints_volume,
+            names.full_checkpoints_volume,
+            lifecycle,
         )
-        for kind, name in volumes:
-            volume = Volume(
-                self,
-                kind,
-                catalog_name=names.catalog,
-                schema_name=names.schema,
-                name=name,
-                volume_type="MANAGED",
-                comment=COMMENTS[kind],
-                lifecycle=lifecycle,
-                depends_on=[self.schema],
-            )
-            volume.override_logical_id(kind)
-            grant_each(
-                self,
-                on=kind,
-                of=volume,
-                full_name=f"{names.full_schema}.{name}",
-                to=privileges(kind),
-            )
+
+    def _volume(
+        self,
+        kind: Literal["volume", "checkpoints_volume"],
+        name: str,
+        full_name: str,
+        lifecycle: TerraformResourceLifecycle | None,
+    ) -> None:
+        volume = Volume(
+            self,
+            kind,
+            catalog_name=self._names.catalog,
+            schema_name=self._names.schema,
+            name=name,
+            volume_type="MANAGED",
+            comment=COMMENTS[kind],
+            lifecycle=lifecycle,
+            depends_on=[self.schema],
+        )
+        volume.override_logical_id(kind)
+        grant_each(self, on=kind, of=volume, full_name=full_name, to=self._privileges(kind))

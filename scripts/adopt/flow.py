@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,34 +98,21 @@ def adopt(
     """
     target = layout.environments_folder(folder)
     client, profile = workspace.connect(environment, profile, target)
-    try:
-        seen = found.look(client, endpoint)
-    except TimeoutError as error:
-        raise DeployError(f"{client.config.host} does not answer: {error}") from error
+    seen = _look(client, endpoint)
     report(f"{endpoint}: {len(seen.entities)} served, in {seen.host}")
     grants = found.grants(client, _names(seen, environment))
-
-    def toml(kept: Mapping[str, Any]) -> str:
-        tables = draft.settings_tables(
-            seen, environment=environment, profile=profile, state=kept, grants=grants
-        )
-        return to_toml(tables, f"Written by `scgpt adopt {endpoint}`; dev.toml explains every key.")
-
+    toml = partial(_toml, seen, endpoint, environment=environment, profile=profile, grants=grants)
     manifest = draft.manifest(seen).to_json(environment)
+    drafted, final = toml(state=_LOCAL_STATE), toml(state=state)
     texts = {
-        target / f"{environment}.toml": toml(state),
+        target / f"{environment}.toml": final,
         layout.manifest_path(target, environment): manifest,
     }
     _refuse_others(texts)
-    _check(endpoint, environment, target, toml(_LOCAL_STATE), toml(state))
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = Path(scratch).resolve()
-        (trial / f"{environment}.toml").write_text(toml(_LOCAL_STATE), encoding="utf-8")
-        layout.manifest_path(trial, environment).write_text(manifest, encoding="utf-8")
-        if environment == layout.LOCAL:
-            (trial / "databrickscfg").symlink_to(workspace.profiles(target))
-        # An import writes the caller's entry into the state; what reads a block does not.
-        known = "" if blocks else seen.caller
+    _check(endpoint, environment, target, drafted, final)
+    # An import writes the caller's entry into the state; what reads a block does not.
+    known = "" if blocks else seen.caller
+    with _trial(environment, target, drafted, manifest) as trial:
         taken, remaining = _preview(client, environment, trial, report, known=known)
     if blocks:
         texts |= {
@@ -148,6 +136,29 @@ def adopt(
     )
 
 
+def _look(client: WorkspaceClient, endpoint: str) -> found.Found:
+    try:
+        return found.look(client, endpoint)
+    except TimeoutError as error:
+        raise DeployError(f"{client.config.host} does not answer: {error}") from error
+
+
+def _toml(
+    seen: found.Found,
+    endpoint: str,
+    *,
+    environment: str,
+    profile: str | None,
+    state: Mapping[str, Any],
+    grants: Mapping[str, Mapping[str, list[str]]],
+) -> str:
+    """The environment's file."""
+    tables = draft.settings_tables(
+        seen, environment=environment, profile=profile, state=state, grants=grants
+    )
+    return to_toml(tables, f"Written by `scgpt adopt {endpoint}`; dev.toml explains every key.")
+
+
 def _names(seen: found.Found, environment: str) -> naming.Names:
     catalog, schema, model = seen.model
     return naming.Names(
@@ -159,6 +170,18 @@ def _names(seen: found.Found, environment: str) -> naming.Names:
         endpoint=str(seen.endpoint["name"]),
         inference_table_prefix=None,
     )
+
+
+@contextmanager
+def _trial(environment: str, target: Path, toml: str, manifest: str) -> Iterator[Path]:
+    """A folder of environments that holds this one alone, for as long as it is looked at."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch).resolve()
+        (folder / f"{environment}.toml").write_text(toml, encoding="utf-8")
+        layout.manifest_path(folder, environment).write_text(manifest, encoding="utf-8")
+        if environment == layout.LOCAL:
+            (folder / "databrickscfg").symlink_to(workspace.profiles(target))
+        yield folder
 
 
 def _preview(

@@ -37,72 +37,105 @@ _LISTS: dict[WorkspaceObject, tuple[str, str]] = {
 
 def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
     """What of the monitoring stack is not as declared; nothing where there is none."""
-    watch, names, table = settings.monitoring, settings.names, settings.names.inference_table
+    watch, table = settings.monitoring, settings.names.inference_table
     if not watch.enabled or table is None:
         return []
     found: list[Difference] = []
-    listed = partial(_listed, client, settings)
     warehouse = watch.warehouse_id
     if warehouse is None:
-        same = [each for each in client.warehouses.list() if each.name == names.warehouse]
-        found += _once(
-            f"warehouse {names.warehouse}",
-            _warehouse(settings),
-            same,
-            described.warehouse,
-            partial(listed, "warehouse"),
-        )
-        warehouse = str(same[0].id) if same else None
+        wrong, warehouse = _warehouse_differences(client, settings)
+        found += wrong
     told: list[str] = []
     if watch.emails:
-        name = names.watched("alerts")
-        kinds = [each for each in client.notification_destinations.list() if _titled(each, name)]
-        found += _once(
-            f"notification destination {name}",
-            {"addresses": sorted(watch.emails)},
-            kinds,
-            partial(described.destination, client),
-        )
-        told = [str(each.id) for each in kinds[:1]]
+        wrong, told = _destination_differences(client, settings)
+        found += wrong
+    found += _alerts_differences(client, settings, table, warehouse, told)
+    found += _dashboard_differences(client, settings, table, warehouse)
+    found += _jobs_differences(client, settings, table, warehouse)
+    return found + list(_wheel(client, settings))
+
+
+def _warehouse_differences(
+    client: WorkspaceClient, settings: Settings
+) -> tuple[list[Difference], str | None]:
+    """What is wrong with the stack's own warehouse, and its id where it is there."""
+    name = settings.names.warehouse
+    same = [each for each in client.warehouses.list() if each.name == name]
+    found = _once(
+        f"warehouse {name}",
+        _warehouse(settings),
+        same,
+        described.warehouse,
+        partial(_listed, client, settings, "warehouse"),
+    )
+    return list(found), str(same[0].id) if same else None
+
+
+def _destination_differences(
+    client: WorkspaceClient, settings: Settings
+) -> tuple[list[Difference], list[str]]:
+    """What is wrong with the destination of the alerts, and the ids that they tell."""
+    name = settings.names.watched("alerts")
+    same = [each for each in client.notification_destinations.list() if _titled(each, name)]
+    found = _once(
+        f"notification destination {name}",
+        {"addresses": sorted(settings.monitoring.emails)},
+        same,
+        partial(described.destination, client),
+    )
+    return list(found), [str(each.id) for each in same[:1]]
+
+
+def _alerts_differences(
+    client: WorkspaceClient,
+    settings: Settings,
+    table: str,
+    warehouse: str | None,
+    told: list[str],
+) -> Iterator[Difference]:
     alerts = live_alerts(client)
     for alert in monitoring.ALERTS:
-        name = names.watched(alert.title)
-        declared = {
-            "column": alert.column,
-            "aggregation": "MAX",
-            "operator": "GREATER_THAN",
-            "threshold": watch.threshold(alert.threshold),
-            "empty_result_state": "OK",
-            "notify_on_ok": True,
-            "retrigger_seconds": monitoring.REMIND_SECONDS,
-            "subscriptions": told,
-            "summary": name,
-            "description": alert.summary,
-            "query": monitoring.query(alert.sql, table=table, **alert.values),
-            "warehouse": warehouse,
-            **_schedule(settings, watch.schedule),
-        }
-        same_alerts = [each for each in alerts if each.display_name == name]
-        found += _once(
-            f"alert {name}", declared, same_alerts, described.alert, partial(listed, "alert")
+        name = settings.names.watched(alert.title)
+        yield from _once(
+            f"alert {name}",
+            {
+                **_alert(settings, alert, table),
+                "summary": name,
+                "subscriptions": told,
+                "warehouse": warehouse,
+            },
+            [each for each in alerts if each.display_name == name],
+            described.alert,
+            partial(_listed, client, settings, "alert"),
         )
-    name = names.watched("requests")
-    dashboards = [each for each in client.lakeview.list() if _titled(each, name)]
+
+
+def _dashboard_differences(
+    client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
+) -> Iterator[Difference]:
+    name = settings.names.watched("requests")
     content = json.loads(lakeview.serialized(monitoring.TILES, title=name, table=table))
-    found += _once(
+    return _once(
         f"dashboard {name}",
         {"warehouse": warehouse, "embed_credentials": True, "content": described.AS_DECLARED},
-        dashboards,
+        [each for each in client.lakeview.list() if _titled(each, name)],
         partial(described.dashboard, client, content),
-        partial(listed, "dashboard"),
+        partial(_listed, client, settings, "dashboard"),
     )
+
+
+def _jobs_differences(
+    client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
+) -> Iterator[Difference]:
     for job in monitoring.JOBS:
-        name = names.watched(job.title)
-        jobs = client.jobs.list(name=name)
-        wanted = _job(settings, job, ["--table", table, "--warehouse", str(warehouse)])
-        describe = partial(described.job, client)
-        found += _once(f"job {name}", wanted, jobs, describe, partial(listed, "job"))
-    return found + list(_wheel(client, settings))
+        name = settings.names.watched(job.title)
+        yield from _once(
+            f"job {name}",
+            _job(settings, job, ["--table", table, "--warehouse", str(warehouse)]),
+            client.jobs.list(name=name),
+            partial(described.job, client),
+            partial(_listed, client, settings, "job"),
+        )
 
 
 def _once(
@@ -148,6 +181,21 @@ def _warehouse(settings: Settings) -> Fields:
         "serverless": True,
         "type": "PRO",
         **{f"tags.{key}": value for key, value in settings.tags.items()},
+    }
+
+
+def _alert(settings: Settings, alert: monitoring.Alert, table: str) -> Fields:
+    return {
+        "column": alert.column,
+        "aggregation": "MAX",
+        "operator": "GREATER_THAN",
+        "threshold": settings.monitoring.threshold(alert.threshold),
+        "empty_result_state": "OK",
+        "notify_on_ok": True,
+        "retrigger_seconds": monitoring.REMIND_SECONDS,
+        "description": alert.summary,
+        "query": monitoring.query(alert.sql, table=table, **alert.values),
+        **_schedule(settings, settings.monitoring.schedule),
     }
 
 
