@@ -10,11 +10,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-CHAMPION = "champion"
-"""Alias of the version that takes the traffic."""
-CHALLENGER = "challenger"
-"""Alias of the version that is tried beside it."""
-
 STACKS = ("registry", "serving", "monitoring")
 """Kinds of stacks, in the order in which they are deployed."""
 
@@ -45,27 +40,28 @@ class Names:
 
     @property
     def full_schema(self) -> str:
+        """``catalog.schema``, which holds everything else."""
         return f"{self.catalog}.{self.schema}"
 
     @property
     def full_model(self) -> str:
+        """Three-level name of the registered model."""
         return f"{self.full_schema}.{self.model}"
 
     @property
     def full_volume(self) -> str:
+        """Three-level name of the volume of artifacts."""
         return f"{self.full_schema}.{self.volume}"
 
     @property
     def full_checkpoints_volume(self) -> str:
+        """Three-level name of the volume that builds read checkpoints from."""
         return f"{self.full_schema}.{self.checkpoints_volume}"
 
     @property
     def volume_path(self) -> str:
+        """Where the volume of artifacts is mounted."""
         return f"/Volumes/{self.catalog}/{self.schema}/{self.volume}"
-
-    @property
-    def checkpoints_path(self) -> str:
-        return f"/Volumes/{self.catalog}/{self.schema}/{self.checkpoints_volume}"
 
     @property
     def inference_table(self) -> str | None:
@@ -86,6 +82,7 @@ class Names:
 
     @property
     def warehouse(self) -> str:
+        """Name of the SQL warehouse of alerts, dashboard and jobs, where none is given."""
         return f"{self.endpoint}-monitoring"
 
     def watched(self, title: str) -> str:

@@ -15,7 +15,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -37,6 +37,12 @@ __all__ = ["MOST_SERVED", "Manifest", "ReleaseError", "Served", "find", "parse",
 MOST_SERVED = 10
 """Served entities that an endpoint may have, as the platform documents it."""
 
+CHAMPION: Final = "champion"
+"""Role of the version that most requests go to; a manifest has exactly one."""
+CHALLENGER: Final = "challenger"
+"""Role of a version that is tried beside it, on a share of the requests."""
+PREVIOUS: Final = "previous"
+"""Role of a version that stays warm and gets no requests."""
 Role = Literal["champion", "challenger", "previous"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
 
@@ -109,14 +115,14 @@ class Manifest(BaseModel):
             raise ValueError(f"served: each name may appear once, got {given}")
         if (total := sum(entity.traffic for entity in self.served)) != 100:
             raise ValueError(f"served: traffic must add up to 100, got {total}")
-        if [entity.role for entity in self.served].count("champion") != 1:
+        if [entity.role for entity in self.served].count(CHAMPION) != 1:
             raise ValueError("served: exactly one version is the champion")
         return self
 
     @property
     def champion(self) -> Served:
         """The version that takes the traffic."""
-        return next(entity for entity in self.served if entity.role == "champion")
+        return next(entity for entity in self.served if entity.role == CHAMPION)
 
     def to_json(self, environment: str) -> str:
         """The manifest as it stands in its file: fixed order, one line per value, sealed."""

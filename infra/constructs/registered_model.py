@@ -1,4 +1,4 @@
-"""The registered model; its versions and aliases belong to the scripts."""
+"""The registered model; builds make its versions, which are served by number, not by alias."""
 
 from __future__ import annotations
 

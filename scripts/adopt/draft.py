@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from infra.errors import RefusedError
-from infra.release import Manifest, Served
+from infra.release import CHALLENGER, CHAMPION, PREVIOUS, Manifest, Role, Served
 from infra.settings.access import ModelPrivilege, SchemaPrivilege, VolumePrivilege
 
 from .found import Found
@@ -118,9 +118,7 @@ def manifest(found: Found) -> Manifest:
     served = []
     for entity in found.entities:
         version, traffic = int(entity["entity_version"]), found.traffic(str(entity["name"]))
-        role: Literal["champion", "challenger", "previous"] = (
-            "challenger" if traffic else "previous"
-        )
+        role: Role = CHALLENGER if traffic else PREVIOUS
         registered = found.versions[version]
         name = str(entity["name"])
         tags = {tag["key"]: tag["value"] for tag in registered.get("tags", [])}
@@ -128,7 +126,7 @@ def manifest(found: Found) -> Manifest:
             Served(
                 version=version,
                 traffic=traffic,
-                role="champion" if version == champion else role,
+                role=CHAMPION if version == champion else role,
                 run_id=registered.get("run_id") or "unknown",
                 checkpoint_sha256=tags.get("checkpoint_sha256", UNKNOWN_DIGEST),
                 signature_digest=tags.get("signature_digest", UNKNOWN_DIGEST),

@@ -18,6 +18,7 @@ def build_for(
     environment: str,
     checkpoint: Path,
     *,
+    folder: Path | None = None,
     allowed_path_prefixes: Sequence[str] = (),
     with_hvg: bool = False,
     notify: Callable[[str], None] = lambda message: None,
@@ -33,6 +34,8 @@ def build_for(
         Name of the environment.
     checkpoint
         scGPT checkpoint directory.
+    folder
+        Folder of the environments, as for ``infra.settings.load``.
     allowed_path_prefixes, with_hvg
         As for ``model.build.build``.
     notify
@@ -45,7 +48,7 @@ def build_for(
     BuildResult, Path
         The version, and the manifest's file.
     """
-    settings = load(environment)
+    settings = load(environment, folder)
     use_mlflow(settings)
     result = build(
         checkpoint,
@@ -66,7 +69,7 @@ def _point_to(settings: Settings, result: BuildResult) -> None:
     served = Served(
         version=result.version,
         traffic=100,
-        role="champion",
+        role=release.CHAMPION,
         run_id=result.run_id,
         checkpoint_sha256=result.checkpoint_sha256,
         signature_digest=result.signature_digest,

@@ -184,10 +184,8 @@ def test_five_lines_are_a_whole_environment(tmp_path: Path) -> None:
     dev = settings.load("dev", write(tmp_path, FIVE_LINES))
     assert dev.names.full_model == "lab.scgpt.scgpt_gene_embeddings"
     assert dev.names.inference_table == "lab.scgpt.scgpt_inference_payload"
-    assert (dev.names.volume_path, dev.names.checkpoints_path) == (
-        "/Volumes/lab/scgpt/artifacts",
-        "/Volumes/lab/scgpt/checkpoints",
-    )
+    assert dev.names.volume_path == "/Volumes/lab/scgpt/artifacts"
+    assert dev.names.full_checkpoints_volume == "lab.scgpt.checkpoints"
     assert (dev.names.endpoint, dev.workload_type) == ("scgpt-serving", "GPU_SMALL")
     assert (dev.endpoint.workload_size, dev.endpoint.timeout_minutes) == ("Small", 100)
     assert dev.endpoint.scale_to_zero
