@@ -14,7 +14,7 @@ from scripts.deploy import PlanResult
 from scripts.deploy import plan as plan_environment
 from scripts.deploy.verify import Difference, differences
 
-from .github import BODY_LIMIT, Repository
+from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository
 from .markdown import bullets, code, table
 from .markers import drift_marker
 from .plan_text import shown
@@ -25,7 +25,6 @@ LABEL = "drift"
 
 Posted = Literal["opened", "updated", "unchanged", "closed", "none"]
 
-_ROOM_FOR_THE_END = 1_000
 _NOT_AS_DECLARED = (
     "is not as this repository declares it: somebody changed it by hand, or a deploy was refused "
     "or stopped."
@@ -134,7 +133,7 @@ def _markdown(name: str, planned: PlanResult, found: tuple[Difference, ...]) -> 
     )
     text = "\n\n".join(parts)
     if planned.changes:
-        text += "\n\n" + folded_plan(planned, BODY_LIMIT - len(text) - _ROOM_FOR_THE_END)
+        text += "\n\n" + folded_plan(planned, BODY_LIMIT - len(text) - ROOM_FOR_THE_END)
     return text + "\n"
 
 

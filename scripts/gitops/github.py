@@ -25,6 +25,8 @@ AUTHOR = "github-actions[bot]"
 
 BODY_LIMIT = 65_536
 """Characters that GitHub takes as the body of a comment or an issue."""
+ROOM_FOR_THE_END = 1_000
+"""Characters of a body left for the fold around a plan, and the word that it was cut."""
 
 _TIMEOUT_SECONDS = 30
 _PAGE = 100

@@ -13,13 +13,11 @@ from scripts.deploy import plan as plan_environment
 
 from . import versions
 from .endpoint import split
-from .github import BODY_LIMIT, Repository, commit, pull_request_number
+from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository, commit, pull_request_number
 from .markdown import bullets, code, folded
 from .markers import plan_line, plan_marker
 from .plan_text import changed, lines
 from .words import sentences
-
-_ROOM_FOR_THE_END = 1_000
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def describe(planned: PlanResult, for_users: list[str]) -> Review:
     ]
     text = "\n\n".join(parts)
     if planned.changes:
-        room = BODY_LIMIT - len(text) - _ROOM_FOR_THE_END
+        room = BODY_LIMIT - len(text) - ROOM_FOR_THE_END
         text += "\n\n" + folded_plan(planned, room)
     return Review(name, text + "\n", digest, planned.changes, planned.refused)
 
