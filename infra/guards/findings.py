@@ -136,24 +136,29 @@ class Planned:
 
     @property
     def address(self) -> str:
+        """The resource, as Terraform calls it."""
         return str(self.entry["address"])
 
     @property
     def type(self) -> str:
+        """Its type, as ``databricks_schema``."""
         return str(self.entry["type"])
 
     @property
     def actions(self) -> list[str]:
+        """What is done to it; two for a replacement."""
         actions: list[str] = self.entry["change"]["actions"]
         return actions
 
     @property
     def before(self) -> Json:
+        """Its values now; ``{}`` where it does not exist."""
         before: Json = self.entry["change"]["before"] or {}
         return before
 
     @property
     def after(self) -> Json:
+        """The values planned; ``{}`` where it goes."""
         after: Json = self.entry["change"]["after"] or {}
         return after
 
@@ -165,6 +170,7 @@ class Planned:
     def finds(
         self, check: str, message: str, remedy: str, severity: Literal["refuse", "warn"] = "refuse"
     ) -> Finding:
+        """A finding about this change; ``check`` is one of :data:`CHECKS`."""
         return Finding(check, self.address, message, remedy, severity)
 
 
