@@ -114,8 +114,7 @@ class S3State(_Remote):
     region: NonEmpty
     prefix: str = ""
     dynamodb_table: NonEmpty | None = None
-    """Table that holds the lock; left out, a file beside the state is the lock, for which
-    Terraform has to be 1.10 or newer."""
+    """Table that holds the lock; left out, a file beside the state is the lock."""
 
     @model_validator(mode="after")
     def _locked(self) -> Self:
