@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, infrastructure, memory, served
+from benchmarks import figures, infrastructure, memory, profiled, served
 from benchmarks.checkpoints import whole_human
 from benchmarks.figures import ROOT, Figure
 from model import demo
@@ -34,9 +34,11 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
     return {
         "upstream": lambda: figures.against_upstream(human),
         "gemm": lambda: figures.of_gemm_limit(human),
+        "profile": lambda: profiled.where_time_goes(human),
         "genes": lambda: figures.gene_embeddings(human),
         "bytes": figures.bytes_on_the_wire,
         "load": lambda: figures.load_weights(human),
+        "first": lambda: profiled.first_answer(human),
         "served": lambda: served.http_vs_in_process(human),
         "synthesis": infrastructure.synth_environment,
         "deploy": infrastructure.no_op_deploy,

@@ -1,0 +1,109 @@
+"""Where the engine's time goes: no goals, but what explains why a goal was missed."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+import torch
+
+from benchmarks.figures import RUNS, Figure, cells, seconds
+from model import network
+from model.answer import answer
+from model.codec import encode_cells
+from model.embedder import Embedder
+from model.linear import Linear
+from model.network import Network
+
+SIZE, GOAL = "whole-human size", "explains"
+
+
+def where_time_goes(human: Path) -> list[Figure]:
+    """Share of the affine maps and of attention in the time of the engine; the maps' rate."""
+    return [
+        figure
+        for name, precision in (("fp32", "float32"), ("bf16", "bfloat16"))
+        for figure in _shares(name, Embedder.load(human, device="cpu", precision=precision))
+    ]
+
+
+def _shares(name: str, embedder: Embedder) -> list[Figure]:
+    counts, genes = cells()
+    lengths = embedder.tokenize(counts, genes).lengths()
+    flops = _flops_of_affine_maps(int(lengths.sum()), len(lengths), embedder.network) / 1e9
+    runs = []
+    for run in range(RUNS + 1):
+        limit = _rate_alone(embedder.network)
+        with ExitStack() as clocks:
+            maps = clocks.enter_context(_clock(Linear, "__call__"))
+            attention = clocks.enter_context(_clock(network, "attend"))
+            whole = seconds(lambda: embedder.embed_cells(counts, genes))
+        if run:  # the first is the warm-up
+            runs.append((sum(maps), sum(attention), whole, flops / sum(maps), limit))
+    maps_s, attention_s, whole_s, rate, limit = (
+        statistics.median(x) for x in zip(*runs, strict=True)
+    )
+    note = f"{embedder.network.matmul}, {int(lengths.mean())} tokens per cell"
+
+    def figure(what: str, ours: float, of: float, unit: str) -> Figure:
+        return Figure(f"{name}_{what}", ours, of, ours / of, unit, SIZE, GOAL, note)
+
+    return [
+        figure("time_in_affine_maps", maps_s, whole_s, "s"),
+        figure("time_in_attention", attention_s, whole_s, "s"),
+        figure("affine_maps_of_bare_product", rate, limit, "GFLOP/s"),
+    ]
+
+
+@contextmanager
+def _clock(owner: Any, name: str) -> Iterator[list[float]]:
+    """The seconds that each call of a function took."""
+    work: Callable[..., Any] = getattr(owner, name)
+    spent: list[float] = []
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return work(*args, **kwargs)
+        finally:
+            spent.append(time.perf_counter() - started)
+
+    with mock.patch.object(owner, name, timed):
+        yield spent
+
+
+def _flops_of_affine_maps(tokens: int, n_cells: int, of: Network) -> int:
+    """The last layer updates one row per cell; keys and values are made of all."""
+    hidden, d = of.layers[0].linear1.weight.shape
+    updated = tokens * (len(of.layers) - 1) + n_cells
+    per_row = 2 * (2 * d * d + 2 * d * hidden)  # query, out, both maps of the feed-forward part
+    return updated * per_row + tokens * len(of.layers) * 2 * (2 * d * d)
+
+
+def _rate_alone(of: Network) -> float:
+    """GFLOP/s of one affine map, again and again on the same 4,096 rows."""
+    layer = of.layers[0].linear1
+    x = torch.randn(4096, layer.weight.shape[1]).to(of.dtype)
+    work = 2 * x.shape[0] * layer.weight.numel() / 1e9
+    layer(x)
+    return work / seconds(lambda: layer(x), repeat=40)
+
+
+def first_answer(human: Path) -> list[Figure]:
+    """Of an engine that was just loaded: its second answer of one cell against its first."""
+    counts, genes = cells()
+    request = pd.DataFrame({"packed": [encode_cells(counts[:1], genes)]})
+    runs = []
+    for _ in range(RUNS):
+        ask = partial(answer, Embedder.load(human, device="cpu"), request, {})
+        runs.append((seconds(ask), seconds(ask)))
+    cold, warm = (statistics.median(values) * 1e3 for values in zip(*runs, strict=True))
+    note = "the difference is what load_context spares the first request"
+    return [Figure("second_answer_vs_first", warm, cold, cold / warm, "ms", SIZE, GOAL, note)]
