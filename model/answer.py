@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from model import contract
-from model.checks import check_cells, check_genes
+from model.checks import check_cells
 from model.codec import Cells, PackedEmbeddings, encode_embeddings
 from model.config import ModelConfig
 from model.context_answer import answer_in_context
@@ -19,13 +19,12 @@ from model.contract import Options
 from model.embedder import Embedder
 from model.embeddings import GeneEmbeddings
 from model.errors import InvalidRequest, LimitExceeded
+from model.filters import check_filters
 from model.imputed import check_not_imputed
 from model.inputs import Row, holds_input, read_rows
-from model.known_genes import check_known_fraction, likely_cause
+from model.known_genes import check_known_fraction
 from model.lines import applied, cells_of, rounded
 from model.preprocess import BATCH, preprocess
-from model.unused import check_filters
-from model.vocab import UNKNOWN
 from model.volumes import allowed_file, read_cells
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -189,17 +188,11 @@ def _answer_cells(
 def _answer_genes(
     embedder: Embedder, row: Row, steps: list[str], options: Options, position: int
 ) -> list[dict[str, Any]]:
-    known, not_found = _known_genes(embedder, _wanted_genes(row, options))
     end = options.gene_offset + options.gene_limit if options.gene_limit else None
-    page = known[options.gene_offset : end]
-    if not page:
-        raise InvalidRequest(
-            "no_genes",
-            f"gene_offset {options.gene_offset} lies behind the last of {len(known)} genes.",
-        )
-    found = replace(embedder.embed_genes(page), unknown=not_found)
+    page = slice(options.gene_offset, end)
+    found = embedder.embed_genes(_wanted_genes(row, options), page=page)
     common = {
-        "genes_total": len(known),
+        "genes_total": found.total,
         "input_row": position,
         "model_digest": found.digest,
         **applied(steps),
@@ -222,24 +215,6 @@ def _wanted_genes(row: Row, options: Options) -> list[str] | None:
     if options.genes:
         return list(options.genes)
     return None if _whole_table(options) else row.genes
-
-
-def _known_genes(embedder: Embedder, wanted: list[str] | None) -> tuple[list[str], list[str]]:
-    """The genes that have a vector, and those that have none; None: the whole vocabulary."""
-    if wanted is None:
-        return [embedder.vocab.tokens[i] for i in embedder.vocab.gene_ids], []
-    check_genes(wanted, len(wanted))
-    is_known = embedder.vocab.lookup(wanted) != UNKNOWN
-    known = [gene for gene, known in zip(wanted, is_known, strict=True) if known]
-    unknown = [gene for gene, known in zip(wanted, is_known, strict=True) if not known]
-    if not known:
-        raise InvalidRequest(
-            "no_known_gene",
-            f"none of the {len(wanted)} genes asked for is in the vocabulary of "
-            f"{len(embedder.vocab)} tokens (first: {', '.join(wanted[:3])}). "
-            f"{likely_cause(embedder.vocab, unknown)}",
-        )
-    return known, unknown
 
 
 def _packed_genes(found: GeneEmbeddings, response_format: str) -> str:

@@ -23,10 +23,11 @@ from model.checks import check_genes
 from model.config import ModelConfig
 from model.device import TOKEN_BUDGET, device_for, dtype_for
 from model.embeddings import CellEmbeddings, GeneEmbeddings
-from model.errors import EngineError
+from model.errors import EngineError, InvalidRequest
+from model.known_genes import known_ids
 from model.linear import processor_family
 from model.network import Network, build_network
-from model.prepare import TokenOptions, known_ids, prepare
+from model.prepare import TokenOptions, prepare
 from model.read_ahead import read_ahead
 from model.tokenizer import Tokens
 from model.vocab import UNKNOWN, GeneVocab
@@ -201,13 +202,20 @@ class Embedder:
         """Check the input and turn it into tokens; parameters and errors as ``embed_cells``."""
         return prepare(cells, genes, self.vocab, self.config, options).tokens()
 
-    def embed_genes(self, genes: Sequence[str] | None = None) -> GeneEmbeddings:
+    def embed_genes(
+        self, genes: Sequence[str] | None = None, *, page: slice = slice(None)
+    ) -> GeneEmbeddings:
         """Static vectors of the given genes, or of the whole vocabulary in its order.
+
+        Parameters
+        ----------
+        page
+            Which of the genes that have a vector to answer; all by default.
 
         Raises
         ------
         InvalidRequest
-            Duplicate symbols, or none of them in the vocabulary.
+            Duplicate symbols, none of them in the vocabulary, or none on the page.
         """
         if genes is None:
             genes = [self.vocab.tokens[i] for i in self.vocab.gene_ids]
@@ -216,10 +224,14 @@ class Embedder:
         there = ids != UNKNOWN
         known = list(compress(genes, there.tolist()))
         unknown = list(compress(genes, (~there).tolist()))
-        ids = ids[there]
+        wanted = torch.from_numpy(ids[there][page])
+        if not len(wanted):
+            raise InvalidRequest(
+                "no_genes", f"gene_offset {page.start} lies behind the last of {len(known)} genes."
+            )
         with torch.inference_mode():
-            rows = self.network.gene_embeddings(torch.from_numpy(ids).to(self.network.device))
-        return GeneEmbeddings(known, rows.cpu().numpy(), unknown, self.digest)
+            rows = self.network.gene_embeddings(wanted.to(self.network.device))
+        return GeneEmbeddings(known[page], rows.cpu().numpy(), unknown, self.digest, len(known))
 
     def run_tokens(self, tokens: Tokens) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
         """Through the whole network, batch by batch.

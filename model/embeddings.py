@@ -37,16 +37,19 @@ class GeneEmbeddings:
     Parameters
     ----------
     genes
-        Symbols, one per row.
+        Symbols, one per row: a page of those that have a vector, or all.
     embeddings
         float32 ``[genes, d_model]``.
     unknown
         Symbols that were asked for and are not in the vocabulary.
     digest
         The model's digest.
+    total
+        Of all pages: how many of the genes asked for have a vector.
     """
 
     genes: list[str]
     embeddings: NDArray[np.float32]
     unknown: list[str]
     digest: str
+    total: int

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.codec import Cells
 from model.errors import InvalidRequest
@@ -68,6 +69,26 @@ def check_known_fraction(vocab: GeneVocab, sent: Sequence[Cells], least: float) 
         f"{said}{named}. {likely_cause(vocab, unknown, ids)} "
         "min_known_fraction sets the threshold; 0 turns it off.",
     )
+
+
+def known_ids(vocab: GeneVocab, genes: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of the gene table, -1 for unknown genes; refused when all are unknown.
+
+    Raises
+    ------
+    InvalidRequest
+        ``no_known_gene``.
+    """
+    if not len(genes):
+        raise InvalidRequest("no_known_gene", "no gene at all is named; name at least one.")
+    ids = vocab.lookup(genes)
+    if not (ids != UNKNOWN).any():
+        raise InvalidRequest(
+            "no_known_gene",
+            f"none of the {len(genes)} genes is in the vocabulary of {len(vocab)} tokens "
+            f"(first: {', '.join(genes[:3])}). {likely_cause(vocab, genes)}",
+        )
+    return ids
 
 
 def likely_cause(vocab: GeneVocab, unknown: Sequence[str], cell_ids: Sequence[str] = ()) -> str:

@@ -13,9 +13,10 @@ from scipy import sparse
 from model.checks import check_cells
 from model.config import ModelConfig
 from model.errors import InvalidRequest
+from model.known_genes import known_ids
 from model.matrix import as_csr
 from model.tokenizer import TIES, Ties, Tokens, merge_columns, token_counts, tokenize
-from model.vocab import UNKNOWN, GeneVocab
+from model.vocab import GeneVocab
 
 
 class TokenOptions(TypedDict, total=False):
@@ -100,24 +101,3 @@ def prepare(
     ids = known_ids(vocab, genes) if require_known else vocab.lookup(genes)
     merged, ids = merge_columns(counts, ids)
     return Prepared(merged, ids, vocab, config, length, ties, options.get("seed", 0))
-
-
-def known_ids(vocab: GeneVocab, genes: Sequence[str]) -> NDArray[np.int64]:
-    """Rows of the gene table, -1 for unknown genes; refused when all are unknown.
-
-    Raises
-    ------
-    InvalidRequest
-        ``no_known_gene``.
-    """
-    if not len(genes):
-        raise InvalidRequest("no_known_gene", "no gene at all is named; name at least one.")
-    ids = vocab.lookup(genes)
-    if not (ids != UNKNOWN).any():
-        raise InvalidRequest(
-            "no_known_gene",
-            f"none of the {len(genes)} genes is in the vocabulary of {len(vocab)} tokens "
-            f"(first: {', '.join(genes[:3])}). Send gene symbols as in vocab.json, one per "
-            "column (cells x genes).",
-        )
-    return ids

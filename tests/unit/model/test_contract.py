@@ -11,7 +11,7 @@ import pytest
 
 from model.contract import PARAMS, TASKS, Options, check_params_of, read_params
 from model.errors import InvalidRequest, find_tag
-from model.unused import check_filters
+from model.filters import check_filters
 
 SLIM = ["errors", "contract", "config", "vocab", "tokenizer", "codec", "imputed", "client"]
 
