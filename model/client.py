@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from model.checks import check_genes
@@ -27,16 +26,23 @@ from model.contract import (
 from model.endpoint import Conversation, Endpoint, Report
 from model.errors import InvalidRequest
 from model.imputed import check_data_set
-from model.job import check_chunk, check_key
+from model.job import (
+    CELLS_PER_REQUEST,
+    COUNTED,
+    OBS_COLUMNS,
+    OBSM_KEY,
+    check_chunk,
+    check_key,
+)
 from model.matrix import as_csr
+from model.measured import Measured
 from model.tokenizer import check_values
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["DEFAULT_CHUNK", "Endpoint", "Report", "embed", "gene_table"]
+__all__ = ["Endpoint", "Report", "embed", "gene_table"]
 
-DEFAULT_CHUNK = 100  # with float32 answers of 512 numbers, below the 1 MiB that gets logged
 DEFAULT_PAGE = 2000  # gene vectors: 5.5 MB of answer at 512 numbers
 
 Progress = Callable[[int, int], None]
@@ -46,8 +52,10 @@ def embed(
     adata: AnnData,
     endpoint: Endpoint,
     *,
-    key: str = "X_scGPT",
-    chunk: int = DEFAULT_CHUNK,
+    key: str = OBSM_KEY,
+    chunk: int = CELLS_PER_REQUEST,
+    layer: str | None = None,
+    raw: bool = False,
     params: Mapping[str, Any] | None = None,
     request_prefix: str | None = None,
     progress: Progress | None = None,
@@ -57,7 +65,7 @@ def embed(
     Parameters
     ----------
     adata
-        Cells x genes, counts or normalised values in ``.X``, gene symbols in ``.var_names``.
+        Cells x genes, counts or normalised values, gene symbols in ``.var_names``.
         Receives float32 ``obsm[key]``, ``uns["scgpt"]``, and of each cell's genes the numbers
         that were matched, unknown and truncated: ``obs["scgpt_matched_genes"]`` and so on.
     endpoint
@@ -66,6 +74,8 @@ def embed(
         Of ``obsm``.
     chunk
         Cells per request.
+    layer, raw
+        Where the values lie: in this layer, or in ``.raw``; by default in ``.X``.
     params
         More params of the contract (``ties``, ``seed``, ...); none that would change which cells
         or genes are answered for, or that the answer is packed cell embeddings.
@@ -77,7 +87,7 @@ def embed(
     Raises
     ------
     InvalidRequest
-        Before anything is sent: no cell, no matrix, duplicate genes, NaN, infinite or negative
+        Before anything is sent: no cell, no such matrix, duplicate genes, NaN, infinite or negative
         values, values that look imputed (``imputed_values``; judged of the first 2,048 cells that
         have counts), params as said above (``invalid_param``, ``unknown_param``),
         ``invalid_chunk``, ``invalid_key``. Then what the model itself refuses; whether the genes
@@ -87,17 +97,18 @@ def embed(
     """
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
+    source = Measured(layer, raw).of(adata)
     check_chunk(chunk)
     check_key(key)
     sent = _params(params)
-    matrix = _checked(adata, chunk, judge=not sent["allow_imputed"])
+    matrix = _checked(source, chunk, judge=not sent["allow_imputed"])
     sent["allow_imputed"] = True  # judged here, of all genes: a request holds only those it needs
     prefix = request_prefix or uuid.uuid4().hex[:12]
     answers: list[PackedEmbeddings] = []
     judged: dict[str, float] = {}
     with Conversation(endpoint) as conversation:
         for start, counts in _chunks(matrix, chunk):
-            body = _request(counts, adata, start, f"{prefix}-{start}", {**sent, **judged})
+            body = _request(counts, source, start, f"{prefix}-{start}", {**sent, **judged})
             (line,) = conversation.ask(body)
             answers.append(decode_embeddings(line[PACKED]))
             if counts.nnz:  # the genes are the right ones; no later chunk may be judged
@@ -222,8 +233,6 @@ def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:
 
 def _checked(adata: AnnData, chunk: int, *, judge: bool) -> Any:
     """The matrix, every cell looked at: none may be paid for before a later one is refused."""
-    if adata.X is None:
-        raise InvalidRequest("no_matrix", "the AnnData has no X; put the counts there.")
     matrix = as_csr(adata.X) if sparse.issparse(adata.X) else adata.X
     check_genes([str(name) for name in adata.var_names], adata.n_vars)
     for _, counts in _chunks(matrix, chunk):
@@ -265,9 +274,8 @@ def _write(
     report: Report,
 ) -> None:
     adata.obsm[key] = np.concatenate([answer.embeddings for answer in answers])
-    adata.obs["scgpt_matched_genes"] = _all(answers, "matched")
-    adata.obs["scgpt_unknown_genes"] = _all(answers, "unknown")
-    adata.obs["scgpt_truncated_genes"] = _all(answers, "truncated")
+    for column, name in zip(OBS_COLUMNS, COUNTED, strict=True):
+        adata.obs[column] = np.concatenate([getattr(answer, name) for answer in answers])
     adata.uns["scgpt"] = _origin(endpoint, report)
 
 
@@ -277,7 +285,3 @@ def _origin(endpoint: Endpoint, report: Report) -> dict[str, Any]:
         "model_digest": report.digest,
         "served_entities": list(report.served),
     }
-
-
-def _all(answers: list[PackedEmbeddings], name: str) -> NDArray[np.int64]:
-    return np.concatenate([getattr(answer, name) for answer in answers])

@@ -7,6 +7,13 @@ from typing import Any
 
 from model.errors import InvalidRequest
 
+OBSM_KEY = "X_scGPT"  # where scGPT's own code puts embeddings
+COUNTED = ("matched", "unknown", "truncated")  # of each cell's genes, as answers name them
+OBS_COLUMNS = tuple(f"scgpt_{name}_genes" for name in COUNTED)
+
+CELLS_PER_REQUEST = 100  # float32 answers of 512 numbers stay below the 1 MiB that gets logged
+CELLS_PER_READ = 2048  # of a file; two such pieces are in memory
+
 
 def check_chunk(chunk: Any) -> None:
     """Refuse a number of cells that is no whole number of at least 1 (``invalid_chunk``)."""
@@ -25,5 +32,5 @@ def check_key(key: Any) -> None:
     if not isinstance(key, str) or key in ("", ".") or "/" in key or "\0" in key:
         raise InvalidRequest(
             "invalid_key",
-            f"key is {key!r}; the key of obsm must be a name without '/', such as X_scGPT.",
+            f"key is {key!r}; the key of obsm must be a name without '/', such as {OBSM_KEY}.",
         )

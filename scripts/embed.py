@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from infra.settings import Settings, load
-from model.client import DEFAULT_CHUNK, Endpoint, Report, embed
+from model.client import Endpoint, Report, embed
 from model.errors import EndpointError
+from model.job import CELLS_PER_REQUEST, OBSM_KEY
 from scripts.connection import workspace_client
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
 
 
@@ -24,25 +27,32 @@ def embed_through_endpoint(
     environment: str,
     cells: AnnData,
     *,
-    key: str = "X_scGPT",
-    chunk: int = DEFAULT_CHUNK,
+    folder: Path | None = None,
+    key: str = OBSM_KEY,
+    chunk: int = CELLS_PER_REQUEST,
+    layer: str | None = None,
+    raw: bool = False,
     params: Mapping[str, Any] | None = None,
     request_prefix: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Embed `cells` in place; see :func:`model.client.embed`."""
+    """Embed `cells` in place; see :func:`model.client.embed`, and for `folder`
+    :func:`infra.settings.load`.
+    """
     return embed(
         cells,
-        endpoint_of(load(environment)),
+        endpoint_of(load(environment, folder)),
         key=key,
         chunk=chunk,
+        layer=layer,
+        raw=raw,
         params=params,
         request_prefix=request_prefix,
         progress=progress,
     )
 
 
-def smoke(environment: str) -> Report:
+def smoke(environment: str, folder: Path | None = None) -> Report:
     """Ask the endpoint for a few real cells.
 
     Raises
@@ -54,11 +64,11 @@ def smoke(environment: str) -> Report:
 
     from model.demo import pbmc_cells
 
-    settings = load(environment)
+    settings = load(environment, folder)
     _check_ready(settings)
     cells = pbmc_cells()[:3].copy()
     report = embed(cells, endpoint_of(settings), request_prefix="smoke")
-    lengths = np.linalg.norm(np.asarray(cells.obsm["X_scGPT"]), axis=1)
+    lengths = np.linalg.norm(np.asarray(cells.obsm[OBSM_KEY]), axis=1)
     if lengths.shape != (3,) or not np.allclose(lengths, 1, atol=1e-3):
         raise EndpointError("smoke_failed", f"three cells came back with lengths {lengths}.")
     return report

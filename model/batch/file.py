@@ -1,6 +1,6 @@
 """Embed an ``.h5ad`` that may be larger than memory, chunk by chunk, resumable.
 
-Only ``X`` is read, one chunk ahead of the network; finished chunks lie in a folder beside the
+Only the matrix is read, one chunk ahead of the network; finished chunks lie in a folder beside the
 target until all are there. Then the source is copied, the embeddings are written into
 the copy, and it takes its name. A run that was stopped goes on after its last finished chunk.
 """
@@ -27,13 +27,12 @@ from model.contract import Options, read_params
 from model.embedder import Embedder
 from model.errors import InvalidRequest
 from model.imputed import check_data_set
-from model.job import check_chunk, check_key
+from model.job import CELLS_PER_READ, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
 from model.known_genes import check_known_fraction
+from model.measured import Measured
 from model.read_ahead import read_ahead
 from model.tokenizer import Tokens
 
-CHUNK = 2048
-_COLUMNS = ("scgpt_matched_genes", "scgpt_unknown_genes", "scgpt_truncated_genes")
 _PROGRESS, _EMBEDDINGS, _COUNTS = "progress.json", "embeddings.npy", "counts.npy"
 
 Progress = Callable[[int, int], None]
@@ -63,8 +62,10 @@ def embed_file(
     target: Path,
     embedder: Embedder,
     *,
-    key: str = "X_scGPT",
-    chunk: int = CHUNK,
+    key: str = OBSM_KEY,
+    chunk: int = CELLS_PER_READ,
+    layer: str | None = None,
+    raw: bool = False,
     min_known_fraction: float = Options.min_known_fraction,
     allow_imputed: bool = Options.allow_imputed,
     progress: Progress | None = None,
@@ -74,8 +75,8 @@ def embed_file(
     Parameters
     ----------
     source
-        ``.h5ad`` with raw, normalised or log1p counts in ``X`` (CSR or dense) and gene symbols as
-        the index of ``var``.
+        ``.h5ad`` with raw, normalised or log1p counts (CSR or dense) and gene symbols as the index
+        of ``var``.
     target
         ``.h5ad`` to write; appears when it is complete. Its neighbour ``<target>.unfinished`` holds
         what is done until then.
@@ -87,6 +88,8 @@ def embed_file(
         ``obs["scgpt_matched_genes"]`` and so on. All as `model.client.embed` names them.
     chunk
         Cells of which a file is read at a time; two such pieces are in memory.
+    layer, raw
+        Where the counts lie: in this layer, or in ``raw``; by default in ``X``.
     min_known_fraction, allow_imputed
         As in a request (``contract.Options``): the one judged of the first chunk that has counts,
         the other of the first 2,048 cells that have some.
@@ -96,21 +99,24 @@ def embed_file(
     Raises
     ------
     InvalidRequest
-        ``invalid_chunk``, ``invalid_key``; what the engine or a judgement refuses; a file that is
-        no AnnData or whose matrix cannot be read in rows.
+        ``invalid_chunk``, ``invalid_key``, ``two_matrices``; what the engine or a judgement
+        refuses; a file that is no AnnData, has no such matrix (``no_matrix``), or whose matrix
+        cannot be read in rows.
     """
     check_chunk(chunk)
     check_key(key)
+    measured = Measured(layer, raw)
     options = read_params(
         {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}
     )
     work = target.with_name(target.name + ".unfinished")
-    with CellsFile(source) as cells:
+    with CellsFile(source, measured) as cells:
         if not cells.n_cells:
             raise InvalidRequest("no_cells", f"{source} holds no cell.")
         _judge(cells, embedder, options, chunk)
         state = {
             "source": [str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns],
+            "matrix": measured.path,
             "digest": embedder.digest,
             "dtype": str(embedder.network.dtype),  # rows of two precisions are no one embedding
             "shape": [cells.n_cells, embedder.config.d_model],
@@ -121,7 +127,7 @@ def embed_file(
         for found in read_ahead(read, embedder.embed_tokens, starts):
             stop = done + len(found.matched)
             _write(work / _EMBEDDINGS, done, found.embeddings)
-            judged = np.stack([found.matched, found.unknown, found.truncated], axis=1)
+            judged = np.stack([getattr(found, name) for name in COUNTED], axis=1)
             _write(work / _COUNTS, done, judged)
             done = stop
             _write_json(work / _PROGRESS, {**state, "done": done})
@@ -162,7 +168,7 @@ def _open(work: Path, state: dict[str, Any]) -> int:
     work.mkdir(parents=True)
     cells, width = state["shape"]
     np.lib.format.open_memmap(work / _EMBEDDINGS, "w+", np.float32, (cells, width))
-    np.lib.format.open_memmap(work / _COUNTS, "w+", np.int32, (cells, len(_COLUMNS)))
+    np.lib.format.open_memmap(work / _COUNTS, "w+", np.int32, (cells, len(OBS_COLUMNS)))
     return 0
 
 
@@ -182,7 +188,7 @@ def _finish(source: Path, target: Path, work: Path, key: str, digest: str) -> No
                 write_elem(file, group, {})
         _put(file["obsm"], key, work / _EMBEDDINGS)
         counts = np.load(work / _COUNTS)
-        for column, name in enumerate(_COLUMNS):
+        for column, name in enumerate(OBS_COLUMNS):
             write_elem(file["obs"], name, counts[:, column])
             order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
             file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
@@ -198,8 +204,9 @@ def _put(group: h5py.Group, key: str, source: Path) -> None:
         del group[key]
     array = np.load(source, mmap_mode="r")
     stored = group.create_dataset(key, array.shape, array.dtype)
-    for start in range(0, len(array), CHUNK):
-        stored[start : start + CHUNK] = np.load(source, mmap_mode="r")[start : start + CHUNK]
+    for start in range(0, len(array), CELLS_PER_READ):
+        piece = slice(start, start + CELLS_PER_READ)
+        stored[piece] = np.load(source, mmap_mode="r")[piece]
     stored.attrs["encoding-type"], stored.attrs["encoding-version"] = "array", "0.2.0"
 
 

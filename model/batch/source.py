@@ -1,4 +1,4 @@
-"""The rows of an ``.h5ad`` as they lie in it: ``X`` piece by piece, and nothing of the rest.
+"""The rows of an ``.h5ad`` as they lie in it: one matrix piece by piece, and nothing of the rest.
 
 ``anndata.read_h5ad(backed="r")`` keeps only ``X`` on disk; layers, ``obsm``, ``obsp`` and ``uns``
 come into memory whole, and with them grows a process that wanted the counts.
@@ -17,6 +17,9 @@ from scipy import sparse
 
 from model.errors import InvalidRequest
 from model.matrix import as_csr
+from model.measured import Measured
+
+_X = Measured()
 
 
 class CellsFile:
@@ -25,31 +28,33 @@ class CellsFile:
     Parameters
     ----------
     path
-        Of the file: ``X`` is CSR or dense, the index of ``var`` are gene symbols; ``obs`` can
+        Of the file: its matrix is CSR or dense, the index of ``var`` are gene symbols; ``obs`` can
         receive columns.
+    measured
+        Which matrix.
 
     Attributes
     ----------
     n_cells
-        Rows of ``X``.
+        Rows of the matrix.
     genes
-        The index of ``var``.
+        The index of its ``var``.
 
     Raises
     ------
     InvalidRequest
-        ``not_anndata`` when there is no ``X`` or no index of ``var`` or ``obs``, ``not_by_rows``
-        when ``X`` is CSC.
+        ``not_anndata`` when there is no ``X`` or no index of ``var`` or ``obs``, ``no_matrix``
+        when there is no such layer or ``raw``, ``not_by_rows`` when the matrix is CSC.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, measured: Measured = _X) -> None:
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:
             raise _not_anndata(path, str(error)) from error
         try:
-            self._matrix = _matrix(path, self._file)
-            self.genes = [str(name) for name in read_elem(_index(path, self._file, "var"))]
+            self._matrix = _matrix(path, self._file, measured)
+            self.genes = [str(name) for name in read_elem(_index(path, self._file, measured.var))]
             self._names = _index(path, self._file, "obs")
         except BaseException:
             self._file.close()
@@ -87,19 +92,23 @@ class CellsFile:
         return [name.decode() if isinstance(name, bytes) else str(name) for name in some]
 
 
-def _matrix(path: Path, file: h5py.File) -> Any:
-    """``X``, to be sliced by rows without being read whole."""
-    stored = file.get("X")
-    if stored is None:
+def _matrix(path: Path, file: h5py.File, measured: Measured) -> Any:
+    """To be sliced by rows without being read whole."""
+    layers = list(file.get("layers", ()))
+    is_there = measured.layer is None or measured.layer in layers
+    stored = file.get(measured.path) if is_there else None
+    if stored is None and measured == _X:
         raise _not_anndata(path, "it has no X")
+    if stored is None:
+        raise measured.missing(str(path), layers)
     if isinstance(stored, h5py.Dataset):
         return stored
     found: Any = sparse_dataset(stored)
     if found.format == "csc":
         raise InvalidRequest(
             "not_by_rows",
-            "X is stored by columns (CSC), so every chunk would read the whole file; "
-            "write it again with adata.X = adata.X.tocsr().",
+            f"{measured.path} is stored by columns (CSC), so every chunk would read the whole "
+            "file; write it again by rows, as adata.X = adata.X.tocsr() does for X.",
         )
     return found
 

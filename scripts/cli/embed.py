@@ -2,43 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from model.contract import Options
+from model.job import CELLS_PER_READ, CELLS_PER_REQUEST, OBSM_KEY
 from scripts.cli.console import json_option, progress, show
+from scripts.cli.options import environment_argument
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CELLS = (
+    click.argument("cells", type=click.Path(exists=True, path_type=Path, dir_okay=False)),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="AnnData file to write (.h5ad).",
+    ),
+    click.option("--key", default=OBSM_KEY, show_default=True, help="Key of obsm."),
+    click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]"),
+    click.option("--raw", is_flag=True, help="The counts are in raw, which has its own genes."),
+    click.option(
+        "--min-known-fraction",
+        type=click.FloatRange(0, 1),
+        default=Options.min_known_fraction,
+        show_default=True,
+        help="Share of the counts that must lie in genes of the vocabulary; 0 refuses nothing.",
+    ),
+    click.option(
+        "--allow-imputed", is_flag=True, help="Take values that look imputed or smoothed."
+    ),
+)
+
+
+def cells_options(command: F) -> F:
+    """``CELLS``, where its counts are, how they are judged, and where the result goes."""
+    for option in reversed(_CELLS):
+        command = option(command)
+    return command
+
+
+def _chunk_option(default: int, what: str) -> Callable[[F], F]:
+    return click.option(
+        "--chunk", type=click.IntRange(1), default=default, show_default=True, help=what
+    )
 
 
 @click.command()
-@click.argument("environment")
-@click.argument("cells", type=click.Path(exists=True, path_type=Path, dir_okay=False))
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="AnnData file to write (.h5ad)."
-)
-@click.option("--key", default="X_scGPT", show_default=True, help="Key of obsm.")
-@click.option(
-    "--chunk", type=click.IntRange(1), default=100, show_default=True, help="Cells per request."
-)
+@environment_argument
+@cells_options
+@_chunk_option(CELLS_PER_REQUEST, "Cells per request.")
 @json_option
-def embed(environment: str, cells: Path, out: Path, key: str, chunk: int, as_json: bool) -> None:
-    """Embed the cells of an AnnData file through the environment's endpoint.
+def embed(
+    environment: str,
+    folder: Path | None,
+    cells: Path,
+    out: Path,
+    key: str,
+    layer: str | None,
+    raw: bool,
+    min_known_fraction: float,
+    allow_imputed: bool,
+    chunk: int,
+    as_json: bool,
+) -> None:
+    """Embed the cells of an AnnData file through ENV's endpoint.
 
     \b
-    .X holds raw, normalised or log1p counts; .var_names gene symbols.
+    .X, a layer or .raw holds raw, normalised or log1p counts; .var_names gene symbols.
     Example:  scgpt embed local pbmc.h5ad --out pbmc_scgpt.h5ad
+              scgpt embed prod scaled.h5ad --raw --out embedded.h5ad
     """
     import anndata
 
     from scripts.embed import embed_through_endpoint
 
+    _check_one_matrix(layer, raw)
     try:
         adata = anndata.read_h5ad(cells)
     except (OSError, KeyError) as error:
         raise click.BadParameter(f"{cells} is no AnnData file: {error}") from error
     with progress("embedding") as update:
-        report = embed_through_endpoint(environment, adata, key=key, chunk=chunk, progress=update)
+        report = embed_through_endpoint(
+            environment,
+            adata,
+            folder=folder,
+            key=key,
+            chunk=chunk,
+            layer=layer,
+            raw=raw,
+            params={"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed},
+            progress=update,
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     adata.write_h5ad(out)
     show(
@@ -49,63 +109,49 @@ def embed(environment: str, cells: Path, out: Path, key: str, chunk: int, as_jso
 
 
 @click.command()
-@click.argument("environment")
+@environment_argument
 @json_option
-def smoke(environment: str, as_json: bool) -> None:
-    """Ask the environment's endpoint for three real cells.
+def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
+    """Ask ENV's endpoint for three real cells.
 
     \b
     Example:  scgpt smoke local
     """
     from scripts.embed import smoke as ask
 
-    report = ask(environment)
+    report = ask(environment, folder)
     show(asdict(report), as_json, f"{', '.join(report.served)} answers; model {report.digest[:12]}")
 
 
 @click.command("embed-file")
 @click.argument("checkpoint", type=click.Path(exists=True, path_type=Path, file_okay=False))
-@click.argument("cells", type=click.Path(exists=True, path_type=Path, dir_okay=False))
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="AnnData file to write (.h5ad)."
-)
-@click.option("--key", default="X_scGPT", show_default=True, help="Key of obsm.")
-@click.option(
-    "--chunk",
-    type=click.IntRange(1),
-    default=2048,
-    show_default=True,
-    help="Cells in memory at a time.",
-)
-@click.option(
-    "--min-known-fraction",
-    type=click.FloatRange(0, 1),
-    default=Options.min_known_fraction,
-    show_default=True,
-    help="Share of the counts that must lie in genes of the vocabulary; 0 refuses nothing.",
-)
-@click.option("--allow-imputed", is_flag=True, help="Take values that look imputed or smoothed.")
+@cells_options
+@_chunk_option(CELLS_PER_READ, "Cells in memory at a time.")
 @json_option
 def embed_file(
     checkpoint: Path,
     cells: Path,
     out: Path,
     key: str,
-    chunk: int,
+    layer: str | None,
+    raw: bool,
     min_known_fraction: float,
     allow_imputed: bool,
+    chunk: int,
     as_json: bool,
 ) -> None:
     """Embed a file of any size on this machine, without an endpoint; resumable.
 
     \b
-    Of the file only .X is read, chunk by chunk, so memory stays flat. A stopped
+    Of the file only the matrix is read, chunk by chunk, so memory stays flat. A stopped
     run goes on where it was. Genes and values are judged as in a request.
     Example:  scgpt embed-file .local/demo/checkpoint atlas.h5ad --out atlas_scgpt.h5ad
+              scgpt embed-file whole-human atlas.h5ad --layer counts --out atlas_scgpt.h5ad
     """
     from model.batch.file import embed_file as embed_in_chunks
     from model.embedder import Embedder
 
+    _check_one_matrix(layer, raw)
     with progress("embedding") as update:
         report = embed_in_chunks(
             cells,
@@ -113,6 +159,8 @@ def embed_file(
             Embedder.load(checkpoint),
             key=key,
             chunk=chunk,
+            layer=layer,
+            raw=raw,
             min_known_fraction=min_known_fraction,
             allow_imputed=allow_imputed,
             progress=update,
@@ -123,3 +171,8 @@ def embed_file(
         f'{report.cells} cells in obsm["{key}"] of {out}; model {report.digest[:12]}'
         + (f"; went on after {report.resumed_at}" if report.resumed_at else ""),
     )
+
+
+def _check_one_matrix(layer: str | None, raw: bool) -> None:
+    if raw and layer is not None:
+        raise click.UsageError("give --layer or --raw, not both")
