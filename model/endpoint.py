@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -152,7 +153,7 @@ class Conversation:
                     raise EndpointError(
                         "unreachable",
                         f"{endpoint.host} cannot be reached ({type(error).__name__}). "
-                        "Is the workspace running? (scgpt workspace status)",
+                        f"{_advice_to_reach(endpoint.host)}",
                     ) from None
             except requests.Timeout:
                 raise EndpointError(
@@ -167,6 +168,13 @@ class Conversation:
                     raise _refusal(endpoint, answer)
             time.sleep(min(0.25 * 2**attempt, 10))
         raise AssertionError("the loop returns or raises")
+
+
+def _advice_to_reach(host: str) -> str:
+    name = urlsplit(host).hostname or ""
+    if name in ("localhost", "::1") or name.startswith("127."):
+        return "Is the workspace running? (scgpt workspace status)"
+    return "Check the host, the network, and the proxy (HTTPS_PROXY, NO_PROXY)."
 
 
 def _refusal(endpoint: Endpoint, answer: requests.Response) -> Exception:

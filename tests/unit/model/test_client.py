@@ -224,6 +224,41 @@ def test_nobody_listens(server: Server) -> None:
     assert untouched(adata)
 
 
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("http://127.0.0.1:9", "scgpt workspace status"),
+        ("http://localhost:9/", "scgpt workspace status"),
+        ("http://[::1]:9", "scgpt workspace status"),
+        ("https://nowhere.invalid", "Check the host, the network, and the proxy"),
+    ],
+)
+def test_the_advice_is_for_the_kind_of_host(
+    host: str, advice: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise endpoint.requests.ConnectionError
+
+    monkeypatch.setattr(endpoint.requests.Session, "post", refuse)
+    with pytest.raises(EndpointError, match="cannot be reached") as refusal:
+        embed(cells(), Endpoint("e", host, dict))
+    assert advice in str(refusal.value)
+
+
+def test_values_of_a_layer_and_of_raw_are_sent(server: Server) -> None:
+    adata = cells(7)
+    adata.layers["doubled"] = adata.X * 2
+    adata.raw = adata.copy()
+    adata.X = adata.X - 1
+    embed(adata, server.endpoint, layer="doubled", key="doubled", chunk=3)
+    embed(adata, server.endpoint, raw=True, key="raw", chunk=3)
+    np.testing.assert_array_equal(adata.obsm["doubled"][:, 0], (np.arange(7) + 1) * 2)
+    np.testing.assert_array_equal(adata.obsm["raw"][:, 0], np.arange(7) + 1)
+    assert list(adata.obs["scgpt_matched_genes"]) == [3, 3, 3, 3, 3, 3, 1]
+    with pytest.raises(InvalidRequest, match="has no layer 'other'; its layers: doubled"):
+        embed(adata, server.endpoint, layer="other")
+
+
 def test_an_answer_that_does_not_come(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = threading.Event()
     monkeypatch.setattr(endpoint, "TIMEOUT_S", 0.2)
