@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.cli.console import err, json_option, show
+from scripts.cli.console import json_option, reporter, show
+from scripts.cli.options import FOLDER_HELP
 
 if TYPE_CHECKING:
     from scripts.adopt import Adoption
@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 @click.argument("endpoint")
 @click.option("--profile", help="Profile of the Databricks configuration file.")
 @click.option(
+    "--env",
     "--environment",
+    "environment",
+    metavar="ENV",
     help="Name of the new environment: one that has no file yet.  [default: that of the profile]",
 )
 @click.option(
+    "--environments",
     "--out",
+    "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
+    help=FOLDER_HELP,
 )
 @click.option(
     "--state",
@@ -44,7 +49,7 @@ def adopt(
     endpoint: str,
     profile: str | None,
     environment: str | None,
-    out: Path | None,
+    folder: Path | None,
     state: tuple[str, ...],
     blocks: bool,
     dry_run: bool,
@@ -61,22 +66,19 @@ def adopt(
 
     name = environment or profile
     if name is None:
-        raise click.UsageError("give --profile, --environment, or both")
+        raise click.UsageError("give --profile, --env, or both")
     pairs = [entry.partition("=") for entry in state or ("backend=local",)]
     if wrong := [key for key, equals, _ in pairs if not equals]:
         raise click.BadParameter(f"{wrong[0]!r} is no KEY=VALUE", param_hint="--state")
-    started = time.monotonic()
     result = adopt_endpoint(
         endpoint,
         environment=name,
         profile=profile,
-        folder=out,
+        folder=folder,
         state=_state_table({key: value for key, _, value in pairs}),
         blocks=blocks,
         dry_run=dry_run,
-        report=lambda line: err.print(
-            f"{time.monotonic() - started:6.1f} s  {line}", markup=False, soft_wrap=True
-        ),
+        report=reporter(),
     )
     show(_as_dict(result), as_json, _text(result, blocks))
 

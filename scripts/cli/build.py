@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from scripts.cli.console import err, json_option, show, step
+from scripts.cli.options import environments_option
 
 
 @click.command()
-@click.option("--env", "environment", required=True, help="Environment: local, dev, staging, prod.")
+@click.option("--env", "environment", metavar="ENV", required=True, help="Build for ENV.")
+@environments_option
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
@@ -36,6 +38,7 @@ from scripts.cli.console import err, json_option, show, step
 @json_option
 def build(
     environment: str,
+    folder: Path | None,
     checkpoint: Path,
     prefixes: tuple[str, ...],
     with_hvg: bool,
@@ -52,6 +55,9 @@ def build(
               scgpt build --env prod --checkpoint whole-human --with-hvg \\
                 --allowed-path-prefix /Volumes/main/scgpt/artifacts
     """
+    from infra.settings import load
+
+    load(environment, folder)
     _check_prefixes(prefixes)
     if dry_run:
         _check(checkpoint, as_json)
@@ -62,6 +68,7 @@ def build(
         result, manifest = build_for(
             environment,
             checkpoint,
+            folder=folder,
             allowed_path_prefixes=prefixes,
             with_hvg=with_hvg,
             notify=lambda text: err.print(f"  {text}"),

@@ -33,6 +33,9 @@ out = Console(highlight=False)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+REFUSED = 3
+"""Exit code of what a gate, a guard, a review or an adoption refuses."""
+
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 _LINE_SECONDS = 10.0  # between lines of progress where stderr is no terminal
 
@@ -50,6 +53,16 @@ def show(result: dict[str, Any], as_json: bool, text: str) -> None:
         click.echo(json.dumps(result, indent=2, sort_keys=True))
     else:
         out.print(text, soft_wrap=True, markup=False)
+
+
+def reporter() -> Callable[[str], None]:
+    """Progress on stderr, each line with the seconds since the start."""
+    started = time.monotonic()
+
+    def report(line: str) -> None:
+        err.print(f"{time.monotonic() - started:6.1f} s  {line}", markup=False, soft_wrap=True)
+
+    return report
 
 
 @contextmanager

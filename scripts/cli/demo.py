@@ -11,7 +11,12 @@ from scripts.cli.console import json_option, progress, show
 
 @click.group()
 def demo() -> None:
-    """A small checkpoint and real cells to try everything with."""
+    """A small checkpoint and real cells to try everything with.
+
+    \b
+    Example:  scgpt demo checkpoint --out .local/demo/checkpoint
+              scgpt demo cells --out .local/demo/pbmc.h5ad
+    """
 
 
 @demo.command()

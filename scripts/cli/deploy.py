@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.cli.console import err, json_option, show
+from scripts.cli.console import REFUSED, json_option, reporter, show
+from scripts.cli.options import dry_run_option, environment_argument
 
 if TYPE_CHECKING:
     from scripts.deploy import DeployResult, PlanResult
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-REFUSED = 3
-
-
-environments_option = click.option(
-    "--environments",
-    "folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
-)
-
-
-def environment_argument(command: F) -> F:
-    """``ENV`` and ``--environments DIR``."""
-    return click.argument("environment", metavar="ENV")(environments_option(command))
-
-
-dry_run_option = click.option("--dry-run", is_flag=True, help="Plan only; change nothing.")
 
 
 @click.command()
@@ -146,16 +125,6 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
         click.echo(f"unset {name}")
     for name, value in sorted(variables.items()):
         click.echo(f"export {name}={shlex.quote(value)}")
-
-
-def reporter() -> Callable[[str], None]:
-    """Progress on stderr, each line with the seconds since the start."""
-    started = time.monotonic()
-
-    def report(line: str) -> None:
-        err.print(f"{time.monotonic() - started:6.1f} s  {line}", markup=False, soft_wrap=True)
-
-    return report
 
 
 def _show_result(result: DeployResult, as_json: bool, done: str) -> None:

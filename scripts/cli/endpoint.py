@@ -7,13 +7,17 @@ from pathlib import Path
 
 import click
 
-from scripts.cli.console import json_option, show
-from scripts.cli.deploy import dry_run_option, environment_argument, reporter
+from scripts.cli.console import json_option, reporter, show
+from scripts.cli.options import dry_run_option, environment_argument
 
 
 @click.group()
 def endpoint() -> None:
-    """Change an endpoint where Terraform's provider cannot."""
+    """Change an endpoint where Terraform's provider cannot.
+
+    \b
+    Example:  scgpt endpoint apply dev --dry-run
+    """
 
 
 @endpoint.command()

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.cli.console import json_option, out, show
+from scripts.cli.options import environments_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--environments",
-    "folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
-)
+@environments_option
 @click.option("--offline", is_flag=True, help="Read the files only; ask no workspace.")
 @click.option("--limit", default=20.0, show_default=True, help="Seconds for all workspaces.")
 @json_option

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from scripts.cli.console import err, json_option, show
-from scripts.cli.deploy import REFUSED, environment_argument, reporter
+from scripts.cli.console import REFUSED, err, json_option, reporter, show
+from scripts.cli.options import environment_argument
 
 
 @click.command()

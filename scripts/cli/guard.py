@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.cli.console import err, json_option, out, show
-from scripts.cli.deploy import REFUSED, environment_argument, environments_option, reporter
+from scripts.cli.console import REFUSED, err, json_option, out, reporter, show
+from scripts.cli.options import environment_argument, environments_option
 
 if TYPE_CHECKING:
     from scripts.deploy.verify import Difference

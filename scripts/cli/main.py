@@ -37,8 +37,9 @@ def cli() -> None:
     """Run scGPT as governed infrastructure on Databricks, and all of it on a laptop.
 
     \b
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate or guard.
-    Start with:  scgpt quickstart
+    Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused (gate, guard,
+                review, adoption); 128+n ended by signal n.
+    Example:  scgpt quickstart
     """
     from scripts.connection import quiet_mlflow
 

@@ -351,11 +351,6 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert result.stdout == ""
 
 
-def test_help_has_an_example() -> None:
-    for command in ("adopt", "environments"):
-        assert "Example:" in CliRunner().invoke(cli, [command, "--help"]).stdout
-
-
 def test_examples_name_an_environment_that_has_no_file() -> None:
     """One that says something else is refused, in a dry run too."""
     help_ = CliRunner().invoke(cli, ["adopt", "--help"]).stdout

@@ -18,6 +18,15 @@ def test_a_prefix_outside_volumes_is_wrong_usage(prefix: str, tmp_path: Path) ->
     assert "each must be a folder below /Volumes" in " ".join(result.stderr.split())
 
 
+def test_a_dry_run_refuses_an_unknown_environment(tmp_path: Path) -> None:
+    (tmp_path / "dev.toml").touch()
+    arguments = ["build", "--env", "prd", "--checkpoint", str(tmp_path), "--dry-run"]
+    result = CliRunner().invoke(cli, [*arguments, "--environments", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "unknown environment 'prd'" in result.stderr
+    assert "are dev" in " ".join(result.stderr.split())
+
+
 def test_help_names_what_is_off_by_default() -> None:
     shown = CliRunner().invoke(cli, ["build", "--help"]).stdout
     assert "--with-hvg" in shown

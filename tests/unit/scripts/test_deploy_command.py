@@ -36,15 +36,6 @@ def test_an_unknown_environment_is_wrong_usage(command: str, environments: Path)
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["plan", "deploy", "destroy", "env", "verify", "guard"])
-def test_help_has_an_example(command: str) -> None:
-    result = scgpt(command, "--help")
-    assert result.exit_code == 0
-    (example,) = [line for line in result.stdout.splitlines() if "Example:" in line]
-    assert example.strip().startswith("Example:"), "an example has a line of its own"
-    assert "\\" not in result.stdout
-
-
 def test_a_judgement_for_people_has_a_line_for_each_finding(tmp_path: Path) -> None:
     plan = plan_of("schema", ["delete"], {}, None) | {"format_version": "1.2"}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
