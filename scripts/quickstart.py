@@ -27,6 +27,7 @@ from infra.local_workspace.instance import AlreadyRunning, start
 from infra.settings import Settings, load
 from model.demo import pbmc_cells, random_checkpoint, train
 from model.embedder import Embedder
+from model.job import OBSM_KEY
 from scripts.connection import workspace_client
 from scripts.deploy import child_environment, second_plan
 from scripts.deploy.variables import provider
@@ -37,7 +38,6 @@ from scripts.wheel import upload
 
 ENVIRONMENT = "local"
 LABELS = "bulk_labels"
-CHUNK = 100
 TITLE = (
     "700 PBMC cells through the local endpoint\n"
     "Demo checkpoint, trained on 500 of them: a smoke test"
@@ -82,20 +82,20 @@ class Quickstart:
     def folder(self) -> Path:
         return self.home / "quickstart"
 
-    def steps(self) -> list[tuple[str, str, Callable[[], None]]]:
-        """Key, title and function of each step, in order."""
-        return [
-            ("workspace", "start the local workspace", self.start_workspace),
-            ("checkpoint", "train the demo checkpoint (cached)", self.make_checkpoints),
-            ("registry", "deploy schema, volume, model and grants", self.deploy_registry),
-            ("build", "build, validate and register a model version", self.build),
-            ("serving", "deploy the endpoint and ask it", self.deploy_serving),
-            ("monitoring", "deploy warehouse, alert, dashboard and job", self.deploy_monitoring),
-            ("embed", "embed 700 cells over HTTP", self.embed),
-            ("evaluate", "compare and draw", self.evaluate),
-            ("inference_table", "read the inference table back", self.read_inference_table),
-            ("second_plan", "plan again: nothing to change", self.plan_again),
-        ]
+    def steps(self) -> dict[str, Callable[[], None]]:
+        """The function of each step, in order."""
+        return {
+            "workspace": self.start_workspace,
+            "checkpoint": self.make_checkpoints,
+            "registry": self.deploy_registry,
+            "build": self.build,
+            "serving": self.deploy_serving,
+            "monitoring": self.deploy_monitoring,
+            "embed": self.embed,
+            "evaluate": self.evaluate,
+            "inference_table": self.read_inference_table,
+            "second_plan": self.plan_again,
+        }
 
     @contextmanager
     def timed(self, key: str) -> Iterator[None]:
@@ -142,19 +142,18 @@ class Quickstart:
         report = embed_through_endpoint(
             ENVIRONMENT,
             cells,
-            chunk=CHUNK,
             request_prefix=f"quickstart-{self.run_id}",
             progress=self.screen.update,
         )
         self.facts["requests_sent"] = report.requests
         self.folder.mkdir(parents=True, exist_ok=True)
         cells.write_h5ad(self.folder / "pbmc_scgpt.h5ad")
-        self.facts["cells"], self.facts["embedding_dim"] = cells.obsm["X_scGPT"].shape
+        self.facts["cells"], self.facts["embedding_dim"] = cells.obsm[OBSM_KEY].shape
 
     def evaluate(self) -> None:
         cells = anndata.read_h5ad(self.folder / "pbmc_scgpt.h5ad")
         labels = cells.obs[LABELS].astype(str).to_numpy()
-        trained = np.asarray(cells.obsm["X_scGPT"])
+        trained = np.asarray(cells.obsm[OBSM_KEY])
         untrained = Embedder.load(self.home / "demo" / "random").embed_cells(
             cells.X, list(cells.var_names)
         )
@@ -176,9 +175,13 @@ class Quickstart:
     def plan_again(self) -> None:
         self.facts["second_plan_changes"] = second_plan(ENVIRONMENT)
 
+    def found(self) -> dict[str, Any]:
+        """What the steps so far have found, and the seconds that each took."""
+        return {**self.facts, "seconds": self.seconds}
+
     def summary(self) -> dict[str, Any]:
         """Everything that was found, also written to ``summary.json``."""
-        found = {**self.facts, "seconds": self.seconds}
+        found = self.found()
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "summary.json").write_text(
             json.dumps(found, indent=2, sort_keys=True) + "\n"

@@ -8,7 +8,22 @@ import click
 from rich.table import Table
 
 from infra.local_workspace.instance import DEFAULT_PORT
+from model.job import OBSM_KEY
 from scripts.cli.console import err, json_option, out, progress, show, step
+
+_TITLES = {
+    "workspace": "start the local workspace",
+    "checkpoint": "train the demo checkpoint (cached)",
+    "registry": "deploy schema, volume, model and grants",
+    "build": "build, validate and register a model version",
+    "serving": "deploy the endpoint and ask it",
+    "monitoring": "deploy warehouse, alert, dashboard and job",
+    "embed": "embed 700 cells over HTTP",
+    "evaluate": "compare and draw",
+    "inference_table": "read the inference table back",
+    "second_plan": "plan again: nothing to change",
+}
+"""Of the steps, in order; here, because --help must not wait for what they import."""
 
 
 class _Screen:
@@ -23,7 +38,7 @@ class _Screen:
 @click.option(
     "--port", default=DEFAULT_PORT, show_default=True, help="Port of the local workspace."
 )
-@click.option("--stop-after", metavar="STEP", help="Stop after this step (workspace, build, ...).")
+@click.option("--stop-after", type=click.Choice(list(_TITLES)), help="Stop after this step.")
 @json_option
 def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
     """Real cells embedded through a deployed endpoint, all on this machine.
@@ -38,15 +53,12 @@ def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
 
     screen = _Screen()
     run = Quickstart(port, screen)
-    known = [key for key, _, _ in run.steps()]
-    if stop_after is not None and stop_after not in known:
-        raise click.BadParameter(
-            f"{stop_after!r}; steps are {', '.join(known)}", param_hint="--stop-after"
-        )
-    for key, title, action in run.steps():
+    steps = run.steps()
+    for key, title in _TITLES.items():
         with step(title), progress(key) as screen.update, run.timed(key):
-            action()
+            steps[key]()
         if key == stop_after:
+            show(run.found(), as_json, f"stopped after {key}; go on with: scgpt quickstart")
             return
     found = run.summary()
     if not as_json:
@@ -68,7 +80,7 @@ def _table(found: dict[str, Any]) -> Table:
 def _next_steps(run: Any) -> str:
     return f"""
 picture:  {run.folder / "umap.png"}
-cells:    {run.folder / "pbmc_scgpt.h5ad"}  (obsm["X_scGPT"])
+cells:    {run.folder / "pbmc_scgpt.h5ad"}  (obsm["{OBSM_KEY}"])
 summary:  {run.folder / "summary.json"}
 
 Try next:

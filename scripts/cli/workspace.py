@@ -56,7 +56,8 @@ def start(folder: Path, port: int, as_json: bool) -> None:
 @workspace.command()
 @folder_option
 @click.option("--quiet", is_flag=True, help="Say nothing when it is not running.")
-def stop(folder: Path, quiet: bool) -> None:
+@json_option
+def stop(folder: Path, quiet: bool, as_json: bool) -> None:
     """Stop it and everything that it started. State is kept.
 
     \b
@@ -65,10 +66,12 @@ def stop(folder: Path, quiet: bool) -> None:
     from infra.local_workspace.instance import status as instance_status
     from infra.local_workspace.instance import stop as stop_instance
 
-    before = instance_status(folder)
+    was_running = instance_status(folder).state != "stopped"
     stop_instance(folder)
-    if not quiet or before.state != "stopped":
-        err.print("it was not running" if before.state == "stopped" else "stopped")
+    if as_json:
+        show({**_as_dict(instance_status(folder)), "was_running": was_running}, True, "")
+    elif not quiet or was_running:
+        err.print("stopped" if was_running else "it was not running")
 
 
 @workspace.command()
@@ -92,7 +95,8 @@ def status(folder: Path, as_json: bool) -> None:
 @workspace.command()
 @folder_option
 @click.option("--yes", is_flag=True, help="Really remove; otherwise only say what would go.")
-def reset(folder: Path, yes: bool) -> None:
+@json_option
+def reset(folder: Path, yes: bool, as_json: bool) -> None:
     """Remove all state of a stopped workspace: models, endpoints, tables, credentials.
 
     \b
@@ -100,11 +104,15 @@ def reset(folder: Path, yes: bool) -> None:
     """
     from infra.local_workspace.instance import reset as reset_instance
 
-    if not yes:
+    is_there = folder.exists()
+    if yes:
+        reset_instance(folder)
+    if as_json:
+        show({"folder": str(folder), "removed": yes and is_there}, True, "")
+    elif yes:
+        err.print(f"removed {folder}" if is_there else f"nothing to remove: no {folder}")
+    else:
         err.print(f"would remove {folder}; run again with --yes")
-        return
-    reset_instance(folder)
-    err.print(f"removed {folder}")
 
 
 @workspace.command()
@@ -127,5 +135,5 @@ def _as_dict(info: Info) -> dict[str, Any]:
         "url": info.url,
         "pid": info.pid,
         "folder": str(info.folder),
-        "config": str(info.config),
+        "config": str(info.config) if info.config else None,
     }

@@ -98,4 +98,4 @@ def git_status() -> str:
 def test_an_unknown_step(quickstart: Site) -> None:
     done = quickstart.scgpt("quickstart", "--stop-after", "bake")
     assert done.code == 2
-    assert "'bake'; steps are workspace, checkpoint" in done.err
+    assert "'bake' is not one of 'workspace', 'checkpoint'" in done.err
