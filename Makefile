@@ -58,9 +58,15 @@ fmt: .venv/.locked ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: .venv/.locked ## resolve the dependencies of pyproject.toml anew
-	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header --no-annotate
+
+lock: .venv/.locked ## resolve the dependencies of pyproject.toml and requirements.*.in anew
+	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	$(COMPILE) requirements.uv.in -o requirements.uv.lock
+	$(COMPILE) requirements.cdktn.in -o requirements.cdktn.lock
+	$(COMPILE) requirements.reference.in -o requirements.reference.lock
+	echo scgpt==0.2.4 | $(COMPILE) --no-deps - >> requirements.reference.lock
 	npm install --package-lock-only
 
 wheel: .venv/.locked ## the wheel that jobs run: dist/
@@ -73,9 +79,12 @@ wheel: .venv/.locked ## the wheel that jobs run: dist/
 
 cdktn: .cdktn/.locked ## the maintained fork of the CDK, to synthesise under both
 
-reference: .venv/.locked ## unmodified upstream scGPT in an environment of its own, for parity and benchmarks
-	$(PYTHON) -m venv .reference
+.reference/.locked: .venv/.locked requirements.reference.lock
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .reference
 	$(BIN)/uv pip sync --quiet --python .reference/bin/python --require-hashes requirements.reference.lock
+	@touch $@
+
+reference: .reference/.locked ## unmodified upstream scGPT in an environment of its own, for parity and benchmarks
 
 bench: reference cdktn ## the figures: benchmarks/results.json
 	$(BIN)/python -m benchmarks.run

@@ -130,6 +130,7 @@ def test_what_was_chosen_is_in_the_logged_model(
 ) -> None:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.setenv(name, "")  # mlflow sets both; they are unset again after the test
+    monkeypatch.chdir(tmp_path)  # where mlflow puts the files of a model
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/runs.db")
     try:
