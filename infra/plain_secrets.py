@@ -54,6 +54,11 @@ def may_be_shown(value: str) -> bool:
     return not (holds_secret(value) or _USERINFO.search(value))
 
 
+def shown(text: str) -> str:
+    """A text for a message: itself, unless it may not be repeated."""
+    return text if may_be_shown(text) else "(not shown)"
+
+
 def texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
     """Each text in nested tables and lists, with its dotted key."""
     if isinstance(value, str):

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from infra.plain_secrets import may_be_shown
+from infra.plain_secrets import may_be_shown, shown
 
 _SUBJECT = re.compile(r"^\w+ should")
 """How pydantic's own messages begin; ours go on from the key."""
@@ -37,7 +37,7 @@ def describe(
         Tables whose values are never repeated.
     """
     parts = _walk(root, entry["loc"])[0]
-    key = ".".join(part if may_be_shown(part) else "(not shown)" for part in parts)
+    key = ".".join(map(shown, parts))
     match entry["type"]:
         case "missing":
             return f"{key}: missing"
@@ -60,9 +60,9 @@ def describe(
             return f"{key}.{tag}: {said} not one of {context['expected_tags']}"
     message = _SUBJECT.sub("must", entry["msg"].removeprefix("Value error, "))
     value = entry["input"]
-    shown = not (value is None or _is_table(value) or unshown & {*entry["loc"]})
-    shown = shown and may_be_shown(str(value))
-    return (f"{key}: " if key else "") + message + (f" (got {value!r})" if shown else "")
+    told = not (value is None or _is_table(value) or unshown & {*entry["loc"]})
+    told = told and may_be_shown(str(value))
+    return (f"{key}: " if key else "") + message + (f" (got {value!r})" if told else "")
 
 
 def _is_table(value: object) -> bool:

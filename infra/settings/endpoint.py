@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from infra import layout
-from infra.plain_secrets import secret_variable
+from infra.plain_secrets import secret_variable, shown
 from infra.sizes import Size, WorkloadType
 
 from .fields import (
@@ -119,7 +119,7 @@ class Endpoint(Closed):
     @classmethod
     def _no_secrets(cls, variables: dict[str, str]) -> dict[str, str]:
         # Variables stand in the plan and in the state as plain text. Values are never shown.
-        wrong = [name for name, value in variables.items() if secret_variable(name, value)]
+        wrong = [shown(k) for k, value in variables.items() if secret_variable(k, value)]
         if wrong:
             raise ValueError(
                 f"{', '.join(wrong)}: looks like a secret: write {{{{secrets/<scope>/<key>}}}} "

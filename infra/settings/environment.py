@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from infra import layout, sizes
 from infra.naming import Names
-from infra.plain_secrets import called_secret, holds_secret, texts
+from infra.plain_secrets import called_secret, holds_secret, shown
 from infra.sizes import Cloud, WorkloadType
 
 from .access import (
@@ -31,6 +31,7 @@ from .endpoint import Endpoint, Gateway, Permissions
 from .fields import Closed, EnvironmentName, Identifier, NonEmpty, Principal, TagKey, unique
 from .monitoring import Monitoring
 from .state import State
+from .texts import refuse_other_spellings, refuse_secrets, refuse_templates
 
 _LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _HTTPS = re.compile(r"https://[a-z0-9.-]+")
@@ -121,7 +122,7 @@ class Settings(Closed):
     @field_validator("tags")
     @classmethod
     def _no_secrets(cls, tags: dict[str, str]) -> dict[str, str]:
-        if wrong := [k for k, v in tags.items() if called_secret(k, v) or holds_secret(v)]:
+        if wrong := [shown(k) for k, v in tags.items() if called_secret(k, v) or holds_secret(v)]:
             raise ValueError(
                 f"{', '.join(wrong)}: looks like a secret: tags are plain text, in plans, in the "
                 "state and on bills: take it out, or give it another name if it is none"
@@ -146,14 +147,29 @@ class Settings(Closed):
         return waivers
 
     @model_validator(mode="after")
-    def _nothing_secret(self) -> Self:
-        # Whatever the key: all of it goes into plans and states, and much of it into messages.
+    def _plain_texts(self) -> Self:
         values = self.model_dump(mode="json", by_alias=True, exclude={"environment", "folder"})
-        if wrong := [key for key, value in texts(values) if holds_secret(value)]:
-            raise ValueError(
-                f"{', '.join(wrong)}: looks like a secret, which never stands in this file: take "
-                "it out"
+        refuse_secrets(values)
+        refuse_templates(values)
+        return self
+
+    @model_validator(mode="after")
+    def _one_spelling_each(self) -> Self:
+        levels = self.permissions
+        roles = (self.owner, self.builder, self.deployer, self.planner, *self.readers)
+        limited = (limit.principal for limit in self.gateway.rate_limits)
+        refuse_other_spellings(
+            who
+            for who in (
+                *roles,
+                *(grant.principal for grant in self.grants),
+                *levels.groups,
+                *levels.users,
+                *levels.service_principals,
+                *limited,
             )
+            if who is not None
+        )
         return self
 
     @model_validator(mode="after")
