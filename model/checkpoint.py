@@ -1,8 +1,8 @@
 """Read a scGPT checkpoint directory, strictly: every tensor used, every parameter filled.
 
 Upstream keeps the tensors whose name and shape match and stays silent about the rest, which leaves
-random weights in place. Here a checkpoint is understood completely or refused. Nothing in it is
-ever unpickled. Torch's meta device has no use here: it spares initialising a module that is then
+random weights in place. Here a checkpoint is understood completely or refused, and only tensors are
+unpickled. Torch's meta device has no use here: it spares initialising a module that is then
 overwritten, and no module is made; the network computes with the tensors mapped from the file.
 """
 

@@ -6,9 +6,9 @@ vocabulary, W values, F feed-forward width, Q rows that a layer updates.
 
 It computes what ``scgpt.model.TransformerModel._encode`` computes in evaluation mode, with exact
 savings: the value encoder is folded into a table when the network is made; the last layer updates
-only the rows that are asked for. All weights stay as they lie in the file, memory-mapped, and the
-gene table's LayerNorm is applied to the rows that are used: folding 60,697 rows would take longer
-than all the rest of loading.
+only the rows that are asked for. The gene table stays as it lies in the file, memory-mapped, and
+its LayerNorm is applied to the rows that are used: folding 60,697 rows would take longer than all
+the rest of loading.
 """
 
 from __future__ import annotations
