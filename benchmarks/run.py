@@ -1,4 +1,4 @@
-"""``make bench``: measure, print the table, write ``benchmarks/results.json``.
+"""``make bench``: measure, print the table, write it and ``benchmarks/results.json``.
 
 ``python -m benchmarks.run GROUP ...`` measures some groups only and leaves the other figures of the
 file as they are.
@@ -13,12 +13,13 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, infrastructure, memory, profiled, served
+from benchmarks import figures, infrastructure, memory, page, profiled, served
 from benchmarks.checkpoints import whole_human
 from benchmarks.figures import ROOT, Figure
 from model import demo
@@ -58,16 +59,18 @@ def main() -> None:
     for name in wanted:
         console.print(f"measuring {name} ...")
         found += known[name]()
-    _keep(found)
+    page.write(_keep(found))
     console.print(_table(found))
 
 
-def _keep(found: list[Figure]) -> None:
+def _keep(found: list[Figure]) -> list[dict[str, Any]]:
     """Write what was found; figures of groups that were left out stay."""
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     new = {figure.name: asdict(figure) for figure in found}
     kept = [new.pop(old["name"], old) for old in before]
-    RESULTS.write_text(json.dumps([*kept, *new.values()], indent=2) + "\n")
+    results = [*kept, *new.values()]
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    return results
 
 
 def _table(found: list[Figure]) -> Table:
