@@ -13,7 +13,18 @@ from collections.abc import Iterator
 from infra.settings import Settings
 
 from . import limits, losses, production, serving, silent, traffic
-from .findings import CHECKS, ENDPOINT, Existing, Facts, Finding, Json, Live, Planned, Version
+from .findings import (
+    CHECKS,
+    ENDPOINT,
+    Existing,
+    Facts,
+    Finding,
+    Json,
+    Live,
+    Planned,
+    Version,
+    served_versions,
+)
 from .losses import ungoverned
 from .production import deployer, destruction
 from .waivers import on_waivers, refusals, waive
@@ -32,6 +43,7 @@ __all__ = [
     "destruction",
     "on_waivers",
     "refusals",
+    "served_versions",
     "skipped",
     "ungoverned",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -179,6 +180,29 @@ def block(parent: Json, name: str) -> Json:
     blocks = parent.get(name) or [{}]
     found: Json = blocks[0] or {}
     return found
+
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def served_versions(endpoint: Json) -> set[Version]:
+    """What an endpoint serves; those that are known."""
+    named = [
+        (str(each.get("entity_name")), str(each.get("entity_version")))
+        for each in entities(endpoint)
+    ]
+    return {(model, int(number)) for model, number in named if _NUMBER.fullmatch(number)}
+
+
+def not_numbered(endpoint: Json) -> list[str]:
+    """Served models of Unity Catalog whose version is known and no number, as they are written."""
+    return [
+        f"{name}, version {number!r}"
+        for each in entities(endpoint)
+        if (name := str(each.get("entity_name"))).count(".") == 2
+        and (number := each.get("entity_version")) is not None
+        and not _NUMBER.fullmatch(number)
+    ]
 
 
 def entities(endpoint: Json) -> list[Json]:

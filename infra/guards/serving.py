@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from infra.sizes import TYPES
 
-from .findings import Finding, Json, Planned, Version, block, entities
+from .findings import Finding, Planned, Version, block, entities, not_numbered, served_versions
 from .traffic import unknown
 
 _PROVIDERS_OWN_LIMIT = "45m"
@@ -39,8 +39,14 @@ def served(planned: Planned) -> Iterator[Finding]:
 
 def versions(planned: Planned) -> Iterator[Finding]:
     """Are the versions in the registry, and has a build validated those that come new?"""
-    wanted = _versions(planned.after)
+    wanted = served_versions(planned.after)
     facts = planned.facts
+    if wrong := not_numbered(planned.after):
+        yield planned.finds(
+            "version-missing",
+            f"{'; '.join(wrong)}: versions in Unity Catalog are whole numbers from 1",
+            "Give the version's number: an endpoint serves no alias and no stage.",
+        )
     if facts.versions is not None and (missing := wanted - facts.versions):
         yield planned.finds(
             "version-missing",
@@ -50,7 +56,7 @@ def versions(planned: Planned) -> Iterator[Finding]:
     if facts.versions is None or facts.validated is None:
         return
     unvalidated = (wanted & facts.versions) - facts.validated
-    served_already = unvalidated & _versions(planned.before)
+    served_already = unvalidated & served_versions(planned.before)
     if new := unvalidated - served_already:
         yield planned.finds(
             "version-not-validated",
@@ -65,15 +71,6 @@ def versions(planned: Planned) -> Iterator[Finding]:
             "This plan does not bring it in. Replace it by one that `scgpt build` has validated.",
             "warn",
         )
-
-
-def _versions(endpoint: Json) -> set[Version]:
-    """What an endpoint serves; those that are known."""
-    named = [
-        (str(each.get("entity_name")), str(each.get("entity_version")))
-        for each in entities(endpoint)
-    ]
-    return {(model, int(version)) for model, version in named if version.isdecimal()}
 
 
 def _listed(versions: Iterable[Version]) -> str:
@@ -109,17 +106,27 @@ def creation(planned: Planned) -> Iterator[Finding]:
     local = planned.settings is not None and planned.settings.is_local
     limit = (planned.after.get("timeouts") or {}).get("create") or _PROVIDERS_OWN_LIMIT
     shortest = _LOCAL_SECONDS if local else _IMAGE_SECONDS
-    if seconds(limit) - _RESERVE_SECONDS < shortest:
+    given = seconds(limit)
+    if given is None or given - _RESERVE_SECONDS < shortest:
+        why = (
+            "no duration such as 1h30m"
+            if given is None
+            else f"{_RESERVE_SECONDS} s before that the provider deletes an endpoint that is not "
+            "ready"
+        )
         yield planned.finds(
             "short-timeout",
-            f"create timeout {limit}: {_RESERVE_SECONDS} s before that the provider deletes an "
-            "endpoint that is not ready",
+            f"create timeout {limit}: {why}",
             f"Give it {_SHORTEST[local]} or more (endpoint.timeout_minutes).",
         )
 
 
-def seconds(duration: str) -> float:
-    """Seconds of a Go duration such as ``1h30m`` or ``16s``."""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    parts = re.findall(r"([\d.]+)(ms|h|m|s)", duration)
-    return sum(float(number) * units[unit] for number, unit in parts)
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_PART = r"([0-9]+\.?[0-9]*|\.[0-9]+)(ms|us|ns|h|m|s)"
+
+
+def seconds(duration: str) -> float | None:
+    """Seconds of a Go duration such as ``1h30m`` or ``16s``; None where it is none."""
+    if not re.fullmatch(f"({_PART})+", duration):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, duration))

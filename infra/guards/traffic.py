@@ -88,6 +88,9 @@ def _targets(routes: list[Json], served: list[Json]) -> Iterator[str]:
     names = [entity.get("name") for entity in served]
     if not all(names):  # refused already; what the platform calls them is not known
         return
+    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+        yield f"more than one served entity is called {', '.join(twice)}"
+        return
     targets = [_target(route) for route in routes]
     for target in targets:
         if target is None:

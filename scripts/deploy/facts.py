@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from infra.guards import Existing, Facts, Live, Version
+from infra.guards import Existing, Facts, Live, Version, served_versions
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def endpoint_of(client: WorkspaceClient, name: str) -> dict[str, Any] | None:
     """An endpoint as the API describes it: the SDK's classes drop what they do not know."""
     from databricks.sdk.errors import NotFound
 
+    if not name.strip("."):  # no endpoint is called so, and the path would be another
+        return None
     try:
-        answer = client.api_client.do("GET", f"/api/2.0/serving-endpoints/{name}")
+        answer = client.api_client.do("GET", f"/api/2.0/serving-endpoints/{quote(name, safe='')}")
     except NotFound:
         return None
     assert isinstance(answer, dict)
@@ -79,12 +82,12 @@ def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[Version]:
     from databricks.sdk.errors import NotFound
     from databricks.sdk.service.catalog import ModelVersionInfoStatus
 
-    if model.count(".") != 2:
+    if model.count(".") != 2 or not all(model.split(".")):
         return frozenset()
     try:
         return frozenset(
             (model, version.version)
-            for version in client.model_versions.list(model)
+            for version in client.model_versions.list(quote(model, safe=""))
             if version.version and version.status in (None, ModelVersionInfoStatus.READY)
         )
     except NotFound:
@@ -104,10 +107,7 @@ def _is_validated(client: WorkspaceClient, model: str, version: int) -> bool:
 
 def _served_versions(plans: Iterable[Json]) -> Iterator[Version]:
     for after in _planned(plans, "model_serving", "after"):
-        configs = after.get("config") or [{}]
-        for entity in configs[0].get("served_entities") or []:
-            if str(entity.get("entity_version", "")).isdecimal():
-                yield str(entity.get("entity_name")), int(entity["entity_version"])
+        yield from served_versions(after)
 
 
 def _endpoint_names(plans: Iterable[Json]) -> set[str]:
@@ -117,8 +117,9 @@ def _endpoint_names(plans: Iterable[Json]) -> set[str]:
 
 def _replaced_models(plans: Iterable[Json]) -> set[str]:
     return {
-        f"{before['catalog_name']}.{before['schema_name']}.{before['name']}"
+        _full_name(before, *_IN_SCHEMA)
         for before in _planned(plans, "registered_model", "before")
+        if _says(before, _IN_SCHEMA)
     }
 
 
@@ -140,30 +141,37 @@ def _find(client: WorkspaceClient, entry: Json) -> Existing | None:
     """What the workspace has under the name of something that would be created."""
     from databricks.sdk.errors import NotFound
 
-    find = _FINDERS.get(entry["type"].removeprefix("databricks_"))
-    change = entry["change"]
-    unknown = change.get("after_unknown") or {}
-    if find is None or any(unknown.get(name) is True for name in _NAMES):
+    named, find = _FINDERS.get(entry["type"].removeprefix("databricks_"), ((), None))
+    after = entry["change"]["after"] or {}
+    if find is None or not _says(after, named):
         return None  # what gets its name at the apply cannot be looked for
     try:
-        return find(client, change["after"])
+        return find(client, after)
     except NotFound:
         return None
 
 
+def _says(values: Json, names: Iterable[str]) -> bool:
+    return all(isinstance(values.get(name), str) and values[name] for name in names)
+
+
+def _full_name(values: Json, *parts: str) -> str:
+    return ".".join(values[part] for part in parts)
+
+
 def _schema(client: WorkspaceClient, after: Json) -> Existing:
-    name = f"{after['catalog_name']}.{after['name']}"
-    return Existing(name, client.schemas.get(name).created_by)
+    name = _full_name(after, *_IN_CATALOG)
+    return Existing(name, client.schemas.get(quote(name, safe="")).created_by)
 
 
 def _volume(client: WorkspaceClient, after: Json) -> Existing:
-    name = f"{after['catalog_name']}.{after['schema_name']}.{after['name']}"
-    return Existing(name, client.volumes.read(name).created_by)
+    name = _full_name(after, *_IN_SCHEMA)
+    return Existing(name, client.volumes.read(quote(name, safe="")).created_by)
 
 
 def _model(client: WorkspaceClient, after: Json) -> Existing:
-    name = f"{after['catalog_name']}.{after['schema_name']}.{after['name']}"
-    return Existing(name, client.registered_models.get(name).created_by)
+    name = _full_name(after, *_IN_SCHEMA)
+    return Existing(name, client.registered_models.get(quote(name, safe="")).created_by)
 
 
 def _endpoint(client: WorkspaceClient, after: Json) -> Existing | None:
@@ -217,16 +225,18 @@ def _job(client: WorkspaceClient, after: Json) -> Existing | None:
     return None
 
 
-_NAMES = ("catalog_name", "schema_name", "name", "display_name")
-_FINDERS: dict[str, Callable[[Any, Json], Existing | None]] = {
-    "schema": _schema,
-    "volume": _volume,
-    "registered_model": _model,
-    "model_serving": _endpoint,
-    "mlflow_experiment": _experiment,
-    "sql_endpoint": _warehouse,
-    "alert_v2": _alert,
-    "notification_destination": _destination,
-    "dashboard": _dashboard,
-    "job": _job,
+_IN_CATALOG = ("catalog_name", "name")
+_IN_SCHEMA = ("catalog_name", "schema_name", "name")
+_FINDERS: dict[str, tuple[tuple[str, ...], Callable[[Any, Json], Existing | None]]] = {
+    "schema": (_IN_CATALOG, _schema),
+    "volume": (_IN_SCHEMA, _volume),
+    "registered_model": (_IN_SCHEMA, _model),
+    "model_serving": (("name",), _endpoint),
+    "mlflow_experiment": (("name",), _experiment),
+    "sql_endpoint": (("name",), _warehouse),
+    "alert_v2": (("display_name",), _alert),
+    "notification_destination": (("display_name",), _destination),
+    "dashboard": (("display_name",), _dashboard),
+    "job": (("name",), _job),
 }
+"""Type -> the attributes that tell which one it is, and how it is looked for."""
