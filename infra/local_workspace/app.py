@@ -33,6 +33,7 @@ from .workspace import WORKSPACE_ID, Principal, Workspace
 
 AREAS = (
     "identity",
+    "oauth",
     "catalog",
     "grants",
     "catalog_versions",

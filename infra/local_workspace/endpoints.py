@@ -6,12 +6,13 @@ is being rolled out or has failed. A served entity has an id of its own: inferen
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from .errors import forbidden, not_found
 from .serving_spec import ECHOED
 from .store import Document
-from .workspace import Principal, Workspace
+from .workspace import WORKSPACE_ID, Principal, Workspace
 
 IN_PROGRESS, NOT_UPDATING, UPDATE_FAILED = "IN_PROGRESS", "NOT_UPDATING", "UPDATE_FAILED"
 CREATING, READY, FAILED = "DEPLOYMENT_CREATING", "DEPLOYMENT_READY", "DEPLOYMENT_FAILED"
@@ -168,9 +169,24 @@ def view(workspace: Workspace, document: Document, permission: str, *, ready: bo
         "endpoint_url": f"{workspace.url}/serving-endpoints/{document['name']}/invocations",
         **{field: document[field] for field in ECHOED if field in document},
     }
+    if document.get("route_optimized"):
+        url = f"{workspace.url}/{WORKSPACE_ID}/serving-endpoints/{document['name']}/invocations"
+        query = {"authorization_details": query_permission(document), "endpoint_url": url}
+        answer |= {"endpoint_url": url, "data_plane_info": {"query_info": query}}
     if pending is not None:
         answer["pending_config"] = {**_config(pending), "start_time": pending["start_time"]}
     return answer
+
+
+def query_permission(document: Document) -> str:
+    """The authorization details that a token for the endpoint's data plane has."""
+    permission = {
+        "type": "workspace_permission",
+        "object_type": "serving-endpoints",
+        "object_path": f"/serving-endpoints/{document['id']}",
+        "actions": ["query_inference_endpoint"],
+    }
+    return json.dumps([permission])
 
 
 def _config(config: Document) -> dict[str, Any]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import deployment, endpoints, inference
-from .errors import ApiError, conflict, not_found
+from . import deployment, endpoints, inference, oauth_tokens, principals
+from .errors import ApiError, conflict, invalid, not_found, unauthenticated
 from .metrics import Metrics
 from .routing import Call, Routes
 from .scoring import EXECUTION_LIMIT_S, Scorer
 from .store import Document
-from .workspace import Principal, Workspace
+from .workspace import WORKSPACE_ID, Principal, Workspace
 
 routes = Routes()
 
@@ -119,10 +121,50 @@ def of(workspace: Workspace) -> Queries:
 )
 async def invoke(call: Call) -> Response:
     """One query. The other form of the path goes to one served entity whatever the traffic is."""
-    workspace, queries = call.workspace, of(call.workspace)
-    received_ms = workspace.now_ms()
     body = await _read(call.request)
     endpoint = _endpoint(call)
+    if endpoint.get("route_optimized"):
+        # That it is refused is documented; with which status is not.
+        raise invalid(
+            f"Endpoint '{endpoint['name']}' is route-optimized: it is queried through its own URL "
+            "(endpoint_url of GET /api/2.0/serving-endpoints/NAME) only, with an OAuth token."
+        )
+    return await _query(call, endpoint, body)
+
+
+@routes.add(
+    "POST",
+    f"/{WORKSPACE_ID}/serving-endpoints/{{name}}/invocations",
+    public=True,
+    stream=True,
+)
+async def invoke_optimized(call: Call) -> Response:
+    """One query of a route-optimised endpoint, past the workspace: it knows OAuth tokens only."""
+    body = await _read(call.request)
+    token = principals.bearer(call.request.headers.get("authorization"))
+    issued = oauth_tokens.read(call.workspace, token)
+    if issued is None:
+        raise unauthenticated(
+            "Invalid OAuth token. Personal access tokens are not supported by route-optimized "
+            "endpoints."
+        )
+    caller = principals.find(call.workspace, issued.name)
+    assert caller is not None  # principals are never deleted
+    call = replace(call, principal=caller)
+    endpoint = _endpoint(call)
+    wanted = json.loads(endpoints.query_permission(endpoint))
+    if not endpoint.get("route_optimized"):
+        raise not_found(f"Endpoint '{endpoint['name']}' is not route-optimized.")
+    if not issued.details or json.loads(issued.details) != wanted:
+        raise unauthenticated(
+            "Missing authorization details: the token must be one for this endpoint."
+        )
+    return await _query(call, endpoint, body)
+
+
+async def _query(call: Call, endpoint: Document, body: bytes) -> Response:
+    workspace, queries = call.workspace, of(call.workspace)
+    received_ms = workspace.now_ms()
     entity = _entity(queries, endpoint, call.path.get("served"))
     queries.admit(endpoint, call.principal, received_ms)
     scorer = deployment.of(workspace).fleet.get(entity["id"])
@@ -139,7 +181,8 @@ async def invoke(call: Call) -> Response:
             "status_code": answer.status_code,
             "execution_duration_ms": round(spent_ms),
             "served_entity_id": entity["id"],
-            "requester": call.principal.name,
+            # Not known where the question did not come through the workspace.
+            "requester": None if endpoint.get("route_optimized") else call.principal.name,
         }
         inference.of(workspace).record(table, row, body, answer.content)
     return Response(

@@ -7,12 +7,16 @@ import os
 import secrets
 from pathlib import Path
 
+from . import oauth_tokens
 from .errors import ApiError, unauthenticated
 from .store import Document
 from .workspace import BUILDER_APPLICATION_ID, METASTORE_ID, Principal, Workspace
 
 PROFILES = {"local": "admin", "local-builder": "builder", "local-reader": "reader"}
-"""Profile of the Databricks configuration file -> seeded principal."""
+"""Profile of the Databricks configuration file -> seeded principal, by its personal token."""
+
+OAUTH_PROFILE = "local-oauth"
+"""Profile of the builder again, by OAuth for machines: client id and secret."""
 
 GROUPS = ("admins", "scientists", "users")
 
@@ -99,23 +103,48 @@ def authenticate(workspace: Workspace, header: str | None) -> Principal:
     Raises
     ------
     ApiError
-        401 when there is no bearer token or nobody has it.
+        401 when there is no bearer token, or nobody has it, or it is of one endpoint's data plane.
+    """
+    token = bearer(header)
+    for _, document in workspace.store.items("principals"):
+        if hmac.compare_digest(token.encode(), str(document["token"]).encode()):
+            return _principal(document)
+    issued = oauth_tokens.read(workspace, token)
+    found = find(workspace, issued.name) if issued and not issued.details else None
+    if found is None:
+        raise unauthenticated(
+            "Invalid access token. "
+            "Take the profile of this instance's Databricks configuration file."
+        )
+    return found
+
+
+def bearer(header: str | None) -> str:
+    """The token in an ``Authorization`` header.
+
+    Raises
+    ------
+    ApiError
+        401 when there is none.
     """
     scheme, _, token = (header or "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() != "bearer" or not token.strip():
         raise unauthenticated("Credential was not sent or was of an unsupported type for this API.")
-    for _, document in workspace.store.items("principals"):
-        if hmac.compare_digest(token.strip().encode(), str(document["token"]).encode()):
-            return _principal(document)
-    raise unauthenticated(
-        "Invalid access token. Take the profile of this instance's Databricks configuration file."
-    )
+    return token.strip()
 
 
 def find(workspace: Workspace, name: str) -> Principal | None:
     """The user or service principal of that name (e-mail address or application id)."""
     for _, document in workspace.store.items("principals"):
         if str(document["name"]).lower() == name.lower():
+            return _principal(document)
+    return None
+
+
+def find_service_principal(workspace: Workspace, application_id: str) -> Principal | None:
+    """The service principal with that application id."""
+    for _, document in workspace.store.items("principals"):
+        if document["type"] == "service_principal" and document["name"] == application_id:
             return _principal(document)
     return None
 
@@ -135,7 +164,7 @@ def check_known(workspace: Workspace, name: str) -> None:
 
 
 def tokens(workspace: Workspace) -> list[str]:
-    """Every valid token: what recorder and log must never show."""
+    """Every personal token: what recorder and log must never show."""
     return [str(document["token"]) for _, document in workspace.store.items("principals")]
 
 
@@ -160,11 +189,15 @@ def write_config(workspace: Workspace, path: Path) -> None:
     Parameters
     ----------
     path
-        Replaced in one step. Profiles: :data:`PROFILES`.
+        Replaced in one step. Profiles: :data:`PROFILES` and :data:`OAUTH_PROFILE`.
     """
     text = "".join(
         f"[{profile}]\nhost = {workspace.url}\ntoken = {token_of(workspace, name)}\n\n"
         for profile, name in PROFILES.items()
+    )
+    text += (
+        f"[{OAUTH_PROFILE}]\nhost = {workspace.url}\nclient_id = {BUILDER_APPLICATION_ID}\n"
+        f"client_secret = {oauth_tokens.client_secret(workspace, BUILDER_APPLICATION_ID)}\n\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")

@@ -16,6 +16,7 @@ FILE_LIMIT = 256 << 20
 """Bytes after which a new file is begun; one old one is kept."""
 
 _SECRET_PARAMETERS = frozenset({"signature", "session_token"})
+_TOKENS_PATH = "/oidc/"
 _SECRET_PATHS = ("/api/2.0/notification-destinations", "/api/2.0/secrets/")
 _SECRET_FIELDS = re.compile(
     r'("(?:url|username|password|oauth_token|channel_id|app_id|auth_secret|channel_url|tenant_id'
@@ -48,13 +49,15 @@ class Recorder:
             Raw query string; signatures are left out.
         body
             Raw body; cut at :data:`BODY_LIMIT`, without secrets and what notification
-            destinations keep secret.
+            destinations keep secret; nothing of one that asks for a token.
         """
         kept = [
             (key, "***" if key in _SECRET_PARAMETERS else value)
             for key, value in parse_qsl(query, keep_blank_values=True)
         ]
         text = body[:BODY_LIMIT].decode(errors="replace")
+        if str(entry["path"]).startswith(_TOKENS_PATH):
+            text = "***"
         if str(entry["path"]).startswith(_SECRET_PATHS):
             text = _SECRET_FIELDS.sub(r'\1"***"', text)
         line = json.dumps({**entry, "query": urlencode(kept, safe="*/"), "body": text})
