@@ -19,7 +19,7 @@ import pytest
 from infra import layout, release, settings
 from tests.unit.infra.manifests import canary
 from tests.unit.infra.provider_schema import mistakes
-from tests.unit.infra.test_synthesis import FULL
+from tests.unit.infra.synthesis import FULL
 
 FORK = layout.ROOT / ".cdktn" / "bin" / "python"
 

@@ -1,3 +1,5 @@
+"""What a plan may change of what exists, and what it may create."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -5,27 +7,12 @@ from typing import Any
 import pytest
 
 from infra import layout, settings
-from infra.guards import Existing, Facts, Finding, Live, Version, check, ungoverned
+from infra.guards import Existing, Facts, check, ungoverned
 
+from .judged import LOCAL, codes, live, serving, versions
 from .plans import ENDPOINT, edited, plan_of, update
 
-LOCAL = settings.load("local", layout.ENVIRONMENTS)
 DEV = settings.load("dev", layout.ENVIRONMENTS)
-
-
-def codes(plan: dict[str, Any], facts: Facts | None = None) -> list[tuple[str, str]]:
-    found: list[Finding] = check(plan, LOCAL, facts or Facts())
-    assert all(finding.remedy and finding.message for finding in found)
-    return [(finding.check, finding.severity) for finding in found]
-
-
-def versions(*numbers: int) -> frozenset[Version]:
-    return frozenset(("main.scgpt.m", number) for number in numbers)
-
-
-def live(*, ready: bool = True, updating: bool = False, **fields: Any) -> Facts:
-    """A workspace with the endpoint of these plans."""
-    return Facts(endpoints={"scgpt-serving": Live(ready, updating, fields)})
 
 
 def test_an_ordinary_update_passes() -> None:
@@ -117,20 +104,6 @@ def test_tainted_resources_are_replaced_only_while_nothing_is_lost(
     assert ("tainted", severity) in codes(plan, facts)
 
 
-def test_a_version_that_does_not_exist_is_refused() -> None:
-    plan = plan_of("model_serving", ["create"], None, ENDPOINT)
-    assert codes(plan, Facts(versions=versions(2))) == [("version-missing", "refuse")]
-    assert codes(plan, Facts(versions=versions(1, 2))) == []
-
-
-def test_the_same_number_of_another_model_is_no_proof() -> None:
-    plan = plan_of("model_serving", ["create"], None, ENDPOINT)
-    others = frozenset({("main.other.m", 1)})
-    assert codes(plan, Facts(versions=others, validated=others)) == [("version-missing", "refuse")]
-    both = Facts(versions=others | versions(1), validated=others)
-    assert codes(plan, both) == [("version-not-validated", "refuse")]
-
-
 @pytest.mark.parametrize("kind", ["schema", "volume", "registered_model", "model_serving", "job"])
 def test_what_others_made_is_adopted_not_created(kind: str) -> None:
     plan = plan_of(kind, ["create"], None, ENDPOINT)
@@ -155,13 +128,6 @@ def test_nobody_elses_update_is_interrupted() -> None:
     of_another = update(name="embeddings")
     of_another["resource_changes"][0]["change"]["before"] = edited(name="embeddings")
     assert codes(of_another, live(updating=True)) == []
-
-
-def test_entities_need_names_and_routes() -> None:
-    nameless = [{"name": "", "entity_name": "main.scgpt.m", "entity_version": "2"}]
-    assert codes(update(config__served_entities=nameless)) == [("unnamed-entity", "refuse")]
-    half = [{"served_model_name": "m-1", "traffic_percentage": 50}]
-    assert codes(update(config__traffic_config__routes=half)) == [("traffic", "refuse")]
 
 
 def test_legacy_tables_are_refused() -> None:
@@ -230,76 +196,6 @@ def test_what_the_api_has_already_may_be_written_down() -> None:
     there = live(email_notifications={"on_update_failure": ["a@b.c"]})
     assert codes(plan, there) == []
     assert codes(plan, live()) == [("no-call", "refuse")]
-
-
-def test_a_version_that_no_build_validated_is_refused() -> None:
-    plan = plan_of("model_serving", ["create"], None, ENDPOINT)
-    ready = versions(1, 2)
-    assert codes(plan, Facts(versions=ready, validated=versions(2))) == [
-        ("version-not-validated", "refuse")
-    ]
-    assert codes(plan, Facts(versions=ready, validated=versions(1))) == []
-
-
-def serving(*served: tuple[str, str]) -> dict[str, Any]:
-    """Changes of the endpoint: these versions of models, the first of which gets the traffic."""
-    entities = [
-        {"name": f"m-{version}", "entity_name": model, "entity_version": version}
-        for model, version in served
-    ]
-    routes = [
-        {"served_model_name": entity["name"], "traffic_percentage": 0 if index else 100}
-        for index, entity in enumerate(entities)
-    ]
-    return {"config__served_entities": entities, "config__traffic_config__routes": routes}
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "severities"),
-    [
-        # An endpoint that was adopted: other changes go through.
-        ([("main.scgpt.m", "1")], [("main.scgpt.m", "1")], ["warn"]),
-        ([("main.scgpt.m", "1")], [("main.scgpt.m", "2")], ["refuse"]),
-        ([("main.scgpt.m", "1")], [("main.scgpt.m", "1"), ("main.scgpt.m", "2")],
-         ["refuse", "warn"]),
-        ([("main.scgpt.m", "1"), ("main.scgpt.m", "2")], [("main.scgpt.m", "3")], []),
-        # The same number of another model.
-        ([("main.other.m", "1")], [("main.scgpt.m", "1")], ["refuse"]),
-    ],
-)  # fmt: skip
-def test_only_a_version_that_comes_new_has_to_be_validated(
-    before: list[tuple[str, str]], after: list[tuple[str, str]], severities: list[str]
-) -> None:
-    plan = plan_of(
-        "model_serving",
-        ["update"],
-        edited(**serving(*before)),
-        edited(**serving(*after), tags=[]),
-    )
-    known = Facts(
-        versions=versions(1, 2, 3) | {("main.other.m", 1)},
-        validated=versions(3),
-    )
-    found = codes(plan, known)
-    assert found == [("version-not-validated", severity) for severity in severities]
-
-
-@pytest.mark.parametrize(
-    ("cloud", "kind", "refused"),
-    [
-        ("aws", "GPU_MEDIUM", False),
-        ("azure", "GPU_MEDIUM", True),
-        ("azure", "GPU_LARGE", False),
-        ("gcp", "GPU_SMALL", True),
-        ("gcp", None, False),
-    ],
-)
-def test_gpu_types_by_cloud(cloud: str, kind: str | None, refused: bool) -> None:
-    entity = {"name": "m-1", "entity_name": "m", "entity_version": "1", "workload_type": kind}
-    plan = plan_of("model_serving", ["create"], None, edited(config__served_entities=[entity]))
-    environment = LOCAL.model_copy(update={"cloud": cloud})
-    found = [finding.check for finding in check(plan, environment, Facts())]
-    assert found == (["workload-type"] if refused else [])
 
 
 def test_an_endpoint_whose_manifest_was_lost_is_told() -> None:

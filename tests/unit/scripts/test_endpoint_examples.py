@@ -12,8 +12,8 @@ import pytest
 
 from infra import layout, release, settings
 from tests.unit.infra.manifests import canary
-from tests.unit.infra.test_synthesis import endpoint as synthesised_endpoint
-from tests.unit.infra.test_synthesis import synthesised
+from tests.unit.infra.synthesis import endpoint as synthesised_endpoint
+from tests.unit.infra.synthesis import synthesised
 
 _PROGRAM = runpy.run_path(str(layout.ROOT / "examples" / "endpoint" / "description.py"))
 describe, access = _PROGRAM["describe"], _PROGRAM["access"]

@@ -1,0 +1,38 @@
+"""What guards say of a plan in `local`, and the workspaces that they say it about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra import layout, settings
+from infra.guards import Facts, Finding, Live, Version, check
+
+LOCAL = settings.load("local", layout.ENVIRONMENTS)
+
+
+def codes(plan: dict[str, Any], facts: Facts | None = None) -> list[tuple[str, str]]:
+    found: list[Finding] = check(plan, LOCAL, facts or Facts())
+    assert all(finding.remedy and finding.message for finding in found)
+    return [(finding.check, finding.severity) for finding in found]
+
+
+def versions(*numbers: int) -> frozenset[Version]:
+    return frozenset(("main.scgpt.m", number) for number in numbers)
+
+
+def live(*, ready: bool = True, updating: bool = False, **fields: Any) -> Facts:
+    """A workspace with the endpoint of these plans."""
+    return Facts(endpoints={"scgpt-serving": Live(ready, updating, fields)})
+
+
+def serving(*served: tuple[str, str]) -> dict[str, Any]:
+    """Changes of the endpoint: these versions of models, the first of which gets the traffic."""
+    entities = [
+        {"name": f"m-{version}", "entity_name": model, "entity_version": version}
+        for model, version in served
+    ]
+    routes = [
+        {"served_model_name": entity["name"], "traffic_percentage": 0 if index else 100}
+        for index, entity in enumerate(entities)
+    ]
+    return {"config__served_entities": entities, "config__traffic_config__routes": routes}
