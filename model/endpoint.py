@@ -7,18 +7,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 
 from model.errors import EndpointError, InvalidRequest, find_tag
 
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.oauth import Token
+    from databricks.sdk.service.serving import DataPlaneInfo
+
 TIMEOUT_S = 300  # the platform's own limit is 297 s
 ATTEMPTS = 8
 RETRIED = (429, 502, 503, 504)
 
-_URL = re.compile(r"(https?://[^/]+)/serving-endpoints/([^/]+)/invocations/?")
+# The address of a route-optimised endpoint has the workspace's id in it, and a host of its own.
+_URL = re.compile(r"(https?://[^/]+)(/\d+)?/serving-endpoints/([^/]+)/invocations/?")
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,15 @@ class Endpoint:
         ``https://<workspace>``.
     headers
         Called before each request; gives the headers that authenticate it.
+    address
+        URL of the invocations where it is not the workspace's own: a route-optimised endpoint's.
+        :meth:`find` and :meth:`of` look it up.
     """
 
     name: str
     host: str
     headers: Callable[[], Mapping[str, str]]
+    address: str = ""
 
     @classmethod
     def find(cls, name_or_url: str) -> Endpoint:
@@ -49,25 +59,94 @@ class Endpoint:
         Raises
         ------
         EndpointError
-            ``no_credentials``.
+            ``no_credentials``, ``oauth_only``, ``unreachable``, ``another_workspace``.
         """
+        from databricks.sdk import WorkspaceClient
         from databricks.sdk.core import Config
 
         url = _URL.fullmatch(name_or_url)
+        in_workspace = url is not None and not url[2]
         try:
-            config = Config(host=url[1]) if url else Config()
+            config = Config(host=url[1]) if url and in_workspace else Config()
+            config.authenticate()
         except ValueError as error:
             raise EndpointError(
                 "no_credentials",
                 f"no credentials for {name_or_url} were found: set DATABRICKS_HOST and "
                 "DATABRICKS_TOKEN, or DATABRICKS_CONFIG_PROFILE.",
             ) from error
-        return cls(url[2] if url else name_or_url, str(config.host), config.authenticate)
+        found = cls.of(url[3] if url else name_or_url, WorkspaceClient(config=config))
+        if url and not in_workspace and found.url != name_or_url.rstrip("/"):
+            raise EndpointError(
+                "another_workspace",
+                f"{name_or_url} is no endpoint of {config.host}, where {found.name} is at "
+                f"{found.url}. Log in to its workspace.",
+            )
+        return found
+
+    @classmethod
+    def of(cls, name: str, client: WorkspaceClient) -> Endpoint:
+        """An endpoint of a workspace: its document says where it is asked, and with which token.
+
+        Raises
+        ------
+        EndpointError
+            ``oauth_only``: a route-optimised endpoint, and a login by personal access token.
+            ``unreachable``: the workspace does not say.
+        """
+        from databricks.sdk.errors import (
+            DatabricksError,
+            NotFound,
+            PermissionDenied,
+            Unauthenticated,
+        )
+
+        try:
+            plane = client.serving_endpoints.get(name).data_plane_info
+        except (NotFound, PermissionDenied, Unauthenticated):  # its own refusal will say more
+            plane = None
+        except (DatabricksError, TimeoutError) as error:
+            raise EndpointError("unreachable", f"{client.config.host}: {error}") from error
+        if plane and plane.query_info:
+            return _route_optimised(name, client, plane.query_info)
+        return cls(name, str(client.config.host), client.config.authenticate)
 
     @property
     def url(self) -> str:
         """Of its invocations."""
-        return f"{self.host.rstrip('/')}/serving-endpoints/{self.name}/invocations"
+        on_host = f"{self.host.rstrip('/')}/serving-endpoints/{self.name}/invocations"
+        return self.address or on_host
+
+
+def _route_optimised(name: str, client: WorkspaceClient, plane: DataPlaneInfo) -> Endpoint:
+    """An endpoint that is asked past the workspace, each time with a token for it alone.
+
+    The SDK's own method for such endpoints has no place for a request's ``params``.
+    """
+    from databricks.sdk.data_plane import DataPlaneTokenSource
+
+    config, url = client.config, str(plane.endpoint_url)
+    try:
+        config.oauth_token()
+    except ValueError as error:
+        raise EndpointError(
+            "oauth_only",
+            f"{name} is route-optimised: such endpoints take OAuth only, and this login is "
+            f"{config.auth_type}. Set DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET of a "
+            "service principal that may query it, or log in with `databricks auth login`.",
+        ) from error
+    tokens = DataPlaneTokenSource(str(config.host), config.oauth_token)
+
+    def headers() -> Mapping[str, str]:
+        try:
+            token: Token = tokens.token(url, plane.authorization_details)  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            raise EndpointError(
+                "refused", f"{config.host} gives no token for {name}: {error}"
+            ) from error
+        return {"Authorization": f"{token.token_type} {token.access_token}"}
+
+    return Endpoint(name, str(config.host), headers, url)
 
 
 @dataclass(frozen=True)
@@ -152,8 +231,8 @@ class Conversation:
                 if last:
                     raise EndpointError(
                         "unreachable",
-                        f"{endpoint.host} cannot be reached ({type(error).__name__}). "
-                        f"{_advice_to_reach(endpoint.host)}",
+                        f"{_host(endpoint)} cannot be reached ({type(error).__name__}). "
+                        f"{_advice_to_reach(endpoint.url)}",
                     ) from None
             except requests.Timeout:
                 raise EndpointError(
@@ -170,8 +249,13 @@ class Conversation:
         raise AssertionError("the loop returns or raises")
 
 
-def _advice_to_reach(host: str) -> str:
-    name = urlsplit(host).hostname or ""
+def _host(endpoint: Endpoint) -> str:
+    found = urlsplit(endpoint.url)
+    return f"{found.scheme}://{found.netloc}"
+
+
+def _advice_to_reach(url: str) -> str:
+    name = urlsplit(url).hostname or ""
     if name in ("localhost", "::1") or name.startswith("127."):
         return "Is the workspace running? (scgpt workspace status)"
     return "Check the host, the network, and the proxy (HTTPS_PROXY, NO_PROXY)."

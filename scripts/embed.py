@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def endpoint_of(settings: Settings) -> Endpoint:
     """The environment's endpoint; credentials are the SDK's (profile or ``DATABRICKS_*``)."""
-    config = workspace_client(settings).config
-    return Endpoint(settings.names.endpoint, str(config.host), config.authenticate)
+    return Endpoint.of(settings.names.endpoint, workspace_client(settings))
 
 
 def embed_through_endpoint(
