@@ -7,20 +7,18 @@ the copy, and it takes its name. A run that was stopped goes on after its last f
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from anndata.io import write_elem
-from numpy.typing import NDArray
 
-from model.batch.source import CellsFile
+from model.batch.source import CellsFile, state_of
+from model.batch.unfinished import Unfinished
 from model.checks import check_cells
 from model.codec import Cells
 from model.contract import Options, read_params
@@ -32,8 +30,6 @@ from model.known_genes import check_known_fraction
 from model.measured import Measured
 from model.read_ahead import read_ahead
 from model.tokenizer import Tokens
-
-_PROGRESS, _EMBEDDINGS, _COUNTS = "progress.json", "embeddings.npy", "counts.npy"
 
 Progress = Callable[[int, int], None]
 
@@ -99,9 +95,9 @@ def embed_file(
     Raises
     ------
     InvalidRequest
-        ``invalid_chunk``, ``invalid_key``, ``two_matrices``; what the engine or a judgement
-        refuses; a file that is no AnnData, has no such matrix (``no_matrix``), or whose matrix
-        cannot be read in rows.
+        ``invalid_chunk``, ``invalid_key``, ``two_matrices``, ``invalid_target``; what the engine or
+        a judgement refuses; a file that is no AnnData, has no such matrix (``no_matrix``), whose
+        matrix cannot be read in rows, or that was written to meanwhile (``source_changed``).
     """
     check_chunk(chunk)
     check_key(key)
@@ -109,31 +105,40 @@ def embed_file(
     options = read_params(
         {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}
     )
-    work = target.with_name(target.name + ".unfinished")
+    if target.is_dir():
+        raise InvalidRequest("invalid_target", f"{target} is a folder; name a file to write.")
     with CellsFile(source, measured) as cells:
         if not cells.n_cells:
             raise InvalidRequest("no_cells", f"{source} holds no cell.")
         _judge(cells, embedder, options, chunk)
-        state = {
-            "source": [str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns],
+        job = {
+            "source": cells.state,
             "matrix": measured.path,
             "digest": embedder.digest,
             "dtype": str(embedder.network.dtype),  # rows of two precisions are no one embedding
-            "shape": [cells.n_cells, embedder.config.d_model],
         }
-        done = resumed_at = _open(work, state)
+        folder, width = target.with_name(target.name + ".unfinished"), embedder.config.d_model
+        work = Unfinished(folder, job, cells.n_cells, width, len(OBS_COLUMNS))
+        resumed_at = work.open()
         read = partial(_tokens, cells, embedder, chunk)
-        starts = range(done, cells.n_cells, chunk)
-        for found in read_ahead(read, embedder.embed_tokens, starts):
-            stop = done + len(found.matched)
-            _write(work / _EMBEDDINGS, done, found.embeddings)
-            judged = np.stack([getattr(found, name) for name in COUNTED], axis=1)
-            _write(work / _COUNTS, done, judged)
-            done = stop
-            _write_json(work / _PROGRESS, {**state, "done": done})
+        done = resumed_at
+        for found in read_ahead(read, embedder.embed_tokens, range(done, cells.n_cells, chunk)):
+            counts = np.stack([getattr(found, name) for name in COUNTED], axis=1)
+            work.add(done, found.embeddings, counts)
+            done += len(counts)
             if progress:
                 progress(done, cells.n_cells)
-    _finish(source, target, work, key, embedder.digest)
+    copy = work.folder / "copy.h5ad"
+    shutil.copyfile(source, copy)
+    if state_of(source) != cells.state:  # the rows are of what was opened, whatever has its name
+        shutil.rmtree(work.folder)
+        raise InvalidRequest(
+            "source_changed",
+            f"{source} was written to while it was being embedded; start again when it is whole.",
+        )
+    _put_into(copy, work, key, embedder.digest)
+    copy.replace(target)
+    shutil.rmtree(work.folder)
     return FileReport(done, resumed_at, embedder.digest)
 
 
@@ -158,44 +163,19 @@ def _tokens(cells: CellsFile, embedder: Embedder, chunk: int, start: int) -> Tok
     return embedder.tokenize(rows, cells.genes, require_known=False)
 
 
-def _open(work: Path, state: dict[str, Any]) -> int:
-    """Cells that an unfinished run of this very job has done, or 0 and new arrays on disk."""
-    found = _read_json(work / _PROGRESS)
-    done = int(found.pop("done", 0))
-    if found == state:
-        return done
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    cells, width = state["shape"]
-    np.lib.format.open_memmap(work / _EMBEDDINGS, "w+", np.float32, (cells, width))
-    np.lib.format.open_memmap(work / _COUNTS, "w+", np.int32, (cells, len(OBS_COLUMNS)))
-    return 0
-
-
-def _write(path: Path, start: int, rows: NDArray[Any]) -> None:
-    """Mapped for this piece only: pages of a file that stays mapped count as memory in use."""
-    array = np.load(path, mmap_mode="r+")
-    array[start : start + len(rows)] = rows
-    array.flush()
-
-
-def _finish(source: Path, target: Path, work: Path, key: str, digest: str) -> None:
-    copy = work / "copy.h5ad"
-    shutil.copyfile(source, copy)
+def _put_into(copy: Path, work: Unfinished, key: str, digest: str) -> None:
     with h5py.File(copy, "r+") as file:
         for group in ("obsm", "uns"):  # anndata reads files without them
             if group not in file:
                 write_elem(file, group, {})
-        _put(file["obsm"], key, work / _EMBEDDINGS)
-        counts = np.load(work / _COUNTS)
+        _put(file["obsm"], key, work.embeddings)
+        counts = np.load(work.counts)
         for column, name in enumerate(OBS_COLUMNS):
             write_elem(file["obs"], name, counts[:, column])
             order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
             file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
         no_endpoint = {"endpoint": "", "served_entities": np.array([], dtype=object)}
         write_elem(file["uns"], "scgpt", {**no_endpoint, "model_digest": digest})
-    copy.replace(target)
-    shutil.rmtree(work)
 
 
 def _put(group: h5py.Group, key: str, source: Path) -> None:
@@ -208,17 +188,3 @@ def _put(group: h5py.Group, key: str, source: Path) -> None:
         piece = slice(start, start + CELLS_PER_READ)
         stored[piece] = np.load(source, mmap_mode="r")[piece]
     stored.attrs["encoding-type"], stored.attrs["encoding-version"] = "array", "0.2.0"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(content))
-    draft.replace(path)

@@ -39,6 +39,8 @@ class CellsFile:
         Rows of the matrix.
     genes
         The index of its ``var``.
+    state
+        As ``state_of`` had it when the file was opened.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class CellsFile:
 
     def __init__(self, path: Path, measured: Measured = _X) -> None:
         try:
+            self.state = state_of(path)
             self._file = h5py.File(path, "r")
         except OSError as error:
             raise _not_anndata(path, str(error)) from error
@@ -90,6 +93,12 @@ class CellsFile:
         stored: Any = self._names  # a group where anndata wrote another kind of index than strings
         some = (stored if isinstance(stored, h5py.Dataset) else read_elem(stored))[start:stop]
         return [name.decode() if isinstance(name, bytes) else str(name) for name in some]
+
+
+def state_of(path: Path) -> list[str | int]:
+    """What changes where a file is written to or replaced: path, size, time (ns)."""
+    found = path.stat()
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
 
 
 def _matrix(path: Path, file: h5py.File, measured: Measured) -> Any:
