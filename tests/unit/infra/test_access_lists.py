@@ -16,7 +16,8 @@ from .synthesis import FULL
 
 def _lists(folder: Path, text: str) -> dict[str, tuple[str, set[tuple[str, str]]]]:
     """Logical id of an access list of what is watched -> its object, who holds which level."""
-    (folder / "lab.toml").write_text(f'planner = "p@example.com"\ndeployer = "d@example.com"\n{text}')
+    people = 'planner = "p@e.org"\ndeployer = "d@example.com"\n'
+    (folder / "lab.toml").write_text(people + text)
     app = App(outdir=str(folder / "out"))
     build(app, settings.load("lab", folder), None)
     stack = app.node.find_child("lab-monitoring")
@@ -44,7 +45,7 @@ def test_who_plans_may_read_what_is_watched(tmp_path: Path) -> None:
     expected |= {f"alert_{alert.key}": (read, "CAN_MANAGE") for alert in monitoring.ALERTS}
     expected |= {f"job_{job.key}": (view, "IS_OWNER") for job in monitoring.JOBS}
     assert {name: entries for name, (_, entries) in found.items()} == {
-        f"{name}_permissions": {(planner, "p@example.com"), (deployer, "d@example.com")}
+        f"{name}_permissions": {(planner, "p@e.org"), (deployer, "d@example.com")}
         for name, (planner, deployer) in expected.items()
     }
 
