@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from .errors import ReleaseError
+from .naming import LONGEST_SERVED_ENTITY, served_entity
 
 __all__ = ["MOST_SERVED", "Manifest", "ReleaseError", "Served", "find", "parse", "read", "write"]
 
@@ -110,9 +111,14 @@ class Manifest(BaseModel):
             )
         if len(set(versions)) != len(versions):
             raise ValueError(f"served: each version may appear once, got {versions}")
-        given = [entity.name for entity in self.served if entity.name is not None]
-        if len(set(given)) != len(given):
-            raise ValueError(f"served: each name may appear once, got {given}")
+        names = [self.name_of(entity) for entity in self.served]
+        if len(set(names)) != len(names):
+            raise ValueError(f"served: each name may appear once, got {names}")
+        if long := [name for name in names if len(name) > LONGEST_SERVED_ENTITY]:
+            raise ValueError(
+                f"served: names behind an endpoint have {LONGEST_SERVED_ENTITY} characters at "
+                f"most, got {long}"
+            )
         if (total := sum(entity.traffic for entity in self.served)) != 100:
             raise ValueError(f"served: traffic must add up to 100, got {total}")
         if [entity.role for entity in self.served].count(CHAMPION) != 1:
@@ -123,6 +129,10 @@ class Manifest(BaseModel):
     def champion(self) -> Served:
         """The version that takes the traffic."""
         return next(entity for entity in self.served if entity.role == CHAMPION)
+
+    def name_of(self, entity: Served) -> str:
+        """Name of one version behind the endpoint."""
+        return entity.name or served_entity(self.model.rpartition(".")[2], entity.version)
 
     def to_json(self, environment: str) -> str:
         """The manifest as it stands in its file: fixed order, one line per value, sealed."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from infra.plain_secrets import shown
 
 from .fields import Closed, Principal, matching, unique
 
@@ -48,6 +50,15 @@ class Grant(Closed):
     volume: _Volume = ()
     """On the volume of artifacts."""
     checkpoints_volume: _Volume = ()
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.schema_ or self.model or self.volume or self.checkpoints_volume):
+            raise ValueError(
+                f"no privilege for {shown(self.principal)}: give schema, model, volume or "
+                "checkpoints_volume, or take the entry out"
+            )
+        return self
 
     def on(self, securable: Securable) -> tuple[str, ...]:
         """Privileges on one kind of securable."""
@@ -96,6 +107,6 @@ class Waiver(Closed):
     check: Annotated[
         str, matching(r"[a-z][a-z0-9-]*", "the name of a guard, as its finding has it")
     ]
-    reason: Annotated[str, Field(min_length=10)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
     until: date
     """The last day on which it holds."""

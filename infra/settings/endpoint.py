@@ -22,9 +22,9 @@ from .fields import (
     Email,
     Emails,
     EndpointName,
-    Identifier,
     NonEmpty,
     Principal,
+    TablePrefix,
     matching,
     unique,
 )
@@ -40,11 +40,16 @@ SHORTEST_TIMEOUT_MINUTES = 91
 deployment the provider deletes an endpoint that is late."""
 
 
+MOST_CONCURRENCY = 100_000
+"""Far above what any workspace has, and exact in JSON."""
+
 PolicyId = Annotated[
     str,
     matching(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "an id such as 8a3f0c1e-..."),
 ]
 
+MOST_CALLS = 1_000_000_000
+"""Of a rate limit, per minute: far above what an endpoint answers, and exact in JSON."""
 MOST_RATE_LIMITS = 20
 MOST_RATE_LIMITS_OF_GROUPS = 5
 
@@ -52,8 +57,8 @@ MOST_RATE_LIMITS_OF_GROUPS = 5
 class Concurrency(Closed):
     """Requests at a time that are provided for."""
 
-    min: Annotated[int, Field(ge=4, multiple_of=4)]
-    max: Annotated[int, Field(ge=4, multiple_of=4)]
+    min: Annotated[int, Field(ge=4, le=MOST_CONCURRENCY, multiple_of=4)]
+    max: Annotated[int, Field(ge=4, le=MOST_CONCURRENCY, multiple_of=4)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -131,7 +136,7 @@ class Endpoint(Closed):
 class RateLimit(Closed):
     """Requests per minute."""
 
-    calls: Annotated[int, Field(ge=1)]
+    calls: Annotated[int, Field(ge=1, le=MOST_CALLS)]
     key: Literal["endpoint", "user", "user_group", "service_principal"] = "user"
     """``endpoint`` in all, ``user`` for each user (or one), or one group or service principal."""
     principal: Principal | None = None
@@ -153,7 +158,7 @@ class Gateway(Closed):
     """False for an adopted endpoint that never had a gateway: with nothing on, and only until it
     gets one, since the provider fails when the block is removed."""
     inference_table_prefix: Annotated[
-        Identifier | None, BeforeValidator(lambda value: None if value == "" else value)
+        TablePrefix | None, BeforeValidator(lambda value: None if value == "" else value)
     ] = "scgpt_inference"
     """The table is ``<catalog>.<schema>.<prefix>_payload``; None (in the file: empty), payloads are
     not logged."""

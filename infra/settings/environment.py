@@ -28,7 +28,19 @@ from .access import (
     reader_grant,
 )
 from .endpoint import Endpoint, Gateway, Permissions
-from .fields import Closed, EnvironmentName, Identifier, NonEmpty, Principal, TagKey, unique
+from .fields import (
+    Catalog,
+    Closed,
+    EnvironmentName,
+    Identifier,
+    Identity,
+    ModelName,
+    NonEmpty,
+    Principal,
+    Schema,
+    TagKey,
+    unique,
+)
 from .monitoring import Monitoring
 from .state import State
 from .texts import refuse_other_spellings, refuse_secrets, refuse_templates
@@ -76,10 +88,10 @@ class Settings(Closed):
     """The file's name; no key of the file."""
     folder: Path
     """Where the file lies; no key of the file."""
-    catalog: Identifier
+    catalog: Catalog
     """Exists already: catalogs are never created here."""
-    schema_: Annotated[Identifier, Field(alias="schema")] = "scgpt"
-    model: Identifier = "scgpt_gene_embeddings"
+    schema_: Annotated[Schema, Field(alias="schema")] = "scgpt"
+    model: ModelName = "scgpt_gene_embeddings"
     volume: Identifier = "artifacts"
     """Volume for what runs make: wheels, reports."""
     checkpoints_volume: Identifier = "checkpoints"
@@ -96,13 +108,13 @@ class Settings(Closed):
     permissions: Permissions = Permissions()
     owner: Principal | None = None
     """The group that answers for everything here."""
-    builder: Principal | None = None
+    builder: Identity | None = None
     """Application id of the service principal that registers versions."""
-    deployer: Principal | None = None
+    deployer: Identity | None = None
     """Application id of the service principal that deploys (or a person's e-mail address). What it
     holds on endpoint and experiment is declared: the provider leaves out the caller's own entry
     where it is not, and a plan by another identity would show it as a difference."""
-    planner: Principal | None = None
+    planner: Identity | None = None
     """Who plans and looks for drift where that is not the deployer: may read all of it."""
     readers: Annotated[tuple[Principal, ...], AfterValidator(unique)] = ()
     """Who uses the model: by query, in batch, in Spark."""

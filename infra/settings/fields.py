@@ -33,12 +33,42 @@ def unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _no_platform_catalog(catalog: str) -> str:
+    if catalog in _PLATFORM_CATALOGS:
+        raise ValueError(
+            "is a catalog of the platform, in which nothing can be made: give your own"
+        )
+    return catalog
+
+
+def _no_platform_schema(schema: str) -> str:
+    if schema == "information_schema":
+        raise ValueError("is the platform's own, in every catalog: give another name")
+    return schema
+
+
+_PLATFORM_CATALOGS = frozenset({"system", "hive_metastore", "samples"})
+
 Identifier = Annotated[
     str,
     matching(
         r"[a-z][a-z0-9_]{0,62}",
         "a-z first, then up to 62 of a-z, 0-9 and _ (Unity Catalog stores lower case)",
     ),
+]
+Catalog = Annotated[Identifier, AfterValidator(_no_platform_catalog)]
+Schema = Annotated[Identifier, AfterValidator(_no_platform_schema)]
+ModelName = Annotated[
+    str,
+    matching(
+        r"[a-z][a-z0-9_]{0,55}",
+        "a-z first, then up to 55 of a-z, 0-9 and _: an endpoint calls a version "
+        "<model>-<version>, in 63 characters at most",
+    ),
+]
+TablePrefix = Annotated[
+    str,
+    matching(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", "1-63 letters, digits, - and _, not - first"),
 ]
 EnvironmentName = Annotated[
     str, matching(r"[a-z][a-z0-9-]{0,31}", "named with 1-32 of a-z, 0-9 and -, a letter first")
@@ -52,6 +82,14 @@ EndpointName = Annotated[
 ]
 Principal = Annotated[
     str, matching(r"\S(.{0,253}\S)?", "a group, a user or an application id of 1-255 characters")
+]
+Identity = Annotated[
+    str,
+    matching(
+        r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[^@\s]+@[^@\s]+\.[^@\s]+",
+        "the application id of a service principal (00000000-0000-0000-0000-000000000000), or a "
+        "person's e-mail address: groups neither deploy, plan nor build",
+    ),
 ]
 Email = Annotated[str, matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 Emails = Annotated[tuple[Email, ...], AfterValidator(unique)]

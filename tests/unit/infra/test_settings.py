@@ -9,6 +9,7 @@ from infra import layout, settings
 from infra.settings import SettingsError
 from tests.unit.infra.toml_files import FIVE_LINES, changed, problems, write
 
+PIPELINE, PLANNER, BUILDER = (f"00000000-0000-0000-0000-{n:012}" for n in range(3))
 GOOD = """
 catalog = "dev"
 schema = "scgpt"
@@ -43,14 +44,14 @@ def test_production_keeps_capacity_and_gives_nobody_but_the_pipeline_control() -
     assert prod.state.backend != "local"
 
 
-@pytest.mark.parametrize("deployer", ["pipeline", "me@example.com"])
+@pytest.mark.parametrize("deployer", [PIPELINE, "me@example.com"])
 def test_the_deployer_manages_and_is_declared(tmp_path: Path, deployer: str) -> None:
-    text = f'deployer = "{deployer}"\nbuilder = "b"\n{GOOD}'
+    text = f'deployer = "{deployer}"\nbuilder = "{BUILDER}"\n{GOOD}'
     loaded = settings.load("dev", write(tmp_path, text))
     levels = loaded.endpoint_levels
     assert {**levels.users, **levels.service_principals} == {deployer: "CAN_MANAGE"}
     assert ("@" in deployer) is bool(levels.users)
-    assert loaded.object_levels("experiment") == {"b": "CAN_EDIT", deployer: "CAN_MANAGE"}
+    assert loaded.object_levels("experiment") == {BUILDER: "CAN_EDIT", deployer: "CAN_MANAGE"}
     kind = "users" if "@" in deployer else "service_principals"
     lower = f'{text}[permissions.{kind}]\n"{deployer}" = "CAN_VIEW"\n'
     (said,) = (line for line in problems(tmp_path, lower) if "is the deployer" in line)
@@ -58,12 +59,13 @@ def test_the_deployer_manages_and_is_declared(tmp_path: Path, deployer: str) -> 
 
 
 def test_the_planner_reads(tmp_path: Path) -> None:
-    loaded = settings.load("dev", write(tmp_path, f'planner = "p"\ndeployer = "d"\n{GOOD}'))
-    levels = {"p": "CAN_VIEW", "d": "CAN_MANAGE"}
+    text = f'planner = "{PLANNER}"\ndeployer = "{PIPELINE}"\n{GOOD}'
+    loaded = settings.load("dev", write(tmp_path, text))
+    levels = {PLANNER: "CAN_VIEW", PIPELINE: "CAN_MANAGE"}
     assert loaded.endpoint_levels.service_principals == levels
-    assert loaded.object_levels("experiment") == {"p": "CAN_READ", "d": "CAN_MANAGE"}
-    assert loaded.privileges("checkpoints_volume") == {"p": ("READ_VOLUME",)}
-    assert loaded.privileges("schema") == {"p": ("USE_SCHEMA",)}
+    assert loaded.object_levels("experiment") == {PLANNER: "CAN_READ", PIPELINE: "CAN_MANAGE"}
+    assert loaded.privileges("checkpoints_volume") == {PLANNER: ("READ_VOLUME",)}
+    assert loaded.privileges("schema") == {PLANNER: ("USE_SCHEMA",)}
 
 
 def test_names_come_from_the_settings() -> None:
@@ -234,19 +236,19 @@ def test_what_is_no_production(tmp_path: Path, name: str) -> None:
 
 
 def test_roles_and_grants_come_together(tmp_path: Path) -> None:
-    text = 'owner = "o"\nbuilder = "b"\nreaders = ["r", "b"]\n' + FIVE_LINES
+    text = f'owner = "o"\nbuilder = "{BUILDER}"\nreaders = ["r", "{BUILDER}"]\n{FIVE_LINES}'
     text += '[[grants]]\nprincipal = "r"\nmodel = ["APPLY_TAG"]\n'
     loaded = settings.load("dev", write(tmp_path, text))
     assert loaded.privileges("schema") == {
-        "b": ("USE_SCHEMA",),
+        BUILDER: ("USE_SCHEMA",),
         "o": ("ALL_PRIVILEGES", "MANAGE"),
         "r": ("USE_SCHEMA",),
     }
     assert loaded.privileges("model") == {
-        "b": ("APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE"),
+        BUILDER: ("APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE"),
         "r": ("APPLY_TAG", "EXECUTE"),
     }
-    assert loaded.privileges("checkpoints_volume") == {"b": ("READ_VOLUME",)}
+    assert loaded.privileges("checkpoints_volume") == {BUILDER: ("READ_VOLUME",)}
 
 
 WAIVER = """
