@@ -11,12 +11,13 @@ from infra import monitoring, settings
 from infra.bindings import App, TerraformStack
 from infra.main import build
 
-from .test_synthesis import FULL
+from .synthesis import FULL
 
 
 def _lists(folder: Path, text: str) -> dict[str, tuple[str, set[tuple[str, str]]]]:
     """Logical id of an access list of what is watched -> its object, who holds which level."""
-    (folder / "lab.toml").write_text(f'planner = "p@e.org"\ndeployer = "d@example.com"\n{text}')
+    people = 'planner = "p@e.org"\ndeployer = "d@example.com"\n'
+    (folder / "lab.toml").write_text(people + text)
     app = App(outdir=str(folder / "out"))
     build(app, settings.load("lab", folder), None)
     stack = app.node.find_child("lab-monitoring")
