@@ -73,6 +73,32 @@ def test_good_cells(quickstart: Site, cells_file: Path, tmp_path: Path) -> None:
     )
 
 
+def test_what_a_refusal_names_can_be_set(quickstart: Site, tmp_path: Path) -> None:
+    cells = pbmc_cells()[:5].copy()
+    cells.raw = cells
+    cells.layers["counts"] = cells.X.copy()
+    cells.var_names = [f"FBgn{i:07d}" for i in range(cells.n_vars)]
+    cells.var_names = [*pbmc_cells().var_names[:20], *cells.var_names[20:]]
+    cells.X = np.random.default_rng(0).random(cells.shape, np.float32) + 0.01
+    cells.write_h5ad(tmp_path / "in.h5ad")
+    command = ("embed", "local", tmp_path / "in.h5ad", "--out", tmp_path / "out.h5ad")
+    taken = ("--allow-imputed", "--min-known-fraction", "0")
+    for options, words in [
+        ((), "or set allow_imputed"),
+        (taken[:1], "min_known_fraction sets the threshold"),
+        (("--layer", "counts"), "min_known_fraction sets the threshold"),
+        (("--layer", "spliced"), "has no layer 'spliced'; its layers: counts"),
+    ]:
+        done = quickstart.scgpt(*command, *options)
+        assert (done.code, done.out) == (1, "")
+        assert words in done.err
+    assert quickstart.scgpt(*command, "--raw", "--layer", "counts").code == 2
+    for options in (taken, ("--raw",)):
+        quickstart.succeed(*command, *options)
+        written = anndata.read_h5ad(tmp_path / "out.h5ad")
+        assert written.obsm["X_scGPT"].shape[0] == written.n_obs == 5
+
+
 def test_a_wrong_token(quickstart: Site, cells_file: Path, tmp_path: Path) -> None:
     site = quickstart.copy(tmp_path / "environments", token="localwrongwrongwrong")
     output = tmp_path / "out.h5ad"

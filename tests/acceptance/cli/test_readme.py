@@ -1,4 +1,4 @@
-"""The commands of the README, as they stand there, in one shell."""
+"""The commands and programs of the README, as they stand there, in one shell."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ pytestmark = pytest.mark.acceptance
 
 
 def commands() -> list[str]:
-    """Lines of the bash blocks. Output is in console blocks, a cloud workspace's in text blocks;
-    the two `make` commands are run by CI.
+    """Lines of the bash blocks, and each Python block as a program. Output is in console blocks, a
+    cloud workspace's in text blocks; the two `make` commands are run by CI.
     """
-    blocks = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
-    lines = [line.strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith(("#", "make "))]
+    text = (ROOT / "README.md").read_text()
+    found = []
+    for language, block in re.findall(r"^```(bash|python)\n(.*?)^```$", text, re.M | re.S):
+        if language == "python":
+            found.append(f"python - <<'PROGRAM'\n{block}PROGRAM")
+        else:
+            lines = [line.strip() for line in block.splitlines()]
+            found += [line for line in lines if line and not line.startswith(("#", "make "))]
+    return found
 
 
 def test_the_readme_shows_the_main_commands() -> None:
     for command in ("workspace start", "build --env local", "smoke local", "embed local", "plan"):
         assert any(line.startswith(f"scgpt {command}") for line in commands())
+    assert any(line.startswith("python") and "embed(" in line for line in commands())
 
 
 def test_every_command_runs(quickstart: Site) -> None:
