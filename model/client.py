@@ -7,7 +7,7 @@ and are put together again in order. ``gene_table`` gives genes x width, page by
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,14 +26,7 @@ from model.contract import (
 from model.endpoint import Conversation, Endpoint, Report
 from model.errors import InvalidRequest
 from model.imputed import check_data_set
-from model.job import (
-    CELLS_PER_REQUEST,
-    COUNTED,
-    OBS_COLUMNS,
-    OBSM_KEY,
-    check_chunk,
-    check_key,
-)
+from model.job import CELLS_PER_REQUEST, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
 from model.matrix import as_csr
 from model.measured import Measured
 from model.tokenizer import check_values
@@ -44,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "Report", "embed", "gene_table"]
 
 DEFAULT_PAGE = 2000  # gene vectors: 5.5 MB of answer at 512 numbers
+
+_PACKED_FORMATS = ("float32", "float16")
 
 Progress = Callable[[int, int], None]
 
@@ -123,7 +118,7 @@ def embed(
 def gene_table(
     endpoint: Endpoint,
     *,
-    genes: Sequence[str] = (),
+    genes: Iterable[str] = (),
     page: int = DEFAULT_PAGE,
     response_format: str = "float32",
     progress: Progress | None = None,
@@ -153,8 +148,8 @@ def gene_table(
     Raises
     ------
     InvalidRequest
-        ``invalid_page``; ``invalid_param`` where `genes` is one string; what the model refuses:
-        duplicate genes, none that it knows.
+        ``invalid_page``; ``invalid_param`` where `genes` is one string or `response_format` is
+        another; what the model refuses: duplicate genes, none that it knows.
     EndpointError
         As ``embed``.
     """
@@ -164,11 +159,17 @@ def gene_table(
         raise InvalidRequest("invalid_page", f"page is {page}; it must be at least 1.")
     if isinstance(genes, str):  # its letters would be taken for genes
         raise InvalidRequest("invalid_param", f"genes is {genes!r}; it must be a list of names.")
+    if response_format not in _PACKED_FORMATS:
+        raise InvalidRequest(
+            "invalid_param",
+            f"response_format is {response_format!r}; it must be {' or '.join(_PACKED_FORMATS)}.",
+        )
+    wanted = [str(gene) for gene in genes]
     pages: list[PackedEmbeddings] = []
     done, total = 0, 1
     with Conversation(endpoint) as conversation:
         while done < total:
-            (line,) = conversation.ask(_page_request(genes, done, page, response_format))
+            (line,) = conversation.ask(_page_request(wanted, done, page, response_format))
             pages.append(decode_embeddings(line[PACKED]))
             done, total = done + len(pages[-1].names), line["genes_total"]
             if progress:
@@ -183,9 +184,9 @@ def gene_table(
 
 
 def _page_request(
-    genes: Sequence[str], offset: int, limit: int, response_format: str
+    genes: list[str], offset: int, limit: int, response_format: str
 ) -> dict[str, Any]:
-    which = {"genes": list(genes)} if genes else {"need_preprocess": False}
+    which = {"genes": genes} if genes else {"need_preprocess": False}
     no_cells = '{"columns": [], "index": [], "data": []}'
     return {
         "dataframe_split": {"columns": [VAR], "data": [[no_cells]]},
@@ -222,7 +223,7 @@ def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     for name, reason in reasons.items():
         if getattr(options, name):
             raise _not_here(name, getattr(options, name), reason)
-    return sent
+    return {name: getattr(options, name) for name in sent}  # as JSON has them
 
 
 def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from scipy import sparse
 from model import batch_inference as module
 from model import envelope
 from model.batch_inference import batch_inference
-from model.client import gene_table
+from model.client import embed, gene_table
 from model.embedder import Embedder
 from model.endpoint import Endpoint
 from model.errors import EndpointError, InvalidRequest, LimitExceeded
@@ -77,6 +78,20 @@ def test_some_genes_as_float16(endpoint: Endpoint, embedder: Embedder) -> None:
     np.testing.assert_allclose(table.X, wanted, atol=2e-3)
 
 
+@pytest.mark.parametrize("kind", [pd.Index, np.array, pd.Series, tuple, iter])
+def test_genes_may_come_as_anndata_has_them(
+    endpoint: Endpoint, kind: Callable[[list[str]], Any]
+) -> None:
+    assert list(gene_table(endpoint, genes=kind(["G7", "G1"]), page=1).obs_names) == ["G7", "G1"]
+
+
+def test_params_may_be_numpys(endpoint: Endpoint) -> None:
+    one, other = adata(1), adata(1)
+    embed(one, endpoint, params={"max_length": np.int64(9), "min_known_fraction": np.float32(0.5)})
+    embed(other, endpoint, params={"max_length": 9})
+    np.testing.assert_array_equal(one.obsm["X_scGPT"], other.obsm["X_scGPT"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -85,6 +100,7 @@ def test_some_genes_as_float16(endpoint: Endpoint, embedder: Embedder) -> None:
         ({"genes": ["nowhere"]}, "no_known_gene"),
         ({"genes": ["G1", "G2", "G1"], "page": 1}, "duplicate_genes"),
         ({"response_format": "json16"}, "invalid_param"),
+        ({"response_format": "json"}, "invalid_param"),
     ],
 )
 def test_a_table_that_cannot_be_had(
