@@ -26,16 +26,17 @@ def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> 
     from scripts import gitops
     from scripts.gitops.github import append
 
-    failed = None
+    def publish(found: gitops.Review) -> str | None:
+        append("GITHUB_STEP_SUMMARY", found.markdown)
+        return gitops.post_review(found) if post else None
+
     try:
         found = gitops.review(environment, folder=folder, report=reporter())
-    except _failures() as error:
-        # A comment that stays would show the digest of an older plan.
-        found, failed = gitops.unplannable(environment, error), error
-    append("GITHUB_STEP_SUMMARY", found.markdown)
-    url = gitops.post_review(found) if post else None
-    if failed is not None:
-        raise failed
+    except Exception as error:
+        # Whatever it is: a comment that stays would show the digest of an older plan.
+        publish(gitops.unplannable(environment, error))
+        raise
+    url = publish(found)
     show({**asdict(found), "comment": url}, as_json, found.markdown)
     if found.refused:
         raise SystemExit(REFUSED)
@@ -71,20 +72,23 @@ def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> N
     Exit code 1 when something is not, or cannot be compared; nothing is changed.
     Example:  scgpt drift dev
     """
-    from scripts.gitops import find_drift, incomparable, post_drift
+    from scripts import gitops
     from scripts.gitops.github import append
 
-    failed = None
+    def publish(found: gitops.Drift) -> tuple[str | None, str | None]:
+        append("GITHUB_STEP_SUMMARY", found.markdown)
+        done, url = gitops.post_drift(found) if post else (None, None)
+        if done:
+            err.print(f"issue: {done} {url or ''}".rstrip(), soft_wrap=True)
+        return done, url
+
     try:
-        found = find_drift(environment, folder=folder, report=reporter())
-    except _failures() as error:
-        found, failed = incomparable(environment, error), error
-    append("GITHUB_STEP_SUMMARY", found.markdown)
-    done, url = post_drift(found) if post else (None, None)
-    if done:
-        err.print(f"issue: {done} {url or ''}".rstrip(), soft_wrap=True)
-    if failed is not None:
-        raise failed
+        found = gitops.find_drift(environment, folder=folder, report=reporter())
+    except Exception as error:
+        # Whatever it is: an issue that stays would show what an older run found.
+        publish(gitops.incomparable(environment, error))
+        raise
+    done, url = publish(found)
     result = {**asdict(found), "drift": found.found, "issue": {"done": done, "url": url}}
     show(result, as_json, found.markdown)
     if found.found:
@@ -106,12 +110,3 @@ def summary(environment: str, folder: Path | None, as_json: bool) -> None:
     text = describe(environment, folder=folder)
     append("GITHUB_STEP_SUMMARY", text)
     show({"environment": environment, "markdown": text}, as_json, text)
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What keeps an environment from being planned or asked."""
-    from databricks.sdk.errors import DatabricksError
-
-    from infra.errors import InfraError
-
-    return InfraError, DatabricksError

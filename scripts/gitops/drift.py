@@ -18,7 +18,7 @@ from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository
 from .markdown import bullets, code, table
 from .markers import drift_marker
 from .plan_text import shown
-from .review import folded_plan, quoted
+from .review import folded_plan, quoted, reason
 from .words import sentences
 
 LABEL = "drift"
@@ -80,7 +80,7 @@ def incomparable(name: str, error: Exception) -> Drift:
     parts = [
         drift_marker(name),
         f"The workspace of {code(name)} cannot be planned or asked, so nobody knows what differs.",
-        quoted(str(error)),
+        quoted(reason(error)),
         "This issue is closed when it can be, and nothing differs.",
     ]
     text = "\n\n".join(parts)
@@ -116,15 +116,18 @@ def post_drift(drift: Drift) -> tuple[Posted, str | None]:
 def _markdown(name: str, planned: PlanResult, found: tuple[Difference, ...]) -> str:
     if not planned.changes and not found:
         return f"The workspace of {code(name)} is as declared.\n"
+    # The table, the sentences and the plan each get a part of what a body holds.
+    room = BODY_LIMIT // 3
     parts = [
         drift_marker(name),
         f"The workspace of {code(name)} {_NOT_AS_DECLARED}",
     ]
     if found:
         head = ["resource", "field", "declared", "found"]
-        parts.append(f"**What the workspace says**\n\n{table(head, map(_row, found))}")
+        parts.append(f"**What the workspace says**\n\n{table(head, map(_row, found), room)}")
     if planned.changes:
-        parts.append(f"**What a deploy would do**\n\n{bullets(sentences(planned.documents))}")
+        said = bullets(sentences(planned.documents), room)
+        parts.append(f"**What a deploy would do**\n\n{said}")
     parts.append(
         "**What to do.** To put it back: merge a pull request (an empty commit will do); its "
         "review shows the plan, and its merge applies it. What no plan shows, the workflow "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import gateway
 from .markdown import code, listing
-from .plan_text import Json
+from .plan_text import Json, blocks, first, moved, named, unknown_part
 
 _SERVING = "databricks_model_serving"
 _MACHINE = (
@@ -16,24 +17,48 @@ _MACHINE = (
     "min_provisioned_concurrency",
     "max_provisioned_concurrency",
 )
+_IDLE = "scale_to_zero_enabled"
+_UNNOTICED = ("budget_policy_id", "description", "email_notifications", "tags")
+
+Version = int | str
+"""Of a registered model; of what has none (a function, a feature spec, an external model) the
+name that it is served under.
+"""
 
 
 @dataclass(frozen=True)
 class Split:
     """Which versions take which share of the requests."""
 
-    before: dict[int, int]
+    before: Mapping[Version, int]
     """Version -> percent, as it is now; empty where there is no endpoint."""
-    after: dict[int, int]
+    after: Mapping[Version, int]
+
+    @property
+    def versions(self) -> list[Version]:
+        """All of them, those with a number first."""
+        return sorted(self.before.keys() | self.after.keys(), key=_rank)
 
 
-def split(documents: dict[str, Json]) -> Split | None:
+@dataclass(frozen=True)
+class _Pair:
+    """A served entity of the plan, and the one in whose place it comes, or beside which."""
+
+    name: str
+    before: Json
+    after: Json
+    fields: list[str]
+    """What differs."""
+    beside: bool
+
+
+def split(documents: Mapping[str, Json]) -> Split | None:
     """The versions before and after, where the plan changes them."""
     for document in documents.values():
         for entry in document.get("resource_changes", []):
             if entry["type"] == _SERVING:
                 change = entry["change"]
-                found = Split(_traffic(change["before"]), _traffic(change["after"]))
+                found = Split(_traffic(change["before"] or {}), _traffic(change["after"] or {}))
                 return None if found.before == found.after else found
     return None
 
@@ -41,121 +66,175 @@ def split(documents: dict[str, Json]) -> Split | None:
 def sentences(entry: Json) -> Iterator[str]:
     """What an endpoint's creation or update means, in Markdown."""
     before, after = entry["change"]["before"] or {}, entry["change"]["after"] or {}
-    yield from _versions(_traffic(before), _traffic(after))
-    yield from _machine(before, after)
-    old, new = _gateway(before), _gateway(after)
-    yield from _limits(old, new)
-    yield from _table(old, new)
-    told = {"config", "ai_gateway"}
-    others = [f for f in after if before and f not in told and before.get(f) != after[f]]
-    if unseen := sorted(set(others) - (entry["change"].get("after_unknown") or {}).keys()):
-        yield f"Nothing that a request notices: {listing(code(field) for field in unseen)} change."
+    unknown = entry["change"].get("after_unknown") or {}
+    told = [
+        *_config(before, after, unknown_part(unknown, "config", 0)),
+        *gateway.sentences(before, after, unknown_part(unknown, "ai_gateway", 0)),
+        *_rest(before, after, unknown),
+    ]
+    yield from told
+    if not told and before:
+        yield "The endpoint changes in what only the plan itself shows."
 
 
-def _versions(before: dict[int, int], after: dict[int, int]) -> Iterator[str]:
+def title(version: Version) -> str:
+    """A version as readers know it."""
+    return f"version {version}" if isinstance(version, int) else code(version)
+
+
+def _config(before: Json, after: Json, unknown: Any) -> Iterator[str]:
+    versions = list(_versions(_traffic(before), _traffic(after)))
+    yield from versions
+    pairs = list(_pairs(before, after, unknown))
+    yield from _each(pairs)
+    if not before:
+        return
+    told = {*_MACHINE, _IDLE, *(("name", "entity_version") if versions else ())}
+    anew = [
+        f"{code(field)} of {code(pair.name)}"
+        for pair in pairs
+        for field in pair.fields
+        if field not in told
+    ]
+    if anew:
+        yield f"The endpoint is deployed anew: {_change(anew)}."
+    old, new = (_without_entities(values, bool(versions)) for values in (before, after))
+    others = named(moved(old, new, unknown))
+    if not versions and _names(before) != _names(after):
+        others.insert(0, "served_entities")
+    if others:
+        yield f"How requests are served changes: {listing(map(code, others))}."
+
+
+def _versions(before: dict[Version, int], after: dict[Version, int]) -> Iterator[str]:
     if before == after or not after:
         return
     if not before:
         yield f"It answers with {_shares(after)}."
         return
-    yield f"Requests are answered by {_shares(after)}, before by {_shares(before)}."
-    if after.keys() - before.keys():
-        yield "The old ones answer until the new one is ready."
-
-
-def _shares(traffic: dict[int, int]) -> str:
-    taking = {version: share for version, share in traffic.items() if share}
-    if len(taking) == 1:
-        return f"**version {next(iter(taking))}**"
-    return listing(f"**version {version}** ({share} %)" for version, share in taking.items())
-
-
-def _machine(before: Json, after: Json) -> Iterator[str]:
-    old, new = _entity(before), _entity(after)
-    moved = [
-        f"{old.get(key)} -> {new.get(key)}" for key in _MACHINE if old.get(key) != new.get(key)
-    ]
-    if not new:
+    if _taking(before) != _taking(after):
+        yield f"Requests are answered by {_shares(after)}, before by {_shares(before)}."
+    elif gone := before.keys() - after.keys():
+        yield f"No longer ready, but took no requests: {_bold(gone)}."
+    if not (new := after.keys() - before.keys()):
         return
-    if not old:
+    if any(after[version] for version in new):
+        yield "The old ones answer until the new one is ready."
+    else:
+        yield f"Made ready, but takes no requests: {_bold(new)}."
+
+
+def _taking(traffic: dict[Version, int]) -> dict[Version, int]:
+    return {version: share for version, share in traffic.items() if share}
+
+
+def _bold(versions: set[Version]) -> str:
+    return listing(f"**{title(version)}**" for version in sorted(versions, key=_rank))
+
+
+def _shares(traffic: dict[Version, int]) -> str:
+    taking = _taking(traffic)
+    if len(taking) <= 1:
+        # None of several where the plan does not know the routes yet.
+        return _bold(set(taking or traffic))
+    return listing(f"**{title(version)}** ({share} %)" for version, share in taking.items())
+
+
+def _each(pairs: list[_Pair]) -> Iterator[str]:
+    """On which machine each entity runs; in one sentence where it is the same of all."""
+    told = [(pair.name, set(_machine(pair))) for pair in pairs]
+    for sentence in dict.fromkeys(each for pair in pairs for each in _machine(pair)):
+        whose = [name for name, said in told if sentence in said]
+        of = "" if len(whose) == len(pairs) else f"{listing(map(code, whose))}: "
+        yield f"{of}{sentence}"
+
+
+def _machine(pair: _Pair) -> Iterator[str]:
+    old, new = pair.before, pair.after
+    changes = [code(f"{old.get(k)} -> {new.get(k)}") for k in _MACHINE if k in pair.fields]
+    if not old or (pair.beside and changes):
         size = new.get("workload_size") or f"{new.get('max_provisioned_concurrency')} at a time"
         yield f"It runs on {code(new.get('workload_type') or 'CPU')}, size {code(size)}."
-    elif moved:
-        yield f"The machine changes: {listing(code(change) for change in moved)}."
-    idle = "scale_to_zero_enabled"
-    if bool(old.get(idle)) != bool(new.get(idle)):
+    elif changes:
+        yield f"The machine changes: {listing(changes)}."
+    if bool(old.get(_IDLE)) != bool(new.get(_IDLE)):
         yield (
             "After half an hour without requests it is switched off; the next request waits for "
             "minutes."
-            if new.get(idle)
+            if new.get(_IDLE)
             else "It stays on without requests, and costs as much."
         )
 
 
-def _limits(old: Json, new: Json) -> Iterator[str]:
-    before, after = _limits_of(old), _limits_of(new)
-    for who in sorted(before.keys() | after.keys()):
-        if before.get(who) == after.get(who):
-            continue
-        if who not in after:
-            yield f"There is no limit {who} any more (was {before[who]} requests a minute)."
-        else:
-            was = f"was {before[who]}" if who in before else "there was none"
-            yield f"Limit {who}: {after[who]} requests a minute ({was})."
-
-
-def _limits_of(gateway: Json) -> dict[str, int]:
-    return {_whom(limit): limit["calls"] for limit in gateway.get("rate_limits") or []}
-
-
-def _whom(limit: Json) -> str:
-    key, principal = limit["key"], limit.get("principal")
-    if principal:
-        return f"for {key} {code(principal)}"
-    return {"endpoint": "for all together", "user": "for each user"}.get(key, f"for each {key}")
-
-
-def _table(old: Json, new: Json) -> Iterator[str]:
-    before, after = _table_of(old), _table_of(new)
-    if before == after:
+def _rest(before: Json, after: Json, unknown: Any) -> Iterator[str]:
+    """What is neither configuration nor gateway."""
+    if not before:
         return
-    if after is None:
-        yield f"Requests and answers are **no longer logged** (were in {code(before)})."
-    else:
-        yield f"Requests and answers are logged to {code(after)}."
+    apart = {"config", "ai_gateway", "timeouts"}
+    old, new = ({k: v for k, v in each.items() if k not in apart} for each in (before, after))
+    fields = sorted({name.partition(".")[0] for name in named(moved(old, new, unknown))})
+    if noticed := [code(field) for field in fields if field not in _UNNOTICED]:
+        yield f"The endpoint itself changes: {listing(noticed)}."
+    if unseen := [code(field) for field in fields if field in _UNNOTICED]:
+        yield f"Nothing that a request notices: {_change(unseen)}."
 
 
-def _table_of(gateway: Json) -> str | None:
-    table = _first(gateway, "inference_table_config")
-    if not table.get("enabled"):
-        return None
-    names = (table["catalog_name"], table["schema_name"], f"{table['table_name_prefix']}_payload")
-    return ".".join(names)
+def _traffic(values: Json) -> dict[Version, int]:
+    config = first(values, "config")
+    routes = blocks(first(config, "traffic_config"), "routes")
+    shares: dict[str, int] = {}
+    for route in routes:
+        to = route.get("served_entity_name") or route.get("served_model_name") or ""
+        shares[to] = shares.get(to, 0) + int(route.get("traffic_percentage") or 0)
+    found: dict[Version, int] = {}
+    for entity in blocks(config, "served_entities"):
+        version = _version(entity)
+        found[version] = found.get(version, 0) + shares.get(entity.get("name") or "", 0)
+    if len(found) == 1 and not routes:
+        found = dict.fromkeys(found, 100)
+    return dict(sorted(found.items(), key=lambda each: _rank(each[0])))
 
 
-def _traffic(values: Json | None) -> dict[int, int]:
-    config = _first(values or {}, "config")
-    versions = {
-        entity["name"]: int(entity["entity_version"])
-        for entity in config.get("served_entities") or []
-    }
-    shares = {
-        route.get("served_entity_name") or route["served_model_name"]: route["traffic_percentage"]
-        for route in _first(config, "traffic_config").get("routes") or []
-    }
-    found = {version: int(shares.get(name, 0)) for name, version in versions.items()}
-    return dict(sorted(found.items()))
+def _version(entity: Json) -> Version:
+    number = str(entity.get("entity_version") or "")
+    return int(number) if number.isdecimal() else _name(entity)
 
 
-def _entity(values: Json) -> Json:
-    """The first served entity: the versions of one endpoint run on equal machines."""
-    return _first(_first(values, "config"), "served_entities")
+def _name(entity: Json) -> str:
+    return str(entity.get("name") or entity.get("entity_name") or "known after the deploy")
 
 
-def _gateway(values: Json) -> Json:
-    return _first(values, "ai_gateway")
+def _rank(version: Version) -> tuple[bool, int, str]:
+    return isinstance(version, str), version if isinstance(version, int) else 0, str(version)
 
 
-def _first(parent: Json, name: str) -> Json:
-    found: list[dict[str, Any]] = parent.get(name) or [{}]
-    return found[0] or {}
+def _pairs(before: Json, after: Json, unknown: Any) -> Iterator[_Pair]:
+    """An entity with a new name comes in the place of one that goes, or runs beside the first."""
+    old = {_name(entity): entity for entity in _entities(before)}
+    names = _names(after)
+    going = [entity for name, entity in old.items() if name not in names]
+    for index, entity in enumerate(_entities(after)):
+        name = _name(entity)
+        beside = name not in old and not going
+        replaced = going.pop(0) if name not in old and going else next(iter(old.values()), {})
+        was = old.get(name, replaced)
+        later = unknown_part(unknown, "served_entities", index)
+        yield _Pair(name, was, entity, named(moved(was, entity, later)), beside)
+
+
+def _names(values: Json) -> set[str]:
+    return {_name(entity) for entity in _entities(values)}
+
+
+def _entities(values: Json) -> list[Json]:
+    return blocks(first(values, "config"), "served_entities")
+
+
+def _without_entities(values: Json, routes_told: bool) -> Json:
+    told = {"served_entities", *(("traffic_config",) if routes_told else ())}
+    return {key: value for key, value in first(values, "config").items() if key not in told}
+
+
+def _change(what: list[str]) -> str:
+    one = len(what) == 1 and what != [code("tags")]
+    return f"{listing(what)} {'changes' if one else 'change'}"

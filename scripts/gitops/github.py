@@ -145,7 +145,8 @@ class Repository:
 
 def is_ours(entry: dict[str, Any], marker: str) -> bool:
     """Whether a workflow wrote this comment or issue, with this marker at its beginning."""
-    return entry["user"]["login"] == AUTHOR and (entry["body"] or "").startswith(marker)
+    # The user of a deleted account is null.
+    return (entry["user"] or {}).get("login") == AUTHOR and (entry["body"] or "").startswith(marker)
 
 
 def event() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -18,6 +18,7 @@ _Leaf = tuple[str | None, Any]
 """As readers see it, and as it is: that a hidden value changes is no secret."""
 _NOTHING: _Leaf = (None, None)
 _SIGNS = {"create": "+", "delete": "-", "update": "!", "import": "!"}
+_PLACE = re.compile(r"\[\d+\]")
 _REFERENCE = re.compile(r"\{\{secrets/[^{}\s]+\}\}")
 # Whoever changed an endpoint by hand may have put a key into a plain variable.
 _PRIVATE = re.compile(
@@ -94,6 +95,43 @@ def shown(path: str, value: object) -> str:
         return HIDDEN
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+def moved(before: Json, after: Json, unknown: Any = None) -> list[str]:
+    """Paths of the values that differ, but for those that only the workspace knows; zero and false
+    are what the workspace fills in for nothing.
+    """
+    old, new = _values(before, None, None), _values(after, None, unknown)
+    later = [path for path, (text, _) in new.items() if text == _LATER]
+    within = tuple(f"{path}{mark}" for path in later for mark in ".[")
+    return [
+        path
+        for path in sorted(old.keys() | new.keys())
+        if (old.get(path, _NOTHING)[1] or None) != (new.get(path, _NOTHING)[1] or None)
+        and path not in later
+        and not path.startswith(within)
+    ]
+
+
+def named(paths: Iterable[str]) -> list[str]:
+    """Paths as sentences name them: without the places in lists, each once."""
+    return list(dict.fromkeys(_PLACE.sub("", path) for path in paths))
+
+
+def blocks(parent: Json, name: str) -> list[Json]:
+    """The blocks of one name; none where there is none, or nothing is known of it yet."""
+    return [block or {} for block in parent.get(name) or []]
+
+
+def first(parent: Json, name: str) -> Json:
+    """The one block of a name, or an empty one."""
+    return next(iter(blocks(parent, name)), {})
+
+
+def unknown_part(unknown: Any, name: str, index: int) -> Any:
+    """What of one block is known after the deploy only: ``True`` for all of it."""
+    found = _part(unknown, name)
+    return found if found is True else _part(found, index)
 
 
 def _differences(entry: Json) -> Iterator[tuple[str, str | None, str | None]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra import settings
+from infra.errors import InfraError
 from infra.settings import Settings
 from scripts.deploy import PlanResult
 from scripts.deploy import plan as plan_environment
@@ -14,7 +15,7 @@ from scripts.deploy import plan as plan_environment
 from . import versions
 from .endpoint import split
 from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository, commit, pull_request_number
-from .markdown import bullets, code, folded
+from .markdown import bullets, code, fenced, folded, plain
 from .markers import plan_line, plan_marker
 from .plan_text import changed, lines
 from .words import sentences
@@ -53,27 +54,27 @@ def review(
         When settings or manifest are wrong, or Terraform fails.
     """
     planned = plan_environment(name, folder=folder, report=report)
-    return describe(planned, _users(planned, settings.load(name, folder)))
+    return describe(planned, *_users(planned, settings.load(name, folder)))
 
 
-def describe(planned: PlanResult, for_users: list[str]) -> Review:
+def describe(planned: PlanResult, said: list[str], comparison: str = "") -> Review:
     """The review of a plan.
 
     Parameters
     ----------
-    for_users
-        Parts in Markdown that say what changes for users.
+    said
+        What changes for users, a sentence each, in Markdown.
+    comparison
+        The versions side by side, where they change.
     """
     name = planned.environment
     digest = None if planned.refused else planned.digest
-    parts = [
-        plan_line(name, digest),
-        f"### {name}: {_counted(planned.changes)}",
-        *for_users,
-        *_guards(planned),
-        _promise(name, planned),
-    ]
-    text = "\n\n".join(parts)
+    head = f"{plan_line(name, digest)}\n\n### {name}: {_counted(planned.changes)}"
+    guards, promise = _guards(planned, BODY_LIMIT // 2), _promise(name, planned)
+    # Guards are cut last, then sentences; the plan gets what is left.
+    taken = sum(map(len, (head, comparison, guards, promise)))
+    users = _for_users(said, (BODY_LIMIT - taken) // 2)
+    text = "\n\n".join(part for part in (head, users, comparison, guards, promise) if part)
     if planned.changes:
         room = BODY_LIMIT - len(text) - ROOM_FOR_THE_END
         text += "\n\n" + folded_plan(planned, room)
@@ -86,7 +87,7 @@ def unplannable(name: str, error: Exception) -> Review:
         [
             plan_line(name, None),
             f"### {name}: cannot be planned",
-            quoted(str(error)),
+            quoted(reason(error)),
             "A merge deploys nothing here until this is put right.",
         ]
     )
@@ -95,8 +96,17 @@ def unplannable(name: str, error: Exception) -> Review:
 
 def quoted(message: str) -> str:
     """An error's text as it is, in Markdown."""
-    fence = "````"
-    return f"{fence}text\n{message[: BODY_LIMIT // 2]}\n{fence}"
+    # All of it may be backticks, which the fences around it then have as well.
+    return fenced(message[: BODY_LIMIT // 4].splitlines(), "text")
+
+
+def reason(error: Exception) -> str:
+    """An error as the public may read it; what nobody expected may hold a value of the plan."""
+    from databricks.sdk.errors import DatabricksError
+
+    if isinstance(error, InfraError | DatabricksError):
+        return str(error)
+    return f"{type(error).__name__}, which nobody expected: see the log of the job"
 
 
 def post_review(found: Review) -> str:
@@ -116,25 +126,26 @@ def post_review(found: Review) -> str:
     return Repository.of_this_job().put_comment(pull_request_number(), marker, found.markdown)
 
 
-def _users(planned: PlanResult, loaded: Settings) -> list[str]:
-    """What changes for users, and the versions side by side, as parts in Markdown."""
+def _users(planned: PlanResult, loaded: Settings) -> tuple[list[str], str]:
+    """What changes for users, a sentence each, and the versions side by side, in Markdown."""
     said = sentences(planned.documents)
-    if not said:
-        return ["**For users** nothing changes."]
     moved = split(planned.documents)
     if moved is None:
-        return [f"**For users**\n\n{bullets(said)}"]
+        return said, ""
     # Imported late: the client takes a second, and most plans leave the versions alone.
     from scripts.connection import answering, workspace_client
 
     model = loaded.names.full_model
-    numbers = sorted(moved.before.keys() | moved.after.keys())
     with answering(loaded):
         client = workspace_client(loaded)
-        found = {number: versions.built(client, model, number) for number in numbers}
+        found = {version: versions.built(client, model, version) for version in moved.versions}
     weights = versions.weights_sentence(moved, found)
     said += [weights] if weights else []
-    return [f"**For users**\n\n{bullets(said)}", versions.comparison(moved, found)]
+    return said, versions.comparison(moved, found)
+
+
+def _for_users(said: list[str], room: int) -> str:
+    return f"**For users**\n\n{bullets(said, room)}" if said else "**For users** nothing changes."
 
 
 def folded_plan(planned: PlanResult, room: int) -> str:
@@ -148,11 +159,12 @@ def folded_plan(planned: PlanResult, room: int) -> str:
     return folded(f"The plan, by {planned.provider}", shown, room)
 
 
-def _guards(planned: PlanResult) -> list[str]:
+def _guards(planned: PlanResult, room: int) -> str:
     if not planned.findings:
-        return ["**Guards** have nothing to say."]
-    said = [f"**{finding.severity}**: {finding}" for finding in planned.findings]
-    return [f"**Guards**\n\n{bullets(said)}"]
+        return "**Guards** have nothing to say."
+    found = sorted(planned.findings, key=lambda finding: finding.severity != "refuse")
+    said = [f"**{finding.severity}**: {plain(str(finding))}" for finding in found]
+    return f"**Guards**\n\n{bullets(said, room)}"
 
 
 def _promise(name: str, planned: PlanResult) -> str:

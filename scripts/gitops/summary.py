@@ -36,7 +36,7 @@ def summary(name: str, *, folder: Path | None = None) -> str:
         for route in (traffic.routes if traffic else None) or []
     }
     rows = [
-        [code(entity.name), str(entity.entity_version), f"{shares.get(entity.name, 0)} %"]
+        [code(entity.name), str(entity.entity_version or "-"), f"{shares.get(entity.name, 0)} %"]
         for entity in (config.served_entities if config else None) or []
     ]
     head = f"### {name}: endpoint {code(loaded.names.endpoint)} is {ready}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .endpoint import Split
+from .endpoint import Split, Version, title
 from .markdown import code, table
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ class Built:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def built(client: WorkspaceClient, model: str, version: int) -> Built:
+def built(client: WorkspaceClient, model: str, version: Version) -> Built:
     """Ask the registry for a version, and tracking for its run."""
+    if isinstance(version, str):
+        return Built()  # what is no version of a model
     from databricks.sdk.errors import NotFound, PermissionDenied
 
     try:
@@ -46,9 +49,9 @@ def built(client: WorkspaceClient, model: str, version: int) -> Built:
     return Built(tags.get("checkpoint_sha256"), tags.get("git_commit"), metrics)
 
 
-def comparison(split: Split, found: dict[int, Built]) -> str:
+def comparison(split: Split, found: Mapping[Version, Built]) -> str:
     """The versions side by side, as a table in Markdown."""
-    versions = sorted(found)
+    versions = split.versions
     rows = [
         ["requests now", *(_share(split.before, version) for version in versions)],
         ["requests after", *(_share(split.after, version) for version in versions)],
@@ -60,14 +63,14 @@ def comparison(split: Split, found: dict[int, Built]) -> str:
         [code(name), *(_number(found[version].metrics.get(name)) for version in versions)]
         for name in names[:_MOST_METRICS]
     ]
-    text = table(["", *(f"version {version}" for version in versions)], rows)
+    text = table(["", *map(title, versions)], rows)
     if not names:
         return f"{text}\n\nNo metrics were logged to the runs of these versions."
     more = len(names) - _MOST_METRICS
     return f"{text}\n\n{more} more metrics are in the runs." if more > 0 else text
 
 
-def weights_sentence(split: Split, found: dict[int, Built]) -> str | None:
+def weights_sentence(split: Split, found: Mapping[Version, Built]) -> str | None:
     """May embeddings of the old and the new versions be compared?"""
     old = {found[version].weights for version in split.before}
     new = {found[version].weights for version in split.after.keys() - split.before.keys()}
@@ -81,7 +84,7 @@ def weights_sentence(split: Split, found: dict[int, Built]) -> str | None:
     )
 
 
-def _share(traffic: dict[int, int], version: int) -> str:
+def _share(traffic: Mapping[Version, int], version: Version) -> str:
     return f"{traffic[version]} %" if version in traffic else _NOT_SERVED
 
 

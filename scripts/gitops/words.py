@@ -40,6 +40,7 @@ _MAY = {
     "CAN_MANAGE": "may manage",
     "IS_OWNER": "owns",
 }
+_SOMEBODY = "somebody who is known after the deploy"
 _LISTED = {
     "serving_endpoint_id": "the endpoint",
     "experiment_id": "the MLflow experiment",
@@ -106,7 +107,7 @@ def _fields(entry: Json) -> list[str]:
     before, after = entry["change"]["before"], entry["change"]["after"]
     # A block of which only a part is unknown has an entry too, which is not True.
     unknown = {
-        key for key, value in entry["change"].get("after_unknown", {}).items() if value is True
+        key for key, value in (entry["change"].get("after_unknown") or {}).items() if value is True
     }
     differing = {field for field in after if before.get(field) != after[field]}
     # Alone where it follows another resource, such as the id of a warehouse that is made anew.
@@ -119,7 +120,7 @@ def _grant(entry: Json) -> Iterator[str]:
     kind = next((kind for kind in _SECURABLES if values.get(kind)), "object")
     old, new = set(before.get("privileges") or ()), set(after.get("privileges") or ())
     on = f"on the {kind} {code(values.get(kind) or entry['address'])}"
-    who = code(values["principal"])
+    who = code(values.get("principal") or _SOMEBODY)
     if gained := sorted(new - old):
         yield f"{who} gets {listing(code(each) for each in gained)} {on}."
     if lost := sorted(old - new):
@@ -130,7 +131,7 @@ def _permissions(entry: Json) -> Iterator[str]:
     old, new = _levels(entry["change"]["before"]), _levels(entry["change"]["after"])
     values = entry["change"]["after"] or entry["change"]["before"]
     # Of an object that is still to be made, the id is unknown.
-    known = values | entry["change"].get("after_unknown", {})
+    known = {**values, **(entry["change"].get("after_unknown") or {})}
     what = next((title for field, title in _LISTED.items() if known.get(field)), "it")
     for who in sorted(old.keys() | new.keys()):
         level, before = new.get(who), old.get(who)
@@ -148,6 +149,8 @@ def _levels(values: Json | None) -> dict[str, str]:
     entries: list[dict[str, Any]] = (values or {}).get("access_control") or []
     named = ("group_name", "user_name", "service_principal_name")
     return {
-        next(str(entry[key]) for key in named if entry.get(key)): entry["permission_level"]
+        next((str(entry[key]) for key in named if entry.get(key)), _SOMEBODY): str(
+            entry.get("permission_level")
+        )
         for entry in entries
     }

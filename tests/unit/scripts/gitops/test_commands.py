@@ -55,6 +55,35 @@ def test_what_could_not_be_planned_is_posted(
     assert digest_in(found.markdown) is None
 
 
+@pytest.mark.parametrize(
+    ("command", "asked", "posts"),
+    [("review", "review", "post_review"), ("drift", "find_drift", "post_drift")],
+)
+def test_a_failure_that_nobody_expected_is_posted_without_its_values(
+    command: str, asked: str, posts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older comment must not stay, nor a value of the plan reach the comment."""
+    posted: list[Any] = []
+
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("invalid literal: 'hunter2'")
+
+    def post(found: Any) -> tuple[str, str]:
+        posted.append(found)
+        return "updated", "the address"
+
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.setattr(gitops, asked, fail)
+    monkeypatch.setattr(gitops, posts, post)
+    result = CliRunner().invoke(cli, [command, "dev", "--post"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ValueError)
+    (found,) = posted
+    assert "ValueError, which nobody expected: see the log of the job" in found.markdown
+    assert "hunter2" not in found.markdown
+    assert digest_in(found.markdown) is None
+
+
 class _Silent:
     """A workspace that the client has given up asking."""
 

@@ -66,7 +66,7 @@ def test_limits_and_logging() -> None:
     after = endpoint({1: 100}, gateway=gateway({"user": 60}, prefix=None))
     assert serving(before, after) == [
         "There is no limit for all together any more (was 6000 requests a minute).",
-        "Limit for each user: 60 requests a minute (was 600).",
+        "Limit for each user: 60 requests a minute (was 600 requests).",
         "Requests and answers are **no longer logged** (were in `dev.scgpt.log_payload`).",
     ]
 
@@ -75,7 +75,9 @@ def test_a_limit_of_one_user_hides_none_of_the_others() -> None:
     every, one = {"key": "user", "calls": 60}, {"key": "user", "principal": "ann", "calls": 900}
     before = endpoint({1: 100}, gateway=gateway() | {"rate_limits": [every | {"calls": 600}, one]})
     after = endpoint({1: 100}, gateway=gateway() | {"rate_limits": [every, one]})
-    assert serving(before, after) == ["Limit for each user: 60 requests a minute (was 600)."]
+    assert serving(before, after) == [
+        "Limit for each user: 60 requests a minute (was 600 requests)."
+    ]
     assert serving(after, endpoint({1: 100}, gateway=gateway() | {"rate_limits": [every]})) == [
         "There is no limit for user `ann` any more (was 900 requests a minute)."
     ]
