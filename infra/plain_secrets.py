@@ -61,11 +61,16 @@ def shown(text: str) -> str:
 
 def texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
     """Each text in nested tables and lists, with its dotted key."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, dict):
+    return ((place, leaf) for place, leaf in leaves(value, key) if isinstance(leaf, str))
+
+
+def leaves(value: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """What nested tables and lists hold, with its dotted key."""
+    if isinstance(value, dict):
         for name, inner in value.items():
-            yield from texts(inner, f"{key}.{name}" if key else str(name))
+            yield from leaves(inner, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list | tuple):
         for place, inner in enumerate(value):
-            yield from texts(inner, f"{key}.{place}")
+            yield from leaves(inner, f"{key}.{place}")
+    else:
+        yield key, value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from infra import layout, sizes
 from infra.errors import SettingsError
+from infra.plain_secrets import leaves, shown
 from infra.problems import describe
 
 from .claims import refuse_shared_names
@@ -79,10 +81,8 @@ def _read(name: str, folder: Path) -> Settings:
     if "cloud" not in given:
         given["cloud"] = sizes.CLOUDS[0]
         problems.append(f"cloud: missing: the host does not tell; one of {', '.join(sizes.CLOUDS)}")
-    # As JSON, because strict validation takes its arrays for tuples.
-    text = json.dumps(given, default=str)
     try:
-        settings = Settings.model_validate_json(text, context=name)
+        settings = Settings.model_validate_json(_as_json(path, given), context=name)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":  # the parser's only limit is on depth
             raise SettingsError(f"{path}: nested too deeply") from None
@@ -90,15 +90,42 @@ def _read(name: str, folder: Path) -> Settings:
             describe(entry, Settings, hidden=_INJECTED, unshown=_UNSHOWN)
             for entry in error.errors()
         ]
+    problems += _dates(declared)
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise SettingsError("\n  ".join([f"{path}: {count}", *problems]))
     return settings
 
 
+def _as_json(path: Path, given: dict[str, Any]) -> str:
+    """The values as JSON, because strict validation takes its arrays for tuples."""
+    try:
+        return json.dumps(given, default=str)
+    except RecursionError:
+        raise SettingsError(f"{path}: nested too deeply") from None
+    except ValueError as error:  # a hexadecimal number of thousands of digits
+        raise SettingsError(f"{path}: a number is too long: {error}") from error
+
+
+def _dates(declared: dict[str, Any]) -> list[str]:
+    """What is wrong with dates: as JSON they would pass for text."""
+    given = dict(declared)
+    if isinstance(waivers := given.pop("waivers", ()), list):
+        given["waivers"] = [
+            {key: value for key, value in waiver.items() if key != "until"}
+            for waiver in waivers
+            if isinstance(waiver, dict)
+        ]
+    return [
+        f"{shown(key)}: is a date or a time, and none is asked for: text stands in quotes"
+        for key, value in leaves(given)
+        if isinstance(value, date | time)
+    ]
+
+
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
     except RecursionError:
