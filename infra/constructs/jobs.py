@@ -15,15 +15,17 @@ from infra.bindings import (
     JobTaskPythonWheelTask,
 )
 from infra.bindings import Job as JobResource
-from infra.monitoring import JOB_ENVIRONMENT_VERSION, LONGEST_SECONDS, Job
+from infra.monitoring import (
+    JOB_ENVIRONMENT_KEY,
+    JOB_ENVIRONMENT_VERSION,
+    LONGEST_SECONDS,
+    Job,
+)
 from infra.naming import Names
 from infra.settings import Monitoring
 from infra.wheel import Wheel
 
 from .access_list import access_list
-
-_ENVIRONMENT_KEY = "wheel"
-"""By which a task finds its environment."""
 
 
 class Jobs(Construct):
@@ -75,7 +77,7 @@ class Jobs(Construct):
 def _task(job: Job, package: str, *, table: str, warehouse: str) -> JobTask:
     return JobTask(
         task_key=job.key,
-        environment_key=_ENVIRONMENT_KEY,
+        environment_key=JOB_ENVIRONMENT_KEY,
         python_wheel_task=JobTaskPythonWheelTask(
             package_name=package,
             entry_point=job.entry_point,
@@ -86,7 +88,7 @@ def _task(job: Job, package: str, *, table: str, warehouse: str) -> JobTask:
 
 def _environment(wheel_path: str) -> JobEnvironment:
     return JobEnvironment(
-        environment_key=_ENVIRONMENT_KEY,
+        environment_key=JOB_ENVIRONMENT_KEY,
         spec=JobEnvironmentSpec(
             environment_version=JOB_ENVIRONMENT_VERSION, dependencies=[wheel_path]
         ),

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from infra.naming import quoted
+
 _SQL = Path(__file__).parent
 
 AUTO_STOP_MINUTES = 10
@@ -21,6 +23,8 @@ LONGEST_SECONDS = 3600
 """Of one run of a job."""
 JOB_ENVIRONMENT_VERSION = "4"
 """Of serverless compute."""
+JOB_ENVIRONMENT_KEY = "wheel"
+"""By which a task finds its environment."""
 
 
 def query(name: str, *, table: str, **values: int) -> str:
@@ -36,7 +40,7 @@ def query(name: str, *, table: str, **values: int) -> str:
         What else the file leaves open.
     """
     text = (_SQL / f"{name}.sql").read_text(encoding="utf-8")
-    return text.format(table=table, **values).strip()
+    return text.format(table=quoted(table), **values).strip()
 
 
 @dataclass(frozen=True, kw_only=True)

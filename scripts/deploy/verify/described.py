@@ -63,21 +63,29 @@ def alert(found: AlertV2) -> Fields:
         "description": found.custom_description or ABSENT,
         "query": found.query_text,
         "warehouse": found.warehouse_id,
+        "folder": folder(found.parent_path),
         "schedule": schedule.quartz_cron_schedule,
         "timezone": schedule.timezone_id,
         "pause_status": schedule.pause_status.value if schedule.pause_status else "UNPAUSED",
     }
 
 
+def folder(path: str | None) -> str:
+    """A folder of the workspace, in the shorter one of its two spellings."""
+    return (path or ABSENT).removeprefix("/Workspace")
+
+
 def dashboard(client: WorkspaceClient, content: Any, found: Dashboard) -> Fields:
-    """What it shows, and whose privileges its readers need."""
+    """Where it is, what it shows, and what its readers see it with: they have the published one."""
     identifier = str(found.dashboard_id)
-    text = client.lakeview.get(identifier).serialized_dashboard
+    draft = client.lakeview.get(identifier)
     published = get_or_none(lambda: client.lakeview.get_published(identifier))
-    where = next(_unlike(content, json.loads(text or "{}")), None)
+    where = next(_unlike(content, json.loads(draft.serialized_dashboard or "{}")), None)
     return {
-        "warehouse": found.warehouse_id,
-        "embed_credentials": ABSENT if published is None else bool(published.embed_credentials),
+        "warehouse": draft.warehouse_id,
+        "folder": folder(draft.parent_path),
+        "published_warehouse": published.warehouse_id if published else ABSENT,
+        "embed_credentials": bool(published.embed_credentials) if published else ABSENT,
         "content": AS_DECLARED if where is None else f"another at {where}",
     }
 
@@ -100,9 +108,13 @@ def job(client: WorkspaceClient, found: BaseJob) -> Fields:
     if job is None:
         return {}
     specs = [each.spec for each in job.environments or [] if each.spec]
-    wheels = [task.python_wheel_task for task in job.tasks or [] if task.python_wheel_task]
+    tasks = job.tasks or []
+    wheels = [task.python_wheel_task for task in tasks if task.python_wheel_task]
     schedule, emails = job.schedule, job.email_notifications
     return {
+        "tasks": _listed(task.task_key for task in tasks),
+        "environment_keys": _listed(task.environment_key for task in tasks),
+        "environments": _listed(each.environment_key for each in job.environments or []),
         "wheel": _listed(path for spec in specs for path in spec.dependencies or []),
         "environment_version": _listed(spec.environment_version for spec in specs),
         "package": _listed(task.package_name for task in wheels),
@@ -124,4 +136,4 @@ def job(client: WorkspaceClient, found: BaseJob) -> Fields:
 
 def _listed(values: Iterable[str | None]) -> str:
     """One value as a rule, and nothing where there is none."""
-    return ", ".join(map(str, values)) or ABSENT
+    return ", ".join(value or ABSENT for value in values) or ABSENT

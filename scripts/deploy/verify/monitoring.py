@@ -117,7 +117,13 @@ def _dashboard_differences(
     content = json.loads(lakeview.serialized(monitoring.TILES, title=name, table=table))
     return _once(
         f"dashboard {name}",
-        {"warehouse": warehouse, "embed_credentials": True, "content": described.AS_DECLARED},
+        {
+            "warehouse": warehouse,
+            "folder": described.folder(settings.names.workspace_folder),
+            "published_warehouse": warehouse,
+            "embed_credentials": True,
+            "content": described.AS_DECLARED,
+        },
         [each for each in client.lakeview.list() if _titled(each, name)],
         partial(described.dashboard, client, content),
         partial(_listed, client, settings, "dashboard"),
@@ -195,12 +201,16 @@ def _alert(settings: Settings, alert: monitoring.Alert, table: str) -> Fields:
         "retrigger_seconds": monitoring.REMIND_SECONDS,
         "description": alert.summary,
         "query": monitoring.query(alert.sql, table=table, **alert.values),
+        "folder": described.folder(settings.names.workspace_folder),
         **_schedule(settings, settings.monitoring.schedule),
     }
 
 
 def _job(settings: Settings, job: monitoring.Job, parameters: list[str]) -> Fields:
     return {
+        "tasks": job.key,
+        "environment_keys": monitoring.JOB_ENVIRONMENT_KEY,
+        "environments": monitoring.JOB_ENVIRONMENT_KEY,
         "wheel": settings.names.wheel_path(wheel().file_name, wheel().sha256),
         "environment_version": monitoring.JOB_ENVIRONMENT_VERSION,
         "package": wheel().package,

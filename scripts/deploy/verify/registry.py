@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.naming import COMMENTS
 from infra.settings import Securable, Settings
 
-from .difference import ABSENT, Difference, get_or_none, missing
+from .difference import ABSENT, Difference, compare, get_or_none, missing
 from .levels import level_differences
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 
+_MANAGED = "MANAGED"
+
+
 class _Commented(Protocol):
     comment: str | None
+
+
+def _type(volume: Any) -> str:
+    return str(volume.volume_type.value) if volume.volume_type else ABSENT
 
 
 def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
@@ -46,8 +53,10 @@ def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Di
         if there is None:
             found.append(missing(resource))
         else:
-            if (comment := there.comment or ABSENT) != COMMENTS[securable]:
-                found.append(Difference(resource, "comment", COMMENTS[securable], comment))
+            comment = {"comment": COMMENTS[securable]}
+            found += compare(resource, comment, {"comment": there.comment or ABSENT})
+            if kind == "volume":
+                found += compare(resource, {"type": _MANAGED}, {"type": _type(there)})
             declared = settings.privileges(securable)
             found += _grants(client, resource, kind, name, declared)
     return found + list(_experiment(client, settings))

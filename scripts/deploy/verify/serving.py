@@ -119,7 +119,12 @@ def described(endpoint: Json) -> dict[str, Any]:
         **{f"tags.{tag['key']}": tag.get("value", "") for tag in endpoint.get("tags") or []},
     }
     for limit in gateway.get("rate_limits") or []:
-        fields[_limit(limit.get("key", "endpoint"), limit.get("principal"))] = limit.get("calls")
+        name = _limit(limit.get("key", "endpoint"), limit.get("principal"))
+        # A limit of tokens may stand beside one of calls; only the latter can be declared.
+        if limit.get("tokens"):
+            fields[f"{name} in tokens"] = limit["tokens"]
+        if limit.get("calls") is not None:
+            fields[name] = limit["calls"]
     traffic = {
         route.get("served_entity_name") or route.get("served_model_name"): route[
             "traffic_percentage"

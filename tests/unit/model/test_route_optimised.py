@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config
 
 from model.client import Endpoint
 from model.endpoint import Conversation
@@ -29,8 +30,8 @@ class Server:
         self.exchanges: list[dict[str, list[str]]] = []
         self.refuses_exchange = False
 
-    def login(self, **how: str) -> WorkspaceClient:
-        return WorkspaceClient(host=self.host, **how)
+    def login(self, **how: Any) -> WorkspaceClient:
+        return WorkspaceClient(config=Config(host=self.host, **how))
 
     def document(self, name: str) -> tuple[int, dict[str, Any]]:
         if name == "direct":
@@ -95,7 +96,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-OAUTH = {"client_id": "c", "client_secret": "s"}
+OAUTH: dict[str, Any] = {"client_id": "c", "client_secret": "s"}
 
 
 def ask(endpoint: Endpoint, times: int = 1) -> None:

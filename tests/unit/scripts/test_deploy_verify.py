@@ -138,6 +138,10 @@ V9, V10 = "scgpt_gene_embeddings-9", "scgpt_gene_embeddings-10"
             ["rate_limits.service_principal.p"],
         ),
         (
+            lambda e: e["ai_gateway"]["rate_limits"].insert(0, {"tokens": 5, "key": "user"}),
+            ["rate_limits.user in tokens"],
+        ),
+        (
             lambda e: e.pop("ai_gateway"),
             ["inference_table", "usage_tracking", "rate_limits.user", "rate_limits.endpoint"],
         ),

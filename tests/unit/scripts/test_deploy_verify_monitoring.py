@@ -51,6 +51,7 @@ def answers() -> dict[str, Any]:
             "custom_description": ALERT.summary,
             "query_text": monitoring.query(ALERT.sql, table=TABLE, **ALERT.values),
             "warehouse_id": "w-1",
+            "parent_path": "/Workspace/Shared",
             "evaluation": {
                 "source": {"name": ALERT.column, "aggregation": "MAX"},
                 "empty_result_state": "OK",
@@ -74,7 +75,8 @@ def answers() -> dict[str, Any]:
             "warehouse_type": "PRO",
             "tags": {"custom_tags": [{"key": "project", "value": "scgpt"}]},
         },
-        "published": {"embed_credentials": True},
+        "published": {"embed_credentials": True, "warehouse_id": "w-1"},
+        "folder": "/Shared",
         "wheel": len(wheel().content),
         "dashboard": dashboard | {"uiSettings": {"theme": {}}},
         "job": {
@@ -83,6 +85,7 @@ def answers() -> dict[str, Any]:
                 "tasks": [
                     {
                         "task_key": JOB.key,
+                        "environment_key": "wheel",
                         "python_wheel_task": {
                             "package_name": "scgpt-jobs",
                             "entry_point": JOB.entry_point,
@@ -134,7 +137,8 @@ def workspace(found: dict[str, Any]) -> WorkspaceClient:
         "display_name": NAMES.watched("requests"),
         "warehouse_id": "w-1",
     }
-    whole = Dashboard.from_dict(board | {"serialized_dashboard": json.dumps(found["dashboard"])})
+    content = {"serialized_dashboard": json.dumps(found["dashboard"])}
+    whole = Dashboard.from_dict({**board, **content, "parent_path": found["folder"]})
     client = SimpleNamespace(
         warehouses=SimpleNamespace(list=lambda: [warehouse]),
         notification_destinations=SimpleNamespace(
@@ -210,7 +214,12 @@ def task(found: dict[str, Any]) -> dict[str, Any]:
         (lambda f: f["warehouse"].pop("enable_serverless_compute"), "serverless", False),
         (lambda f: f["warehouse"].update(warehouse_type="CLASSIC"), "type", "CLASSIC"),
         (lambda f: f["published"].update(embed_credentials=False), "embed_credentials", False),
-        (lambda f: f.update(published=None), "embed_credentials", "absent"),
+        (lambda f: f["published"].update(warehouse_id="w-2"), "published_warehouse", "w-2"),
+        (lambda f: f.update(folder="/Users/eve"), "folder", "/Users/eve"),
+        (lambda f: f["alert"].update(parent_path="/Workspace/Users/eve"), "folder", "/Users/eve"),
+        (lambda f: f["job"]["settings"]["tasks"][0].update(task_key="t"), "tasks", "t"),
+        (lambda f: f["job"]["settings"]["environments"][0].update(environment_key="e"),
+         "environments", "e"),
         (lambda f: f.update(wheel=None), "exists", False),
         (lambda f: f.update(wheel=7), "bytes", 7),
         (lambda f: f["job"]["settings"].pop("email_notifications"), "emails.on_failure", []),
@@ -246,6 +255,24 @@ def test_each_edit_is_told(
     found = answers()
     change(found)
     assert fields(found) == [(field, told)]
+
+
+def test_a_dashboard_that_is_not_published_is_told() -> None:
+    assert fields(answers() | {"published": None}) == [
+        ("published_warehouse", "absent"),
+        ("embed_credentials", "absent"),
+    ]
+
+
+def test_a_task_that_was_added_is_told() -> None:
+    """Whatever it runs: a notebook too is paid for, and runs as the job does."""
+    found = answers()
+    notebook = {"task_key": "more", "notebook_task": {"notebook_path": "/Users/eve/n"}}
+    found["job"]["settings"]["tasks"].append(notebook)
+    assert fields(found) == [
+        ("tasks", f"{JOB.key}, more"),
+        ("environment_keys", "wheel, absent"),
+    ]
 
 
 def test_who_plans_and_who_deploys_hold_their_levels() -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.service.catalog import VolumeType
 
 from infra import layout, settings
 from infra.naming import COMMENTS
@@ -25,7 +26,7 @@ def commented(changed: dict[str, str | None]) -> WorkspaceClient:
         NAMES.full_checkpoints_volume: COMMENTS["checkpoints_volume"],
         NAMES.full_model: COMMENTS["model"],
     } | changed
-    get = {"get": lambda name: SimpleNamespace(comment=said[name])}
+    get = {"get": lambda name: SimpleNamespace(comment=said[name], volume_type=VolumeType.MANAGED)}
     every = {"privilege_assignments": [{"principal": "all", "privileges": []}]}
     client: Any = SimpleNamespace(
         schemas=SimpleNamespace(**get),
