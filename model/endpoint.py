@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 TIMEOUT_S = 300  # the platform's own limit is 297 s
 ATTEMPTS = 8
 RETRIED = (429, 502, 503, 504)
+_CUT_OFF = (  # before or in the middle of the answer
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
 
 # The address of a route-optimised endpoint has the workspace's id in it, and a host of its own.
 _URL = re.compile(r"(https?://[^/]+)(/\d+)?/serving-endpoints/([^/]+)/invocations/?")
@@ -195,10 +200,11 @@ class Conversation:
         InvalidRequest
             What the model refuses, with the model's own code.
         EndpointError
-            No access, no such endpoint, not ready, not reachable, or ``two_models``.
+            No access, no such endpoint, not ready, not reachable, ``foreign_answer`` (of
+            something else than this model), or ``two_models``.
         """
         answer = self._post(body)
-        lines: list[dict[str, Any]] = answer.json()["predictions"]
+        lines = _lines(self.endpoint, answer)
         self._answered += 1
         self._served.add(answer.headers.get("served-model-name", "unknown"))
         for line in lines:
@@ -227,7 +233,7 @@ class Conversation:
                 answer = self._session.post(
                     endpoint.url, json=body, headers=dict(endpoint.headers()), timeout=TIMEOUT_S
                 )
-            except requests.ConnectionError as error:
+            except _CUT_OFF as error:
                 if last:
                     raise EndpointError(
                         "unreachable",
@@ -247,6 +253,20 @@ class Conversation:
                     raise _refusal(endpoint, answer)
             time.sleep(min(0.25 * 2**attempt, 10))
         raise AssertionError("the loop returns or raises")
+
+
+def _lines(endpoint: Endpoint, answer: requests.Response) -> list[dict[str, Any]]:
+    try:
+        lines: list[dict[str, Any]] = answer.json()["predictions"]
+        if all("model_digest" in line for line in lines):
+            return lines
+    except (ValueError, KeyError, TypeError):  # a login page, say, or another model
+        pass
+    raise EndpointError(
+        "foreign_answer",
+        f"{endpoint.url} does not answer as this model does, but: {answer.text[:200]!r}. "
+        "Check the endpoint's name, and that no proxy answers in its place.",
+    )
 
 
 def _host(endpoint: Endpoint) -> str:

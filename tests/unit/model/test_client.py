@@ -20,6 +20,7 @@ from model.errors import EndpointError, InvalidRequest
 
 GENES = [f"GENE{i}" for i in range(8)]
 DIGEST = "a" * 64
+CUT_OFF = 299  # stands for 200 and half of the answer
 
 Answer = tuple[int, dict[str, Any] | list[str] | str]
 """Status, and JSON or a text that is none."""
@@ -49,9 +50,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             found.headers.append(dict(self.headers))
             status, answer = found.answer(body)
             payload = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+            whole = len(payload)
+            if status == CUT_OFF:
+                status, payload = 200, payload[: whole // 2]
             self.send_response(status)
             self.send_header("served-model-name", f"model-{len(found.requests) % 2}")
-            self.send_header("Content-Length", str(len(payload)))
+            self.send_header("Content-Length", str(whole))
             self.end_headers()
             self.wfile.write(payload)
 
@@ -214,6 +218,27 @@ def test_a_foreign_answer_is_quoted(server: Server, page: str | list[str]) -> No
     server.answer = lambda body: (413, page)
     with pytest.raises(EndpointError, match=r"413: .*too large"):
         embed(cells(), server.endpoint)
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(server: Server) -> None:
+    server.answer = one_by_one((CUT_OFF, {"predictions": []}), None)
+    adata = cells()
+    embed(adata, server.endpoint)
+    assert len(server.requests) == 2
+    assert not untouched(adata)
+
+
+@pytest.mark.parametrize(
+    "page", ["<html>Sign in</html>", "{}", [], {"predictions": [[1.0]]}, {"predictions": [{}]}]
+)
+def test_an_answer_of_something_else_is_refused(server: Server, page: Any) -> None:
+    """Of a proxy that wants a login, or of an endpoint of another model."""
+    server.answer = lambda body: (200, page)
+    adata = cells()
+    with pytest.raises(EndpointError) as caught:
+        embed(adata, server.endpoint)
+    assert caught.value.code == "foreign_answer"
+    assert untouched(adata)
 
 
 def test_nobody_listens(server: Server) -> None:
