@@ -141,6 +141,8 @@ export function decodeContextual(text) {
  * @returns {Promise<object[]>} Of `decodeEmbeddings`, or of `decodeContextual` for that task.
  */
 export async function embed({ url, token }, packed, params = {}) {
+  if (params.response_format === "json")
+    throw new PackingError("response_format is json; answers come packed: float32 or float16");
   const data = [packed].flat().map((chunk) => [chunk]);
   const response = await fetch(url, {
     method: "POST",

@@ -168,6 +168,16 @@ def test_a_server_answers_it_as_the_engine_does(server: Server, embedder: Embedd
         assert answer["digest"] == embedder.digest
 
 
+def test_an_answer_that_is_not_packed_is_not_asked_for() -> None:
+    said = node(
+        """try { await client.embed({ url: "http://127.0.0.1:9" }, "", { response_format: "json" }); }
+           catch (error) { return [error.constructor.name, error.message]; }""",
+        None,
+    )
+    assert said[0] == "PackingError"
+    assert "float32 or float16" in said[1]
+
+
 def test_a_refusal_keeps_its_code(server: Server) -> None:
     refusal = node(
         """const packed = client.encodeCells({ genes: ["not a gene"], cells: [new Map([[0, 1]])] });
