@@ -170,7 +170,8 @@ def test_a_server_answers_it_as_the_engine_does(server: Server, embedder: Embedd
 
 def test_an_answer_that_is_not_packed_is_not_asked_for() -> None:
     said = node(
-        """try { await client.embed({ url: "http://127.0.0.1:9" }, "", { response_format: "json" }); }
+        """const nowhere = { url: "http://127.0.0.1:9" };
+           try { await client.embed(nowhere, "", { response_format: "json" }); }
            catch (error) { return [error.constructor.name, error.message]; }""",
         None,
     )
