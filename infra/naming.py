@@ -17,7 +17,6 @@ LONGEST_SERVED_ENTITY = 63
 """Characters that the name of a served entity may have."""
 
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_]+")
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 COMMENTS = {
@@ -114,13 +113,6 @@ class Names:
 def served_entity(model: str, version: int) -> str:
     """Name behind an endpoint of one version of a model, which is given by its last name."""
     return f"{model}-{version}"
-
-
-def quoted(full_name: str) -> str:
-    """A dotted name as it stands in SQL: what is no plain word of it in backticks."""
-    return ".".join(
-        part if _PLAIN.fullmatch(part) else f"`{part}`" for part in full_name.split(".")
-    )
 
 
 def grant_id(securable: str, principal: str) -> str:

@@ -7,13 +7,13 @@ zone, who is told) comes from the environment.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from infra.naming import quoted
-
 _SQL = Path(__file__).parent
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 AUTO_STOP_MINUTES = 10
 """Of the warehouse, after its last query."""
@@ -25,6 +25,13 @@ JOB_ENVIRONMENT_VERSION = "4"
 """Of serverless compute."""
 JOB_ENVIRONMENT_KEY = "wheel"
 """By which a task finds its environment."""
+
+
+def quoted(full_name: str) -> str:
+    """A dotted name as it stands in SQL: what is no plain word of it in backticks."""
+    return ".".join(
+        part if _PLAIN.fullmatch(part) else f"`{part}`" for part in full_name.split(".")
+    )
 
 
 def query(name: str, *, table: str, **values: int) -> str:

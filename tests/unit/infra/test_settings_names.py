@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from infra import release, settings
-from infra.naming import Names, quoted
+from infra.monitoring import quoted
+from infra.naming import Names
 from tests.unit.infra.manifests import canary, manifest, served
 from tests.unit.infra.toml_files import FIVE_LINES, problems, write
 

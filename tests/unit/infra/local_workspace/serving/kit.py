@@ -7,7 +7,10 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+from databricks.sdk.service.sql import StatementExecutionAPI
 
 from infra.local_workspace import versions
 from infra.local_workspace.workspace import BUILDER_APPLICATION_ID, Workspace
@@ -134,3 +137,22 @@ def wheel(package: str, code: str) -> bytes:
         for name, text in files.items():
             archive.writestr(name, text)
     return buffer.getvalue()
+
+
+class _Api:
+    """The SDK's transport, over the running application."""
+
+    def __init__(self, client: TestClient) -> None:
+        self._client = client
+        self._cfg = SimpleNamespace(workspace_id=None)
+
+    def do(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
+        answer = self._client.request(method, path, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def statements(client: TestClient) -> Any:
+    """As much of the SDK's client as asks a warehouse."""
+    api: Any = StatementExecutionAPI
+    return SimpleNamespace(statement_execution=api(_Api(client)))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow
 import pytest
-from databricks.sdk.service.sql import StatementExecutionAPI
 from deltalake import write_deltalake
 
 from infra import monitoring
@@ -17,7 +15,7 @@ from infra.local_workspace.workspace import Workspace
 from scripts.monitoring.error_rate import error_rate
 from tests.unit.infra.local_workspace.conftest import TestClient
 
-from .kit import rows
+from .kit import rows, statements
 
 TABLE = "main.scgpt.scgpt_inference_payload"
 WAREHOUSE = "0123456789abcdef"
@@ -64,21 +62,8 @@ def test_every_tile_finds_its_columns(admin: TestClient) -> None:
             assert sum(int(str(count)) for _, count in found) == len(REQUESTS) - 1, "seven days"
 
 
-class Api:
-    """The SDK's transport, over the running application."""
-
-    def __init__(self, client: TestClient) -> None:
-        self._client = client
-        self._cfg = SimpleNamespace(workspace_id=None)
-
-    def do(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
-        answer = self._client.request(method, path, json=body)
-        answer.raise_for_status()
-        return answer.json()
-
-
 def test_the_job_reads_the_same(admin: TestClient) -> None:
-    client: Any = SimpleNamespace(statement_execution=StatementExecutionAPI(Api(admin)))
+    client = statements(admin)
     found = error_rate(client, table=TABLE, warehouse=WAREHOUSE, hours=24)
     assert (found.requests, found.failed, found.error_rate) == (6, 3, pytest.approx(0.5))
     with pytest.raises(RuntimeError, match=r"asking main\.scgpt\.nowhere failed: .*nowhere"):
