@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from model.codec import Cells
 from model.contract import Options
 from model.errors import InvalidRequest
 
 BATCH = "batch"  # the obs column that holds batch labels
+
+# seurat_v3 fits a local quadratic curve (loess, span 0.3) through the genes that vary in a batch.
+# With three of them or fewer the compiled code brings the process down, with none it ends it; up
+# to 13 it raises, and at 14 and 15 it depends on the values.
+_LEAST_VARYING = 15
+_NO_VARIANCE = 1e-9  # of the mean square: below lies what rounding makes of equal values
 
 
 def preprocess(cells: Cells, options: Options) -> tuple[Cells, list[str]]:
@@ -72,12 +80,16 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
         raise _not_available("subset_hvg needs scanpy", "leave subset_hvg out (or 0)") from None
     data = AnnData(cells.counts.copy())
     batches = cells.obs.get(BATCH)
+    labels = [str(label) for label in batches or [None] * cells.counts.shape[0]]
     if batches is not None:
-        data.obs[BATCH] = [str(label) for label in batches]
+        data.obs[BATCH] = labels
         data.obs[BATCH] = data.obs[BATCH].astype("category")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if flavor == "seurat_v3":
+                import_module("skmisc.loess")
+                _check_varying(cells.counts, np.array(labels, dtype=object))
             scanpy.pp.highly_variable_genes(
                 data,
                 n_top_genes=wanted,
@@ -88,14 +100,37 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
         other = "send hvg_flavor cell_ranger or seurat (for log1p values)"
         raise _not_available(f"hvg_flavor {flavor} needs scikit-misc", other) from error
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:
-        raise InvalidRequest(
-            "hvg_failed",
-            f"highly variable genes ({flavor}) cannot be found in these {cells.counts.shape[0]} "
-            f"cells x {len(cells.genes)} genes: {error}. Send more cells, another hvg_flavor, or "
-            "leave subset_hvg out.",
-        ) from error
+        said = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        why = f"too few cells or genes, or values too much alike (scanpy says: {said})"
+        raise _not_found(cells.counts, flavor, why) from error
     keep = np.asarray(data.var["highly_variable"], dtype=bool)
     return _genes(cells, np.flatnonzero(keep)), _kept(step, "genes", keep)
+
+
+def _check_varying(counts: sparse.csr_matrix, labels: NDArray[Any]) -> None:
+    """Refuse what the compiled code behind seurat_v3 does not survive."""
+    for label in np.unique(labels):
+        batch = counts[labels == label].astype(np.float64)
+        mean_square = np.asarray(batch.multiply(batch).mean(axis=0)).ravel()
+        variance = mean_square - np.asarray(batch.mean(axis=0)).ravel() ** 2
+        varying = int((variance > _NO_VARIANCE * mean_square).sum())
+        if varying < _LEAST_VARYING:
+            where = "among them" if len(set(labels)) == 1 else f"among those of batch {label!r}"
+            raise _not_found(
+                counts,
+                "seurat_v3",
+                f"{varying} genes vary {where} ({batch.shape[0]} cells), where at least "
+                f"{_LEAST_VARYING} must",
+            )
+
+
+def _not_found(counts: sparse.csr_matrix, flavor: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        "hvg_failed",
+        f"highly variable genes ({flavor}) cannot be found in these {counts.shape[0]} cells x "
+        f"{counts.shape[1]} genes: {reason}. Send more cells, another hvg_flavor, or leave "
+        "subset_hvg out.",
+    )
 
 
 def _not_available(need: str, instead: str) -> InvalidRequest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 
 import numpy as np
@@ -108,3 +110,62 @@ def test_filters_that_leave_nothing_are_refused(options: Options) -> None:
 )
 def test_flavour_follows_raw_data_unless_sent(options: Options, flavor: str) -> None:
     assert options.flavor() == flavor
+
+
+# Run apart: where the compiled code breaks, the process goes down with it.
+_DRAWS = """
+import json
+import numpy as np
+from scipy import sparse
+from model.codec import Cells
+from model.contract import Options
+from model.errors import InvalidRequest
+from model.preprocess import preprocess
+
+rng = np.random.default_rng(0)
+rounding = np.full((9000, 30), 2.0**24)
+rounding[0] -= 1
+draws = {
+    "one cell": np.array([[1, 2, 3, 4]]),
+    "empty": np.zeros((60, 30)),
+    "constant": np.full((60, 30), 3.0),
+    "same cells": np.tile(rng.poisson(2, (1, 30)), (60, 1)),
+    "three genes": rng.poisson(2, (60, 3)),
+    "rounding": rounding,
+    "batch of one cell": rng.poisson(2, (60, 30)),
+    "least": rng.poisson(2, (60, 15)),
+    "enough": rng.poisson(rng.gamma(1, 2, 30), (60, 30)),
+}
+said = {}
+for name, counts in draws.items():
+    obs = {"batch": ["a"] * 59 + ["b"]} if name.startswith("batch") else {}
+    genes = [f"G{i}" for i in range(counts.shape[1])]
+    cells = Cells(sparse.csr_matrix(counts.astype(np.float32)), genes, None, obs)
+    try:
+        said[name] = preprocess(cells, Options(subset_hvg=2, data_is_raw=True))[1][0]
+    except InvalidRequest as error:
+        said[name] = error.tagged()
+print(json.dumps(said))
+"""
+
+
+def test_what_brings_the_curve_fit_of_seurat_v3_down_is_refused_before_it() -> None:
+    done = subprocess.run([sys.executable, "-c", _DRAWS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    said = json.loads(done.stdout)
+    assert said.pop("enough") == "subset_hvg=2 (seurat_v3): 2 of 30 genes kept"
+    assert said.pop("least").startswith(("subset_hvg=2", "[hvg_failed]"))
+    assert "3 genes vary among them (60 cells)" in said["three genes"]
+    assert "0 genes vary among those of batch 'b' (1 cells)" in said["batch of one cell"]
+    for name, refusal in said.items():
+        assert refusal.startswith("[hvg_failed]"), name
+        assert "genes vary among" in refusal, name
+
+
+@pytest.mark.parametrize("flavor", ["seurat", "cell_ranger"])
+def test_a_refusal_of_the_other_flavours_is_one_sentence(flavor: str) -> None:
+    one = Cells(sparse.csr_matrix((1, 4), dtype=np.float32), CELLS.genes)
+    with pytest.raises(InvalidRequest, match="too few cells or genes, or values too") as caught:
+        preprocess(one, Options(subset_hvg=2, hvg_flavor=flavor))
+    assert caught.value.code == "hvg_failed"
+    assert "\n" not in caught.value.message
