@@ -13,6 +13,7 @@ from scipy import sparse
 from model.codec import Cells
 from model.errors import InvalidRequest
 from model.inputs import read_rows
+from model.matrix import as_csr
 
 
 def read(matrix: Any) -> Cells:
@@ -58,3 +59,52 @@ def test_null_in_the_matrix_is_named(in_array: bool) -> None:
     with pytest.raises(InvalidRequest, match="it holds null, which is no number") as refusal:
         read(matrix)
     assert refusal.value.code == "invalid_matrix"
+
+
+GOOD = np.arange(9.0).reshape(3, 3) + 1
+_WRONG = {
+    "negative": {"indices": [0, -1, 2, 0, 1, 2, 0, 1, 2]},
+    "beyond": {"indices": [0, 500, 2, 0, 1, 2, 0, 1, 2]},
+    "falling": {"indptr": [0, 9, 3, 9]},
+    "falling to nothing": {"indptr": [0, 9, 5, 0]},
+    "before the start": {"indptr": [0, -3, 3, 9]},
+    "after the end": {"indptr": [0, 3, 6, 9_999]},
+    "one too few": {"indptr": [0, 3, 9]},
+}
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+@pytest.mark.parametrize("wrong", _WRONG)
+def test_sparse_indices_that_lead_nowhere_are_refused(kind: Any, wrong: str) -> None:
+    matrix = kind(GOOD)
+    for name, values in _WRONG[wrong].items():
+        setattr(matrix, name, np.array(values, np.int32))
+    with pytest.raises(InvalidRequest, match="sparse indices are wrong") as caught:
+        as_csr(matrix)
+    assert caught.value.code == "invalid_matrix"
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute", "values"),
+    [
+        (sparse.coo_matrix, "row", [0, 1, 3]),
+        (sparse.coo_matrix, "col", [0, -1, 2]),
+        (sparse.lil_matrix, "rows", np.array([[0], [7], [2]], dtype=object)),
+        (sparse.bsr_matrix, "indices", [0, 9, 2]),
+    ],
+)
+def test_so_are_those_of_the_other_formats(kind: Any, attribute: str, values: Any) -> None:
+    matrix = kind(np.eye(3))
+    is_lil = attribute == "rows"
+    setattr(matrix, attribute, values if is_lil else np.array(values, np.int32))
+    with pytest.raises(InvalidRequest) as caught:
+        as_csr(matrix)
+    assert caught.value.code == "invalid_matrix"
+
+
+def test_the_callers_matrix_is_left_as_it_is() -> None:
+    longer = sparse.csr_matrix(GOOD)
+    longer.data, longer.indices = np.arange(20.0), np.zeros(20, np.int32)
+    longer.indices[:9] = [0, 1, 2] * 3
+    as_csr(longer)
+    assert len(longer.data) == 20
