@@ -24,6 +24,7 @@ import numpy as np
 from infra.errors import DeployError
 from infra.layout import ROOT, runtime_folder
 from infra.local_workspace.instance import AlreadyRunning, start
+from infra.monitoring import quoted
 from infra.settings import Settings, load
 from model.demo import pbmc_cells, random_checkpoint, train
 from model.embedder import Embedder
@@ -191,9 +192,10 @@ class Quickstart:
     def _rows_of_this_run(self) -> int:
         client = workspace_client(self.settings)
         warehouse = next(iter(client.warehouses.list()))
+        table = quoted(str(self.settings.names.inference_table))
         answer = client.statement_execution.execute_statement(
             statement=(
-                f"SELECT count(*) FROM {self.settings.names.inference_table} "  # noqa: S608
+                f"SELECT count(*) FROM {table} "  # noqa: S608
                 f"WHERE client_request_id LIKE 'quickstart-{self.run_id}-%'"
             ),
             warehouse_id=str(warehouse.id),
