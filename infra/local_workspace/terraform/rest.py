@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 _RETRIED = (429, 503)
 _UNREACHED = (ConnectionRefusedError, ConnectionResetError, TimeoutError)
@@ -58,20 +58,44 @@ def login(config: dict[str, Any]) -> Login:
     Raises
     ------
     ProviderError
-        Host or token are not to be found, or the host is not loopback.
+        Host or token are not to be found, or the host is not loopback, or it gives no token for
+        the client id and secret that are in the token's place.
     """
     host = config.get("host") or os.environ.get("DATABRICKS_HOST")
     token = config.get("token") or os.environ.get("DATABRICKS_TOKEN")
-    if not (host and token):
+    ours = os.environ.get("DATABRICKS_CLIENT_ID"), os.environ.get("DATABRICKS_CLIENT_SECRET")
+    if not (host and (token or all(ours))):
         profile = _profile(config)
         host, token = host or profile.get("host"), token or profile.get("token")
-    if not host or not token:
+        ours = profile.get("client_id", ours[0]), profile.get("client_secret", ours[1])
+    if not host or not (token or all(ours)):
         raise ProviderError(
             "no host and token: set DATABRICKS_CONFIG_FILE and DATABRICKS_CONFIG_PROFILE, or "
-            "DATABRICKS_HOST and DATABRICKS_TOKEN"
+            "DATABRICKS_HOST and DATABRICKS_TOKEN, or DATABRICKS_CLIENT_ID and _SECRET"
         )
+    where = _loopback(host)
     retry_s = config.get("retry_timeout_seconds")
-    return Login(_loopback(host), token, retry_s, config.get("http_timeout_seconds") or 65)
+    timeout_s = config.get("http_timeout_seconds") or 65
+    return Login(where, token or _oauth_token(where, *ours), retry_s, timeout_s)
+
+
+def _oauth_token(host: str, client_id: str | None, secret: str | None) -> str:
+    """A token for an hour, longer than any run against this machine."""
+    form = {"grant_type": "client_credentials", "scope": "all-apis"}
+    body = urlencode({**form, "client_id": client_id, "client_secret": secret})
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    connection = http.client.HTTPConnection(urlsplit(host).netloc, timeout=_LONGEST_WAIT_S)
+    try:
+        connection.request("POST", "/oidc/v1/token", body, headers)
+        answer = connection.getresponse()
+        found = json.loads(answer.read())
+    except (OSError, ValueError) as error:
+        raise ProviderError(f"no OAuth token from {host}: {error}") from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise ProviderError(f"no OAuth token from {host}: {found.get('error_description')}")
+    return str(found["access_token"])
 
 
 def _profile(config: dict[str, Any]) -> dict[str, str]:

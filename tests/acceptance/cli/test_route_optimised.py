@@ -43,8 +43,9 @@ def _as(site: Site, profile: str, folder: Path) -> Site:
     """The environment of that endpoint, logged in to by a profile."""
     other = site.copy(folder, profile=profile)
     toml = folder / "local.toml"
-    assert "[endpoint]\n" in toml.read_text()
-    toml.write_text(toml.read_text().replace("[endpoint]\n", f'[endpoint]\nname = "{NAME}"\n'))
+    text = toml.read_text()
+    assert '"scgpt-serving"' in text
+    toml.write_text(text.replace('"scgpt-serving"', f'"{NAME}"'))
     return other
 
 

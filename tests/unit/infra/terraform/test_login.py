@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -12,7 +17,8 @@ from infra.local_workspace.terraform.rest import Login, ProviderError, login
 
 @pytest.fixture(autouse=True)
 def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOST", "TOKEN", "CONFIG_FILE", "CONFIG_PROFILE"):
+    names = ("HOST", "TOKEN", "CLIENT_ID", "CLIENT_SECRET", "CONFIG_FILE", "CONFIG_PROFILE")
+    for name in names:
         monkeypatch.delenv(f"DATABRICKS_{name}", raising=False)
 
 
@@ -48,6 +54,49 @@ def test_attributes_come_before_the_environment(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:1")
     monkeypatch.setenv("DATABRICKS_TOKEN", "environment")
     assert login({"token": "attribute"}) == Login("http://127.0.0.1:1", "attribute")
+
+
+@pytest.fixture
+def tokens() -> Iterator[str]:
+    """A host that gives `granted` for the secret `right`, and refuses any other."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            right = (self.path, form["client_id"], form["client_secret"]) == (
+                "/oidc/v1/token", ["me"], ["right"]
+            )  # fmt: skip
+            refused = {"error": "invalid_client", "error_description": "not you"}
+            body = json.dumps({"access_token": "granted"} if right else refused).encode()
+            self.send_response(200 if right else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_service_principal_logs_in_with_its_secret(
+    tokens: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cfg"
+    file.write_text(f"[oauth]\nhost = {tokens}\nclient_id = me\nclient_secret = right\n")
+    assert login({"config_file": str(file), "profile": "oauth"}) == Login(tokens, "granted")
+    monkeypatch.setenv("DATABRICKS_HOST", tokens)
+    monkeypatch.setenv("DATABRICKS_CLIENT_ID", "me")
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "right")
+    assert login({}) == Login(tokens, "granted")
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "wrong")
+    with pytest.raises(ProviderError, match=f"no OAuth token from {tokens}: not you"):
+        login({})
 
 
 def test_a_profile_fills_what_is_missing(tmp_path: Path) -> None:
