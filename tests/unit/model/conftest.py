@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from model import endpoint
 from model.embedder import Embedder
 from tests.unit.model.reference import ReferenceModel, make_model, write_checkpoint
+from tests.unit.model.served import Server, running
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, reference_model: Refere
 @pytest.fixture(scope="session")
 def embedder(checkpoint: Path) -> Embedder:
     return Embedder.load(checkpoint, device="cpu")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Answers as the test says; nobody waits before asking again."""
+    monkeypatch.setattr(endpoint.time, "sleep", lambda seconds: None)
+    with running() as found:
+        yield found

@@ -14,7 +14,7 @@ from model.client import Endpoint, embed, gene_table
 from model.codec import Cells, decode_cells
 from model.errors import InvalidRequest
 from model.imputed import check_not_imputed
-from tests.unit.model.test_client import Server, cells, server, untouched  # noqa: F401
+from tests.unit.model.served import Server, cells, untouched
 
 RNG = np.random.default_rng(0)
 
@@ -35,7 +35,7 @@ def per_million(n_cells: int) -> np.ndarray:
 
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_genes_that_no_cell_expresses_count_in_the_judgement(
-    server: Server,  # noqa: F811
+    server: Server,
     chunk: int,
 ) -> None:
     adata = wide(per_million(4))
@@ -46,7 +46,7 @@ def test_genes_that_no_cell_expresses_count_in_the_judgement(
 
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_imputed_values_are_refused_whatever_the_chunk(
-    server: Server,  # noqa: F811
+    server: Server,
     chunk: int,
 ) -> None:
     adata = wide(RNG.random((5, 700)) + 0.01)
@@ -59,7 +59,7 @@ def test_imputed_values_are_refused_whatever_the_chunk(
 
 @pytest.mark.parametrize("make", [sparse.csc_matrix, sparse.csr_matrix, np.asarray])
 def test_every_kind_of_matrix_is_sent_the_same(
-    server: Server,  # noqa: F811
+    server: Server,
     make: Callable[[Any], Any],
 ) -> None:
     adata = cells()
@@ -68,7 +68,7 @@ def test_every_kind_of_matrix_is_sent_the_same(
     np.testing.assert_array_equal(adata.obsm["X_scGPT"][:, 0], np.arange(7) + 1)
 
 
-def test_float16_is_sent(server: Server) -> None:  # noqa: F811
+def test_float16_is_sent(server: Server) -> None:
     adata = anndata.AnnData(cells().X.astype(np.float16))
     embed(adata, server.endpoint)
     sent = decode_cells(server.requests[0]["dataframe_split"]["data"][0][0])
@@ -105,7 +105,7 @@ def late_nan() -> anndata.AnnData:
     ],
 )
 def test_nothing_is_sent_of_what_cannot_be_embedded(
-    server: Server,  # noqa: F811
+    server: Server,
     make: Callable[[], anndata.AnnData],
     options: dict[str, Any],
     code: str,

@@ -1,0 +1,109 @@
+"""A real HTTP server that answers as a test says, and cells for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import anndata
+import numpy as np
+
+from model.client import Endpoint
+from model.codec import PackedEmbeddings, decode_cells, encode_embeddings
+from model.contract import PACKED
+
+GENES = [f"GENE{i}" for i in range(8)]
+DIGEST = "a" * 64
+CUT_OFF = 299  # stands for 200 and half of the answer
+
+Answer = tuple[int, dict[str, Any] | list[str] | str]
+"""Status, and JSON or a text that is none."""
+
+
+class Server:
+    """Answers `/serving-endpoints/e/invocations`; keeps what it was sent."""
+
+    def __init__(self, port: int) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.answer: Callable[[dict[str, Any]], Answer] = embeddings
+        self.endpoint = Endpoint(
+            "e", f"http://127.0.0.1:{port}/", lambda: {"Authorization": "Bearer secret"}
+        )
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            found.requests.append({"path": self.path, **body})
+            found.headers.append(dict(self.headers))
+            status, answer = found.answer(body)
+            payload = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+            whole = len(payload)
+            if status == CUT_OFF:
+                status, payload = 200, payload[: whole // 2]
+            self.send_response(status)
+            self.send_header("served-model-name", f"model-{len(found.requests) % 2}")
+            self.send_header("Content-Length", str(whole))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        found = Server(http.server_port)
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield found
+        http.shutdown()
+        thread.join()
+
+
+def embeddings(body: dict[str, Any], digest: str = DIGEST) -> Answer:
+    """Each cell's vector begins with the sum of its values, so that order can be seen."""
+    cells = decode_cells(body["dataframe_split"]["data"][0][0])
+    sums = np.asarray(cells.counts.sum(axis=1)).ravel()
+    vectors = np.stack([sums, np.ones_like(sums)], axis=1).astype(np.float32)
+    packed = encode_embeddings(
+        PackedEmbeddings(
+            names=list(cells.ids or []),
+            embeddings=vectors,
+            matched=np.full(len(sums), len(cells.genes)),
+            unknown=np.full(len(sums), 2),
+            truncated=np.zeros(len(sums), np.int64),
+            not_found=[],
+            digest=digest,
+        ),
+        "float32",
+    )
+    return 200, {"predictions": [{PACKED: packed, "model_digest": digest}]}
+
+
+def one_by_one(*answers: Answer | None) -> Callable[[dict[str, Any]], Answer]:
+    """These answers in turn, then (and for None) the right one."""
+    waiting = list(answers)
+
+    def answer(body: dict[str, Any]) -> Answer:
+        return (waiting.pop(0) if waiting else None) or embeddings(body)
+
+    return answer
+
+
+def cells(n: int = 7) -> anndata.AnnData:
+    """Cell `i` has one gene with the value `i + 1`."""
+    values = np.zeros((n, len(GENES)), np.float32)
+    values[np.arange(n), np.arange(n) % len(GENES)] = np.arange(n) + 1
+    found = anndata.AnnData(values)
+    found.var_names, found.obs_names = GENES, [f"cell{i}" for i in range(n)]
+    return found
+
+
+def untouched(adata: anndata.AnnData) -> bool:
+    return not adata.obsm and not adata.uns and adata.obs.shape[1] == 0
