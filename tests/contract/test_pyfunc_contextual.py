@@ -14,8 +14,8 @@ from model.codec import Cells, encode_cells
 from model.contextual import decode_contextual, merge
 from model.embedder import Embedder
 from model.in_context import embed_in_context
+from tests.contract.asking import code_of, send
 from tests.contract.conftest import Server
-from tests.contract.test_pyfunc_bad_input import code_of, send
 from tests.unit.model.reference import GENES, make_counts
 
 COUNTS = sparse.csr_matrix(make_counts(6, 20, seed=4))
