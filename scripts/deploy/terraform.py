@@ -136,7 +136,7 @@ class Terraform:
             self.take(address, identifier)
         except BaseException:  # when it is interrupted, too
             # Of a higher serial than what is there now: pushed by force.
-            self._must("state", "push", "-force", "-", stdin=before)
+            self._push(before, "-force")
             raise
 
     def edit_state(self, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -149,7 +149,11 @@ class Terraform:
         """
         state = json.loads(self._must("state", "pull"))
         edit(state)
-        self._must("state", "push", "-", stdin=json.dumps({**state, "serial": state["serial"] + 1}))
+        self._push(json.dumps({**state, "serial": state["serial"] + 1}))
+
+    def _push(self, state: str, *options: str) -> None:
+        # Coloured, its words on a lock are not found.
+        self._must("state", "push", "-no-color", *options, "-", stdin=state)
 
     def _must(self, *arguments: str, stdin: str = "") -> str:
         done = self._run(*arguments, stdin=stdin)

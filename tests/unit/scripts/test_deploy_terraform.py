@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,23 @@ def test_an_apply_that_fails_says_where(tmp_path: Path) -> None:
         terraform.apply()
     (entry,) = terraform.plan()["resource_changes"]
     assert entry["action_reason"] == "replace_because_tainted"
+
+
+def test_a_state_that_another_holds_is_not_written(tmp_path: Path) -> None:
+    terraform = stack(tmp_path, {"input": "a"})
+    terraform.plan()
+    terraform.apply()
+    with (tmp_path / "terraform.tfstate").open("a+") as state:
+        fcntl.lockf(state, fcntl.LOCK_EX)
+        (tmp_path / ".terraform.tfstate.lock.info").write_text('{"ID": "1", "Who": "ann@host"}')
+        for work in (
+            partial(terraform.edit_state, dict),
+            partial(terraform.take_anew, "terraform_data.x", "anew"),
+        ):
+            with pytest.raises(DeployError, match="the state is locked: somebody runs"):
+                work()
+    (tmp_path / ".terraform.tfstate.lock.info").unlink()
+    assert actions(terraform.plan()) == [["no-op"]]
 
 
 def test_a_stack_without_an_init_fails_with_terraforms_words(tmp_path: Path) -> None:
