@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 300  # the platform's own limit is 297 s
 ATTEMPTS = 8
 RETRIED = (429, 502, 503, 504)
+_LOOK_UP_S = 20  # the SDK itself would try for five minutes
 _CUT_OFF = (  # before or in the middle of the answer
     requests.ConnectionError,
     requests.exceptions.ChunkedEncodingError,
@@ -72,7 +73,8 @@ class Endpoint:
         url = _URL.fullmatch(name_or_url)
         in_workspace = url is not None and not url[2]
         try:
-            config = Config(host=url[1]) if url and in_workspace else Config()
+            host = url[1] if url and in_workspace else None
+            config = Config(host=host, retry_timeout_seconds=_LOOK_UP_S)
             config.authenticate()
         except ValueError as error:
             raise EndpointError(
