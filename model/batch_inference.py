@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from model.checks import check_cells
 from model.codec import Cells, encode_cells
 from model.contract import (
     GENE_EMBEDDINGS,
@@ -20,6 +21,7 @@ from model.contract import (
     MAX_GENES,
     MAX_PACKED_CHARS,
     PACKED,
+    read_params,
 )
 from model.endpoint import Conversation, Endpoint
 from model.envelope import check_total
@@ -27,7 +29,6 @@ from model.errors import InvalidRequest, LimitExceeded
 from model.inputs import read_rows
 from model.lines import cells_of
 from model.preprocess import BATCH
-from model.tokenizer import check_values
 from model.volumes import cells_of_anndata
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def batch_inference(
         An ``Endpoint``; or its name, or the URL of its invocations (then with the credentials that
         the Databricks SDK finds).
     data_list
-        Each an ``AnnData`` (``X``, ``var_names``, ``obs``), or the guide's input in either form: a
-        DataFrame of one row, or a mapping, with ``adata_sparsematrix``, ``adata_obs``,
-        ``adata_var``.
+        Each an ``AnnData`` (``X``, ``var_names``, ``obs``; in memory or backed), or the guide's
+        input in either form: a DataFrame of one row, or a mapping, with ``adata_sparsematrix``,
+        ``adata_obs``, ``adata_var``.
     params
         Of the contract (``docs/wire-format.md``). ``task`` is ``gene_embeddings`` unless named, as
         for everybody who comes with the guide's code.
@@ -68,7 +69,9 @@ def batch_inference(
     Raises
     ------
     InvalidRequest
-        ``invalid_batch_size``, ``no_rows``, or what the model refuses.
+        ``invalid_batch_size``, ``no_rows``; before anything is sent, params that are none and
+        cells that cannot be tokenised (``gene_count_mismatch``, ``negative_values``, ...); then
+        what the model refuses.
     LimitExceeded
         Before anything is sent: an AnnData that fits no request, by its cells or genes
         (``too_many_cells``, ``too_many_genes``) or its size (``packed_too_large``). Send it in
@@ -82,8 +85,10 @@ def batch_inference(
         )
     if not data_list:
         raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
-    sent = {"task": GENE_EMBEDDINGS, **(params or {})}
-    rows = [_packed(item, sent.get("group_by")) for item in data_list]
+    given = {name: value for name, value in (params or {}).items() if value is not None}
+    options = read_params({"task": GENE_EMBEDDINGS, **given})
+    sent = {name: getattr(options, name) for name in {"task": "", **given}}  # as JSON has them
+    rows = [_packed(item, options.group_by) for item in data_list]
     batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
     endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
     lines: list[dict[str, Any]] = []
@@ -98,21 +103,25 @@ def batch_inference(
     return lines
 
 
-def _packed(item: Any, group_by: Any) -> str:
+def _packed(item: Any, group_by: str) -> str:
     labels = [name for name in (BATCH, group_by) if name]
-    is_guide_form = isinstance(item, pd.DataFrame | Mapping)
-    cells = _guide_cells(item, labels) if is_guide_form else cells_of_anndata(item, labels)
-    for what, count, most in (
-        ("cells", cells.counts.shape[0], MAX_CELLS),
-        ("genes", len(cells.genes), MAX_GENES),
-    ):
+    if isinstance(item, pd.DataFrame | Mapping):
+        cells = _guide_cells(item, labels)
+        _check_size(*cells.counts.shape)
+    else:
+        _check_size(item.n_obs, item.n_vars)  # it may lie in a file
+        cells = cells_of_anndata(item, labels)
+    check_cells(cells.counts, cells.genes)
+    return encode_cells(cells.counts, cells.genes, cells.ids, cells.obs)
+
+
+def _check_size(n_cells: int, n_genes: int) -> None:
+    for what, count, most in (("cells", n_cells, MAX_CELLS), ("genes", n_genes, MAX_GENES)):
         if count > most:
             raise LimitExceeded(
                 f"too_many_{what}",
                 f"an AnnData of data_list has {count:,} {what}; {most:,} fit a request.",
             )
-    check_values(cells.counts.data)
-    return encode_cells(cells.counts, cells.genes, cells.ids, cells.obs)
 
 
 def _guide_cells(item: Any, labels: Sequence[str]) -> Cells:

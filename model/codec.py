@@ -23,6 +23,7 @@ from model.envelope import (
     type_name_of,
 )
 from model.errors import InvalidPacking, InvalidRequest
+from model.matrix import as_csr
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,47 @@ def encode_cells(
     ids: Sequence[str] | None = None,
     obs: Mapping[str, Sequence[str | None]] | None = None,
 ) -> str:
-    """Pack cells for the ``packed`` column: ``[cells, genes]``, one symbol per column; ``obs``:
-    columns of labels (``group_by`` and ``batch`` are the ones that are ever read).
+    """Pack cells for the ``packed`` column (kind 1).
 
-    Whole numbers are stored as such; all else as float32.
+    Parameters
+    ----------
+    counts
+        ``[cells, genes]``, numbers of any type; left as they are. Whole numbers up to 2^32 - 1 are
+        stored as such, all else as float32. Values are not judged here (``check_values``).
+    genes
+        Name of each column.
+    ids
+        Name of each cell; None: their positions.
+    obs
+        Columns of labels, one label per cell (``group_by`` and ``batch`` are the ones that are
+        ever read).
+
+    Returns
+    -------
+    str
+        Base64, as ``docs/wire-format.md`` has it.
 
     Raises
     ------
+    InvalidRequest
+        ``gene_count_mismatch`` or ``cell_count_mismatch``: not one gene per column, or not one id
+        or label per cell; ``invalid_matrix``; ``invalid_text``: half a surrogate pair in a name.
     LimitExceeded
-        More than the contract allows in one chunk: send fewer cells per row.
+        ``packed_too_large``: more than the contract allows in one chunk; send fewer cells per row.
     """
-    matrix = sparse.csr_matrix(counts, copy=True)
-    matrix.sum_duplicates()
+    matrix = as_csr(counts).copy()
+    if len(genes) != matrix.shape[1]:
+        raise InvalidRequest(
+            "gene_count_mismatch",
+            f"the matrix has {matrix.shape[1]} columns but {len(genes)} genes are named; it must "
+            "be cells x genes with one name per column. Is it transposed?",
+        )
+    for what, names in {"ids": ids, **(obs or {})}.items():
+        if names is not None and len(names) != matrix.shape[0]:
+            raise InvalidRequest(
+                "cell_count_mismatch",
+                f"the matrix has {matrix.shape[0]} rows but {what} has {len(names)} entries.",
+            )
     matrix.eliminate_zeros()
     lengths = np.diff(matrix.indptr)
     gaps = np.diff(matrix.indices.astype(np.int64), prepend=0)
@@ -183,12 +213,21 @@ def _labels(sent: Any, n_cells: int) -> dict[str, list[str | None]]:
 
 
 def encode_embeddings(answer: PackedEmbeddings, dtype: str) -> str:
-    """Pack an answer, its numbers as ``float16`` or ``float32``.
+    """Pack an answer: kind 2 where it counts the genes of cells, else kind 3.
+
+    Parameters
+    ----------
+    answer
+        ``embeddings`` are finite, ``[names, dim]``.
+    dtype
+        ``float16`` or ``float32``: of the numbers on the wire.
 
     Raises
     ------
     InvalidRequest
-        The numbers do not fit float16.
+        ``too_large_for_float16``: a number exceeds 65,504; ``invalid_text``.
+    LimitExceeded
+        ``packed_too_large``.
     """
     with np.errstate(over="ignore"):
         numbers = answer.embeddings.astype("<f2" if dtype == "float16" else "<f4")

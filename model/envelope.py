@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.contract import MAX_BODY_BYTES, MAX_CELLS_BYTES, MAX_HEADER_BYTES, MAX_PACKED_CHARS
-from model.errors import InvalidPacking, LimitExceeded
+from model.errors import InvalidPacking, InvalidRequest, LimitExceeded
 
 MAGIC, VERSION = b"SCGP", 1
 KIND_CELLS, KIND_CELL_EMBEDDINGS, KIND_GENE_EMBEDDINGS, KIND_GENES_IN_CONTEXT = 1, 2, 3, 4
@@ -29,8 +29,34 @@ _ENVELOPE_CHARS = 16  # of base64
 
 
 def pack(kind: int, header: dict[str, Any], arrays: list[NDArray[Any]], level: int) -> str:
-    """A payload of any kind: header and arrays, compressed, in their envelope, as base64."""
-    head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    """A payload of any kind: header and arrays, compressed, in their envelope, as base64.
+
+    Parameters
+    ----------
+    kind
+        1 .. 4, as ``docs/wire-format.md`` numbers them.
+    header
+        What JSON can hold.
+    arrays
+        Of any shape, little-endian; written one after the other, row by row.
+    level
+        Of zlib, 0 .. 9.
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_text``: a string of the header holds half a surrogate pair.
+    LimitExceeded
+        ``packed_too_large``: the header, or the body before compression.
+    """
+    try:
+        head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            "invalid_text",
+            "a name or label holds half of a surrogate pair, which is no character: "
+            f"{error.object[max(error.start - 20, 0) : error.end]!r}. Rename it.",
+        ) from error
     _limited("bytes of the header", len(head), MAX_HEADER_BYTES)
     body = b"".join([struct.pack("<I", len(head)), head, *(x.tobytes() for x in arrays)])
     if len(body) > _most_bytes(kind):

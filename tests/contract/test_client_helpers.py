@@ -202,10 +202,42 @@ def test_input_that_cannot_be_sent(endpoint: Endpoint) -> None:
         ([frame.drop(columns="adata_sparsematrix")], 10, "no_cells"),
         ([anndata.AnnData(obs=scaled.obs, var=scaled.var)], 10, "no_matrix"),
         ([adata(0, genes=[f"X{i}" for i in range(20)])], 10, "no_known_gene"),
+        ([guide_frame(sparse.csr_matrix((3, 20)), GENES[:21])], 10, "gene_count_mismatch"),
+        ([guide_frame(sparse.csr_matrix((3, 20)), GENES[:19])], 10, "gene_count_mismatch"),
+        ([adata(0, genes=["G1"] * 2)], 10, "duplicate_genes"),
+        ([adata(0, genes=["G1", "\ud800"])], 10, "invalid_text"),
     ):
         with pytest.raises(InvalidRequest) as refusal:
             batch_inference(endpoint, data, {}, size)
         assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [({"group_by": ["a"]}, "invalid_param"), ({"sed": 1}, "unknown_param")],
+)
+def test_params_that_are_none_are_refused_before_anything_is_sent(
+    endpoint: Endpoint, bodies: list[dict[str, Any]], params: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        batch_inference(endpoint, [adata(0)], params)
+    assert (refusal.value.code, bodies) == (code, [])
+
+
+def test_params_may_be_null_or_numpys(endpoint: Endpoint) -> None:
+    params = {"task": "cell_embeddings", "seed": np.int64(3), "genes": None, "group_by": None}
+    assert len(batch_inference(endpoint, [adata(0)], params)) == 3
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_backed_anndata_is_answered_like_one_in_memory(
+    endpoint: Endpoint, tmp_path: Path, dense: bool
+) -> None:
+    item, params = adata(0), {"task": "cell_embeddings"}
+    item.X = item.X.toarray() if dense else item.X
+    item.write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    assert batch_inference(endpoint, [backed], params) == batch_inference(endpoint, [item], params)
 
 
 def test_an_endpoint_by_name_or_url(

@@ -205,6 +205,25 @@ def test_what_would_be_refused_is_not_packed() -> None:
         encode_cells(sparse.csr_matrix((1, 1)), ["G" * MAX_HEADER_BYTES])
 
 
+@pytest.mark.parametrize(
+    ("genes", "names", "code"),
+    [
+        (["A", "B"], {}, "gene_count_mismatch"),
+        (["A", "B", "C", "D"], {}, "gene_count_mismatch"),
+        (["A", "B", "C"], {"ids": ["x"]}, "cell_count_mismatch"),
+        (["A", "B", "C"], {"obs": {"type": ["T"] * 3}}, "cell_count_mismatch"),
+        (["A", "B", "\ud800"], {}, "invalid_text"),
+        (["A", "B", "C"], {"ids": ["x", "\udfff"]}, "invalid_text"),
+    ],
+)
+def test_names_that_do_not_fit_the_matrix_are_not_packed(
+    genes: list[str], names: dict, code: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        encode_cells(sparse.csr_matrix(np.ones((2, 3))), genes, **names)
+    assert caught.value.code == code
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 60), st.booleans())
 def test_garbage_raises_our_error_and_nothing_else(noise: bytes, at: int, inside: bool) -> None:
