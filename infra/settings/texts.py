@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from infra.plain_secrets import holds_secret, shown, texts
 
-_TEMPLATE = re.compile(r"[$%]\{")
+_TEMPLATE = re.compile(r"[$%]\{|#\{TfToken\[")
+"""Of Terraform; the last one is of the CDK, which stops at it."""
 
 
 def refuse_secrets(values: object) -> None:

@@ -17,6 +17,7 @@ SECRET = "dapi0123456789abcdef"
     [
         ('[tags]\nproject = "${path.cwd}"', "tags.project"),
         ('[endpoint]\ndescription = "100 %{ off"', "endpoint.description"),
+        ('[tags]\nproject = "#{TfToken[TOKEN.0]}"', "tags.project"),
         ('[endpoint]\nenvironment = { HOME_OF = "$${x}" }', "endpoint.environment.HOME_OF"),
         ('[permissions.groups]\n"a ${file(x)}" = "CAN_QUERY"', "a key of permissions.groups"),
         ('[[grants]]\nprincipal = "${path.root}"\nschema = ["SELECT"]', "grants.0.principal"),
@@ -37,8 +38,8 @@ def test_templates_in_the_state_and_the_profile(tmp_path: Path) -> None:
 
 
 def test_braces_and_dollars_alone_are_text(tmp_path: Path) -> None:
-    text = f'{FIVE_LINES}[tags]\ncost = "5 $ {{a}} 100 % $x"\n'
-    assert settings.load("dev", write(tmp_path, text)).tags["cost"] == "5 $ {a} 100 % $x"
+    text = f'{FIVE_LINES}[tags]\ncost = "5 $ {{a}} 100 % $x #{{y}}"\n'
+    assert settings.load("dev", write(tmp_path, text)).tags["cost"] == "5 $ {a} 100 % $x #{y}"
 
 
 @pytest.mark.parametrize(
