@@ -129,6 +129,17 @@ The API says the same, field by field, and no plan finds anything left to do.
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
 
+A route-optimised endpoint is asked at its own URL, with an OAuth token for it. So a personal token is
+refused before anything is sent; a service principal's login reaches the model. (The one here gives
+constants for a column of its own, and says so.)
+
+  $ scgpt smoke local
+  error: cell-embeddings is route-optimised: such endpoints take OAuth only, and this login is pat. Set DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET of a service principal that may query it, or log in with `databricks auth login`.
+  [1]
+  $ sed -i 's/^profile = .*/profile = "local-oauth"/' local.toml
+  $ scgpt smoke local 2>&1 | grep -o '^error: .*answered 400: Failed to predict'
+  error: cell-embeddings answered 400: Failed to predict
+
 What two keys would say twice is refused.
 
   $ sed -i 's/^provisioned/workload_size = "Small"\nprovisioned/' local.toml
