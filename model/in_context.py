@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.checks import check_genes
 from model.codec import Cells
 from model.contextual import ContextualGenes
 from model.embedder import Embedder
@@ -48,7 +49,8 @@ def embed_in_context(
     Raises
     ------
     InvalidRequest
-        As ``Embedder.embed_cells``; ``no_such_column``, ``missing_group``, ``no_known_gene``.
+        As ``Embedder.embed_cells``; ``no_such_column``, ``missing_group``, ``no_known_gene``; of
+        `genes`, ``duplicate_genes`` and ``invalid_gene_name``.
     LimitExceeded
         ``too_many_vectors``.
     """
@@ -147,8 +149,10 @@ def _rows(cells: Cells, group_by: str) -> tuple[list[str], NDArray[np.int64]]:
 
 def _wanted(embedder: Embedder, genes: Sequence[str]) -> tuple[NDArray[np.int64] | None, list[str]]:
     """Rows of the gene table that are asked for (None: all), and the names without any."""
+    genes = list(genes)
     if not genes:
         return None, []
+    check_genes(genes, len(genes))
     ids = embedder.vocab.lookup(genes)
     not_found = [gene for gene, i in zip(genes, ids, strict=True) if i == UNKNOWN]
     if len(not_found) == len(genes):

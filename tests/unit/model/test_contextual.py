@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -164,12 +165,22 @@ def test_an_answer_says_whether_its_rows_are_groups(embedder: Embedder) -> None:
         ({}, {"group_by": "type"}, "no_such_column"),
         ({"type": [None, *LABELS[1:]]}, {"group_by": "type"}, "missing_group"),
         ({}, {"genes": ["nowhere"]}, "no_known_gene"),
+        ({}, {"genes": ["G1", "nowhere", "nowhere"]}, "duplicate_genes"),
+        ({}, {"genes": ["G1", ""]}, "invalid_gene_name"),
     ],
 )
 def test_what_cannot_be_answered(embedder: Embedder, obs: dict, options: dict, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         embed_in_context(embedder, Cells(COUNTS, GENES, None, obs), **options)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Index])
+def test_genes_may_be_named_in_any_kind_of_list(embedder: Embedder, kind: type) -> None:
+    found = embed_in_context(embedder, CELLS, genes=kind(["G1", "nowhere", "G2"]))
+    assert found.not_found == ["nowhere"]
+    assert set(found.symbols) == {"G1", "G2"}
+    assert len(embed_in_context(embedder, CELLS, genes=kind([])).symbols) > 2
 
 
 def test_a_limit_is_kept_before_anything_is_computed(embedder: Embedder) -> None:
