@@ -27,8 +27,8 @@ def refuse_templates(values: object) -> None:
     """
     if wrong := [shown(place) for place, text in _written(values) if _TEMPLATE.search(text)]:
         raise ValueError(
-            f"{', '.join(wrong)}: has ${{, %{{ or #{{TfToken[, with which a template of Terraform begins: "
-            "what stands in this file is taken literally; write it without"
+            f"{', '.join(wrong)}: has ${{, %{{ or #{{TfToken[, with which a template of Terraform "
+            "begins: what stands in this file is taken literally; write it without"
         )
 
 
