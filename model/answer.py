@@ -211,10 +211,18 @@ def _answer_genes(
 
 
 def _wanted_genes(row: Row, options: Options) -> list[str] | None:
-    """Which genes are asked for; None: all."""
+    """Which genes are asked for; None: all, which must be said, for it is a large answer."""
     if options.genes:
         return list(options.genes)
-    return None if _whole_table(options) else row.genes
+    if _whole_table(options):
+        return None
+    if row.genes is None:
+        raise InvalidRequest(
+            "no_gene_names",
+            f"no genes are named: send {contract.VAR}, the table whose index names them, or the "
+            "param genes; need_preprocess false asks for all genes of the model.",
+        )
+    return row.genes
 
 
 def _packed_genes(found: GeneEmbeddings, response_format: str) -> str:

@@ -154,6 +154,21 @@ class _Table:
     columns: dict[str, list[str | None]]
 
 
+def read_frame(name: str, value: Any) -> pd.DataFrame | None:
+    """All of obs or var, its index as strings; None where it has no rows (errors: `read_rows`)."""
+    if not _given(value):
+        return None
+    index = [str(label) for label in _read_table(name, value).index]
+    value = _unwrapped(value)
+    if not isinstance(value, pd.DataFrame):
+        sent = json.loads(value) if isinstance(value, str) else value
+        try:
+            value = pd.DataFrame(sent.get("data"), sent["index"], sent.get("columns"))
+        except (ValueError, TypeError) as error:
+            raise _no_table(name, str(error)) from None
+    return value.set_axis(index) if index else None
+
+
 def _read_table(name: str, value: Any, wanted: Collection[str] = ()) -> _Table:
     value = _unwrapped(value)
     if isinstance(value, pd.DataFrame):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 from anndata import AnnData, read_h5ad
 
 from model.checks import check_cells
-from model.contract import read_params
+from model.contract import OBS, VAR, read_params
 from model.errors import InvalidRequest
-from model.inputs import read_rows
+from model.inputs import read_frame, read_rows
 from model.lines import cells_of
 from model.preprocess import BATCH, preprocess
 from model.volumes import cells_of_anndata
@@ -28,22 +29,29 @@ def preprocessed(
             "two_forms" if path else "no_form",
             "give input_data_path or input_dataframe, exactly one of them.",
         )
-    if path is not None:
-        sent = cells_of_anndata(read_h5ad(path))
-    else:
-        assert frame is not None
-        records: Any = frame.to_dict("records")
-        if len(records) != 1:
-            raise InvalidRequest(
-                "one_row", f"{len(records)} rows of input; one AnnData is preprocessed at a time."
-            )
-        sent = cells_of(read_rows(records, {BATCH})[0])
+    adata = read_h5ad(path) if path is not None else _of_frame(frame)
+    sent = cells_of_anndata(adata, {BATCH})
     check_cells(sent.counts, sent.genes)
-    cells, steps = preprocess(sent, options)
-    adata = AnnData(cells.counts)
-    adata.var_names = cells.genes
-    adata.obs_names = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
-    for name, labels in cells.obs.items():
-        adata.obs[name] = list(labels)
-    adata.uns["applied_steps"] = steps
-    return adata
+    # Cells by position: their names may repeat.
+    numbered = replace(sent, ids=[str(i) for i in range(adata.n_obs)])
+    cells, steps = preprocess(numbered, options)
+    kept = adata[[int(i) for i in cells.ids or ()], cells.genes].copy()
+    kept.uns["applied_steps"] = steps
+    return kept
+
+
+def _of_frame(frame: pd.DataFrame | None) -> AnnData:
+    """The one row of a frame in the contract's form, with all columns of its tables."""
+    assert frame is not None
+    records: Any = frame.to_dict("records")
+    if len(records) != 1:
+        raise InvalidRequest(
+            "one_row", f"{len(records)} rows of input; one AnnData is preprocessed at a time."
+        )
+    sent = cells_of(read_rows(records, {BATCH})[0])
+    check_cells(sent.counts, sent.genes)
+    tables = [read_frame(name, records[0].get(name)) for name in (OBS, VAR)]
+    ids = sent.ids or [str(i) for i in range(sent.counts.shape[0])]
+    obs = pd.DataFrame(dict(sent.obs), ids) if tables[0] is None else tables[0]
+    var = pd.DataFrame(index=sent.genes) if tables[1] is None else tables[1]
+    return AnnData(sent.counts, obs, var)

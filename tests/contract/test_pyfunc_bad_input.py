@@ -247,3 +247,13 @@ def test_another_models_unknown_params_are_left_to_mlflow(
 
     other = ParamSchema([ParamSpec("seed", "long", 0)])
     assert _enforce_params_schema({"tsak": 1}, other) == {"seed": 0}
+
+
+@pytest.mark.parametrize("task", [None, "gene_embeddings"])
+def test_without_a_named_gene_the_whole_table_must_be_asked_for(
+    server: Server, task: str | None
+) -> None:
+    cells_alone, params = {"adata_obs": GOOD["adata_obs"]}, {"task": task} if task else {}
+    assert code_of(send(server, cells_alone, params)) == "no_gene_names"
+    for asked in ({"genes": ["G1"]}, {"need_preprocess": False}):
+        assert send(server, cells_alone, {**params, **asked}).status_code == 200

@@ -15,11 +15,12 @@ import pytest
 from scipy import sparse
 
 from model import pyfunc
+from model.codec import encode_cells
 from model.embedder import Embedder
 from model.errors import CheckpointError, InvalidRequest, LimitExceeded
 from model.volumes import VOLUMES, allowed_file, cells_of_anndata, check_prefixes, read_cells
-from tests.contract.conftest import Server
 from tests.contract.asking import code_of, send
+from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
 
 COUNTS = sparse.csr_matrix(make_counts(5, 12, seed=6))
@@ -233,6 +234,54 @@ def test_notebook_helpers_of_the_guide(
     found = model.filter(whole, data)
     assert list(found) == kept
     assert all(found[gene] == whole[gene] for gene in kept)
+
+
+TABLE = pd.DataFrame(
+    {"final_annotation": ["B", None, "T", "T", "B"], "batch": list("11212"), "n": range(5)},
+    index=["a", "b", "a", "c", "d"],  # names of cells may repeat
+)
+SYMBOLS = pd.DataFrame({"id": [f"ENSG{i}" for i in range(12)]}, index=SOME)
+
+
+def _sent_as(form: str, folder: Path) -> tuple[str | None, pd.DataFrame | None]:
+    obs: Any = TABLE.to_json(orient="split") if form == "serialisable" else TABLE
+    var: Any = SYMBOLS.to_json(orient="split") if form == "serialisable" else SYMBOLS
+    row = {"adata_sparsematrix": COUNTS, "adata_obs": obs, "adata_var": var}
+    if form != "path":
+        return None, pd.DataFrame({name: [value] for name, value in row.items()})
+    written = anndata.AnnData(COUNTS, TABLE, SYMBOLS, obsm={"X_pca": np.ones((5, 2))})
+    written.write_h5ad(folder / "table.h5ad")
+    return str(folder / "table.h5ad"), None
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+@pytest.mark.parametrize("form", ["path", "direct", "serialisable"])
+def test_a_notebook_keeps_what_belongs_to_the_cells_and_genes(
+    loaded: mlflow.pyfunc.PyFuncModel, volume: Path, form: str
+) -> None:
+    columns = COUNTS.sum(axis=0).A1 >= 5
+    totals = COUNTS.toarray()[:, columns].sum(axis=1)
+    least = float(np.sort(totals)[2])
+    rows = np.flatnonzero(totals >= least)
+    params = {"min_counts_per_cell": least, "filter_gene_by_counts": 5}
+    model = loaded.unwrap_python_model()
+    data = model.preprocess(None, *_sent_as(form, volume), params=params)
+    np.testing.assert_array_equal(data.X.toarray(), COUNTS.toarray()[rows][:, columns])
+    kept = TABLE.iloc[rows]
+    assert list(data.obs_names) == list(kept.index)
+    assert data.obs["final_annotation"].astype(object).replace(np.nan, None).tolist() == (
+        kept["final_annotation"].tolist()
+    )
+    assert data.obs["n"].tolist() == kept["n"].tolist()
+    assert data.var["id"].tolist() == SYMBOLS["id"][columns].tolist()
+    assert list(data.obsm) == (["X_pca"] if form == "path" else [])
+    assert len(data.uns["applied_steps"]) == 2
+
+
+def test_a_notebook_takes_packed_cells_too(loaded: mlflow.pyfunc.PyFuncModel) -> None:
+    frame = pd.DataFrame({"packed": [encode_cells(COUNTS, SOME, None, {"type": list("BTBTB")})]})
+    data = loaded.unwrap_python_model().preprocess(None, None, frame)
+    assert (data.shape, list(data.obs["type"])) == ((5, 12), list("BTBTB"))
 
 
 def test_the_guides_class_by_its_name_and_argument(
