@@ -40,6 +40,7 @@ def test_the_next_alert_is_one_entry(out: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(monitoring, "ALERTS", (*monitoring.ALERTS, more))
     after = stack(out)
     added = after.pop("databricks_alert_v2.alert_another")
+    assert after.pop("databricks_permissions.alert_another_permissions"), "its list"
     assert after == before
     assert added["evaluation"]["threshold"] == {"value": {"double_value": 0.5}}
     assert added["query_text"] == before[f"databricks_alert_v2.alert_{first.key}"]["query_text"]
@@ -51,6 +52,7 @@ def test_the_next_job_is_one_entry(out: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(monitoring, "JOBS", (*monitoring.JOBS, more))
     after = stack(out)
     added = after.pop("databricks_job.job_another")
+    assert after.pop("databricks_permissions.job_another_permissions"), "its list"
     assert after == before
     assert added["task"][0]["python_wheel_task"]["parameters"][-2:] == ["--days", "30"]
 
