@@ -227,7 +227,8 @@ def pull_request(
     clone.git("switch", "--quiet", "--create", branch)
     head = clone.commit(branch)
     number = github.open_pull(head)
-    assert runner.pull_request(number, head).codes == {REVIEW: 0}
+    planned = runner.pull_request(number, head)
+    assert planned.codes == {REVIEW: 0}, planned.err
     meanwhile(clone.site)
     merged = clone.merge(branch)
     github.merge(number, merged)
