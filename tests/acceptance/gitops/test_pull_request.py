@@ -189,7 +189,7 @@ def test_only_what_was_reviewed_and_the_way_back(
 ) -> None:
     """Refused, then found by the drift run, then put back by another pull request."""
     site = clone.site
-    first = clone.commit("Our workspace", toml=CASES / "first-review/local.toml")
+    first = clone.commit("Our workspace", toml=CASES / "way-back/local.toml")
     pushed = runner.push(first)
     assert pushed.codes == {REVIEWED: 3, SUMMARY: 0, LEFT: 0}
     assert "came by no merged pull request" in pushed.err
