@@ -86,7 +86,14 @@ class CellsFile:
         half = values.dtype == np.float16
         parts = (values.astype(np.float32) if half else values, group["indices"][some])
         shape = (len(indptr) - 1, self._matrix.shape[1])
-        return as_csr(sparse.csr_matrix((*parts, indptr - indptr[0]), shape=shape))
+        try:
+            found = sparse.csr_matrix((*parts, indptr - indptr[0]), shape=shape)
+        except ValueError as error:
+            raise InvalidRequest(
+                "invalid_matrix",
+                f"rows {start} to {stop} of the file cannot be read: {error}. Write it anew.",
+            ) from error
+        return as_csr(found)
 
     def names(self, start: int, stop: int) -> list[str]:
         """Index of ``obs`` of some cells."""

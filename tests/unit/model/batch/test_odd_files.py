@@ -127,3 +127,26 @@ def test_a_transposed_file_is_called_so(embedder: Embedder, tmp_path: Path) -> N
     with pytest.raises(InvalidRequest, match="looks transposed") as refusal:
         embed_file(tmp_path / "cells.h5ad", tmp_path / "out.h5ad", embedder, chunk=16)
     assert refusal.value.code == "no_known_gene"
+
+
+def outside(file: h5py.File) -> None:
+    file["X"]["indices"][-1] = 10_000
+
+
+def backwards(file: h5py.File) -> None:
+    file["X"]["indptr"][2] = -1
+
+
+def too_far(file: h5py.File) -> None:
+    file["X"]["indptr"][2] = 10**6
+
+
+@pytest.mark.parametrize("damage", [outside, backwards, too_far])
+def test_indices_that_lead_nowhere_are_refused(
+    embedder: Embedder, source: Path, tmp_path: Path, damage: Callable[[h5py.File], object]
+) -> None:
+    """Compiled code would read wherever they point."""
+    with pytest.raises(InvalidRequest) as refusal:
+        embed_file(changed(source, tmp_path / "cells.h5ad", damage), tmp_path / "out", embedder)
+    assert refusal.value.code == "invalid_matrix"
+    assert not (tmp_path / "out").exists()
