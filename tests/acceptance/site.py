@@ -105,9 +105,11 @@ class Site:
         return profiles.get(profile, "token")
 
     def check_silence(self, text: str) -> None:
-        if (self.folder / "databrickscfg").exists():
-            for profile in ("local", "local-builder", "local-reader"):
-                assert self.token(profile) not in text, f"the token of {profile} was printed"
+        profiles = configparser.ConfigParser()
+        profiles.read(self.folder / "databrickscfg")  # none before the workspace was started
+        for name, profile in profiles.items():
+            for key in ("token", "client_secret"):
+                assert profile.get(key, fallback="\0") not in text, f"{key} of {name} was printed"
 
     def control(self, method: str, path: str, /, **body: Any) -> dict[str, Any]:
         """A control route of the workspace, as admin."""
