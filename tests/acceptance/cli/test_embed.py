@@ -73,6 +73,7 @@ def test_good_cells(quickstart: Site, cells_file: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_what_a_refusal_names_can_be_set(quickstart: Site, tmp_path: Path) -> None:
     cells = pbmc_cells()[:5].copy()
     cells.raw = cells

@@ -48,6 +48,7 @@ def test_an_endpoint_that_is_not_deployed(registry: Site) -> None:
     assert f"there is no endpoint {ENDPOINT} in local. Deploy it: scgpt deploy local" in done.err
 
 
+@pytest.mark.long
 def test_an_endpoint_that_is_not_ready(registry: Site, tmp_path: Path, cells_file: Path) -> None:
     checkpoint = random_checkpoint(tmp_path / "checkpoint", Recipe(seed=12, steps=0))
     built = registry.succeed("build", "--env", "local", "--checkpoint", checkpoint, "--json").json
