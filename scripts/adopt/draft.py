@@ -30,6 +30,7 @@ def settings_tables(
     profile: str | None,
     state: Mapping[str, Any],
     grants: Mapping[str, Mapping[str, list[str]]],
+    cloud: str | None = None,
 ) -> dict[str, Any]:
     """The tables of the environment's TOML file; what the endpoint leaves out stays out."""
     catalog, schema, model = found.model
@@ -38,6 +39,7 @@ def settings_tables(
         "catalog": catalog,
         "schema": schema,
         "model": model,
+        **({"cloud": cloud} if cloud else {}),
         "deletion_protection": True,
         "workspace": {
             **({} if local else {"host": found.host.rstrip("/")}),

@@ -58,6 +58,7 @@ def adopt(
     profile: str | None = None,
     folder: Path | None = None,
     state: Mapping[str, Any] = _LOCAL_STATE,
+    cloud: str | None = None,
     blocks: bool = False,
     dry_run: bool = False,
     report: Report = lambda _: None,
@@ -79,6 +80,8 @@ def adopt(
         Folder of the environments; by default the repository's.
     state
         Where Terraform shall keep its state: the TOML file's table ``[state]``.
+    cloud
+        Of the workspace: ``aws``, ``azure`` or ``gcp``; by default its address tells.
     blocks
         Write import blocks instead of importing.
     dry_run
@@ -101,7 +104,9 @@ def adopt(
     seen = _look(client, endpoint)
     report(f"{endpoint}: {len(seen.entities)} served, in {seen.host}")
     grants = found.grants(client, _names(seen, environment))
-    toml = partial(_toml, seen, endpoint, environment=environment, profile=profile, grants=grants)
+    toml = partial(
+        _toml, seen, endpoint, environment=environment, profile=profile, grants=grants, cloud=cloud
+    )
     manifest = draft.manifest(seen).to_json(environment)
     drafted, final = toml(state=_LOCAL_STATE), toml(state=state)
     texts = {
@@ -151,10 +156,11 @@ def _toml(
     profile: str | None,
     state: Mapping[str, Any],
     grants: Mapping[str, Mapping[str, list[str]]],
+    cloud: str | None,
 ) -> str:
     """The environment's file."""
     tables = draft.settings_tables(
-        seen, environment=environment, profile=profile, state=state, grants=grants
+        seen, environment=environment, profile=profile, state=state, grants=grants, cloud=cloud
     )
     return to_toml(tables, f"Written by `scgpt adopt {endpoint}`; dev.toml explains every key.")
 

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     "backend as options.NAME=VALUE.  [default: backend=local]",
 )
 @click.option(
+    "--cloud",
+    type=click.Choice(["aws", "azure", "gcp"]),
+    help="Of the workspace, where its address does not tell.",
+)
+@click.option(
     "--blocks",
     is_flag=True,
     help="Write import blocks, which the next deploy applies; leave the state alone.",
@@ -51,6 +56,7 @@ def adopt(
     environment: str | None,
     folder: Path | None,
     state: tuple[str, ...],
+    cloud: str | None,
     blocks: bool,
     dry_run: bool,
     as_json: bool,
@@ -76,6 +82,7 @@ def adopt(
         profile=profile,
         folder=folder,
         state=_state_table({key: value for key, _, value in pairs}),
+        cloud=cloud,
         blocks=blocks,
         dry_run=dry_run,
         report=reporter(),

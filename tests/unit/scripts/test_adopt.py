@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra import release, settings
-from infra.errors import RefusedError
+from infra.errors import RefusedError, SettingsError
 from scripts.adopt.draft import manifest, settings_tables
 from scripts.adopt.found import Found, _reasons_against
 from scripts.adopt.notes import notes
@@ -105,6 +105,14 @@ def test_names_and_an_absent_gateway_are_kept(tmp_path: Path) -> None:
     assert loaded.deletion_protection
     assert not loaded.gateway.declared
     assert written(found(FULL), tmp_path).gateway.declared
+
+
+def test_the_cloud_of_a_workspace_whose_address_does_not_tell(tmp_path: Path) -> None:
+    seen = found(FULL, host="https://genes.example.org")
+    with pytest.raises(SettingsError, match="cloud: missing: the host does not tell"):
+        written(seen, tmp_path)
+    assert written(seen, tmp_path, cloud="aws").cloud == "aws"
+    assert written(found(FULL), tmp_path).cloud == "aws"
 
 
 def test_defaults_that_were_not_set(tmp_path: Path) -> None:
