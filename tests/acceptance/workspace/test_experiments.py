@@ -99,9 +99,13 @@ def test_a_server_that_died_is_started_again(running: Info) -> None:
 
 
 def _mlflow(info: Info) -> int:
-    """Process id of the supervisor of the instance's MLflow server."""
-    children = Path(f"/proc/{info.pid}/task/{info.pid}/children").read_text()
-    for pid in map(int, children.split()):
-        if "\0mlflow\0server\0" in Path(f"/proc/{pid}/cmdline").read_text():
-            return pid
+    """Process id of the instance's MLflow server; killed, its supervisor ends what it started."""
+    for supervisor in _children(info.pid):
+        if "\0mlflow\0server\0" in Path(f"/proc/{supervisor}/cmdline").read_text():
+            (server,) = _children(supervisor)
+            return server
     raise AssertionError("no MLflow server")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
