@@ -100,6 +100,7 @@ def test_a_server_that_died_is_started_again(running: Info) -> None:
 
 def _mlflow(info: Info) -> int:
     """Process id of the instance's MLflow server; killed, its supervisor ends what it started."""
+    assert info.pid is not None
     for supervisor in _children(info.pid):
         if "\0mlflow\0server\0" in Path(f"/proc/{supervisor}/cmdline").read_text():
             (server,) = _children(supervisor)
