@@ -191,6 +191,11 @@ def _answer_genes(
     end = options.gene_offset + options.gene_limit if options.gene_limit else None
     page = slice(options.gene_offset, end)
     found = embedder.embed_genes(_wanted_genes(row, options), page=page)
+    if not found.genes:
+        raise InvalidRequest(
+            "no_genes",
+            f"gene_offset {options.gene_offset} lies behind the last of {found.total} genes.",
+        )
     common = {
         "genes_total": found.total,
         "input_row": position,

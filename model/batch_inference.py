@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from model.checks import check_cells
+from model.checks import check_cells, check_size
 from model.codec import Cells, encode_cells
 from model.contract import (
     GENE_EMBEDDINGS,
     GUIDE_COLUMNS,
-    MAX_CELLS,
-    MAX_GENES,
     MAX_PACKED_CHARS,
     PACKED,
-    read_params,
+    params_to_send,
 )
 from model.endpoint import Conversation, Endpoint
 from model.envelope import check_total
@@ -34,6 +32,7 @@ from model.volumes import cells_of_anndata
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_ITEM = "an AnnData of data_list"
 _ROOM = MAX_PACKED_CHARS - 64 * 1024  # for the JSON around the packed rows; params come on top
 
 
@@ -85,9 +84,7 @@ def batch_inference(
         )
     if not data_list:
         raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
-    given = {name: value for name, value in (params or {}).items() if value is not None}
-    options = read_params({"task": GENE_EMBEDDINGS, **given})
-    sent = {name: getattr(options, name) for name in {"task": "", **given}}  # as JSON has them
+    options, sent = params_to_send(params, task=GENE_EMBEDDINGS)
     rows = [_packed(item, options.group_by) for item in data_list]
     batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
     endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
@@ -107,21 +104,12 @@ def _packed(item: Any, group_by: str) -> str:
     labels = [name for name in (BATCH, group_by) if name]
     if isinstance(item, pd.DataFrame | Mapping):
         cells = _guide_cells(item, labels)
-        _check_size(*cells.counts.shape)
+        check_size(*cells.counts.shape, _ITEM)
     else:
-        _check_size(item.n_obs, item.n_vars)  # it may lie in a file
+        check_size(item.n_obs, item.n_vars, _ITEM)  # it may lie in a file
         cells = cells_of_anndata(item, labels)
     check_cells(cells.counts, cells.genes)
     return encode_cells(cells.counts, cells.genes, cells.ids, cells.obs)
-
-
-def _check_size(n_cells: int, n_genes: int) -> None:
-    for what, count, most in (("cells", n_cells, MAX_CELLS), ("genes", n_genes, MAX_GENES)):
-        if count > most:
-            raise LimitExceeded(
-                f"too_many_{what}",
-                f"an AnnData of data_list has {count:,} {what}; {most:,} fit a request.",
-            )
 
 
 def _guide_cells(item: Any, labels: Sequence[str]) -> Cells:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from scipy import sparse
 
-from model.errors import InvalidRequest
+from model.contract import MAX_CELLS, MAX_GENES
+from model.errors import InvalidRequest, LimitExceeded
 from model.tokenizer import check_values
 
 
@@ -24,6 +25,31 @@ def check_cells(cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str
     check_values(cells.data)
 
 
+def check_size(n_cells: int, n_genes: int, where: str) -> None:
+    """Refuse more cells or genes than one row of a request may have.
+
+    Raises
+    ------
+    LimitExceeded
+        ``too_many_cells`` or ``too_many_genes``.
+    """
+    for what, count, most in (("cells", n_cells, MAX_CELLS), ("genes", n_genes, MAX_GENES)):
+        if count > most:
+            raise LimitExceeded(
+                f"too_many_{what}", f"{count:,} {what} in {where}; {most:,} are allowed."
+            )
+
+
+def check_gene_count(genes: Sequence[str], columns: int) -> None:
+    """Refuse another number of names than of columns (``gene_count_mismatch``)."""
+    if len(genes) != columns:
+        raise InvalidRequest(
+            "gene_count_mismatch",
+            f"the matrix has {columns} columns but {len(genes)} genes are named; it must be "
+            "cells x genes with one name per column. Is it transposed?",
+        )
+
+
 def check_genes(genes: Sequence[str], columns: int) -> None:
     """Refuse symbols that do not name each of the matrix's columns once.
 
@@ -32,12 +58,7 @@ def check_genes(genes: Sequence[str], columns: int) -> None:
     InvalidRequest
         ``gene_count_mismatch``, ``invalid_gene_name`` or ``duplicate_genes``.
     """
-    if len(genes) != columns:
-        raise InvalidRequest(
-            "gene_count_mismatch",
-            f"the matrix has {columns} columns but {len(genes)} genes are named; it must be "
-            "cells x genes with one name per column. Is it transposed?",
-        )
+    check_gene_count(genes, columns)
     if set(map(type, genes)) != {str} or not all(genes):
         odd = [gene for gene in genes if not isinstance(gene, str) or not gene]
         if odd:

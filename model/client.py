@@ -21,7 +21,7 @@ from model.contract import (
     PACKED,
     VAR,
     check_params_of,
-    read_params,
+    params_to_send,
 )
 from model.endpoint import Conversation, Endpoint, Report
 from model.errors import InvalidRequest
@@ -202,9 +202,7 @@ def _page_request(
 
 def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     """What every request is sent with; checked before the first, for all would fail alike."""
-    given = {name: value for name, value in (asked or {}).items() if value is not None}
-    sent = {"response_format": "float32", "allow_imputed": False, **given}
-    options = read_params(sent)
+    options, sent = params_to_send(asked, response_format="float32", allow_imputed=False)
     if options.task not in (None, CELL_EMBEDDINGS):
         raise _not_here("task", options.task, f"only {CELL_EMBEDDINGS} are written to obsm")
     check_params_of(CELL_EMBEDDINGS, options)
@@ -223,7 +221,7 @@ def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     for name, reason in reasons.items():
         if getattr(options, name):
             raise _not_here(name, getattr(options, name), reason)
-    return {name: getattr(options, name) for name in sent}  # as JSON has them
+    return sent
 
 
 def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:

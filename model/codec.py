@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from model.checks import check_gene_count
 from model.contract import MAX_CELLS, MAX_DIM, MAX_GENES
 from model.envelope import (
     FLOATS,
@@ -111,12 +112,7 @@ def encode_cells(
         ``packed_too_large``: more than the contract allows in one chunk; send fewer cells per row.
     """
     matrix = as_csr(counts).copy()
-    if len(genes) != matrix.shape[1]:
-        raise InvalidRequest(
-            "gene_count_mismatch",
-            f"the matrix has {matrix.shape[1]} columns but {len(genes)} genes are named; it must "
-            "be cells x genes with one name per column. Is it transposed?",
-        )
+    check_gene_count(genes, matrix.shape[1])
     for what, names in {"ids": ids, **(obs or {})}.items():
         if names is not None and len(names) != matrix.shape[0]:
             raise InvalidRequest(

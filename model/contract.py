@@ -185,6 +185,22 @@ def read_params(params: Mapping[str, Any] | None) -> Options:
     return options
 
 
+def params_to_send(
+    asked: Mapping[str, Any] | None, **defaults: Any
+) -> tuple[Options, dict[str, Any]]:
+    """What a caller asks for over a client's own defaults: checked, and as JSON has it.
+
+    Raises
+    ------
+    InvalidRequest
+        As ``read_params``.
+    """
+    given = {name: value for name, value in (asked or {}).items() if value is not None}
+    names = {**defaults, **given}
+    options = read_params(names)
+    return options, {name: getattr(options, name) for name in names}
+
+
 # What only some tasks have a use for; elsewhere it would be ignored in silence.
 _CELL_TASKS = (CELL_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS)
 _TASKS_OF = {

@@ -23,7 +23,7 @@ from model.checks import check_genes
 from model.config import ModelConfig
 from model.device import TOKEN_BUDGET, device_for, dtype_for
 from model.embeddings import CellEmbeddings, GeneEmbeddings
-from model.errors import EngineError, InvalidRequest
+from model.errors import EngineError
 from model.known_genes import known_ids
 from model.linear import processor_family
 from model.network import Network, build_network
@@ -210,12 +210,12 @@ class Embedder:
         Parameters
         ----------
         page
-            Which of the genes that have a vector to answer; all by default.
+            Which of the genes that have a vector to answer; all by default. May be empty.
 
         Raises
         ------
         InvalidRequest
-            Duplicate symbols, none of them in the vocabulary, or none on the page.
+            Duplicate symbols, or none of them in the vocabulary.
         """
         if genes is None:
             genes = [self.vocab.tokens[i] for i in self.vocab.gene_ids]
@@ -225,10 +225,6 @@ class Embedder:
         known = list(compress(genes, there.tolist()))
         unknown = list(compress(genes, (~there).tolist()))
         wanted = torch.from_numpy(ids[there][page])
-        if not len(wanted):
-            raise InvalidRequest(
-                "no_genes", f"gene_offset {page.start} lies behind the last of {len(known)} genes."
-            )
         with torch.inference_mode():
             rows = self.network.gene_embeddings(wanted.to(self.network.device))
         return GeneEmbeddings(known[page], rows.cpu().numpy(), unknown, self.digest, len(known))

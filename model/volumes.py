@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from model.checks import check_size
 from model.codec import Cells
-from model.contract import MAX_BODY_BYTES, MAX_CELLS, MAX_GENES
+from model.contract import MAX_BODY_BYTES, MAX_GENES
 from model.errors import CheckpointError, InvalidRequest, LimitExceeded
 from model.labels import labels
 from model.matrix import as_csr
@@ -106,14 +107,7 @@ def read_cells(file: Path, columns: Collection[str] = ()) -> Cells:
 
 def _read(data: h5py.File, columns: Collection[str]) -> Cells:
     matrix = _stored(data)
-    for what, count, limit in (
-        ("cells", matrix.shape[0], MAX_CELLS),
-        ("genes", matrix.shape[1], MAX_GENES),
-    ):
-        if count > limit:
-            raise LimitExceeded(
-                f"too_many_{what}", f"{count:,} {what} in the file; {limit:,} are allowed."
-            )
+    check_size(*matrix.shape, "the file")
     n_bytes = sum(part.nbytes for part in matrix.parts)
     if n_bytes > MAX_BODY_BYTES:
         raise LimitExceeded(
@@ -151,7 +145,7 @@ def _stored(data: h5py.File) -> _Stored:
 
     found = data.get("X")
     if found is None and "obs" in data and "var" in data:
-        raise InvalidRequest("no_matrix", "the AnnData has no X; put the counts there.")
+        raise _no_x()
     if isinstance(found, h5py.Dataset):
         if found.ndim != 2:
             raise ValueError(f"X has {found.ndim} dimension(s)")
@@ -160,6 +154,10 @@ def _stored(data: h5py.File) -> _Stored:
     kind = sparse.csr_matrix if described.format == "csr" else sparse.csc_matrix
     parts = tuple(found[name] for name in ("data", "indices", "indptr"))
     return _Stored(tuple(described.shape), parts, kind)
+
+
+def _no_x() -> InvalidRequest:
+    return InvalidRequest("no_matrix", "the AnnData has no X; put the counts there.")
 
 
 def _column(table: h5py.Group, name: str) -> Any:
@@ -182,7 +180,7 @@ def cells_of_anndata(adata: AnnData, columns: Collection[str] | None = None) -> 
     """
     values: Any = adata.X
     if values is None:
-        raise InvalidRequest("no_matrix", "the AnnData has no X; put the counts there.")
+        raise _no_x()
     if hasattr(values, "to_memory"):  # sparse in a file
         values = values.to_memory()
     wanted = adata.obs.columns if columns is None else [c for c in columns if c in adata.obs]

@@ -120,26 +120,12 @@ def embed_file(
         folder, width = target.with_name(target.name + ".unfinished"), embedder.config.d_model
         work = Unfinished(folder, job, cells.n_cells, width, len(OBS_COLUMNS))
         resumed_at = work.open()
-        read = partial(_tokens, cells, embedder, chunk)
-        done = resumed_at
-        for found in read_ahead(read, embedder.embed_tokens, range(done, cells.n_cells, chunk)):
-            counts = np.stack([getattr(found, name) for name in COUNTED], axis=1)
-            work.add(done, found.embeddings, counts)
-            done += len(counts)
-            if progress:
-                progress(done, cells.n_cells)
-    copy = work.folder / "copy.h5ad"
-    shutil.copyfile(source, copy)
-    if state_of(source) != cells.state:  # the rows are of what was opened, whatever has its name
-        shutil.rmtree(work.folder)
-        raise InvalidRequest(
-            "source_changed",
-            f"{source} was written to while it was being embedded; start again when it is whole.",
-        )
+        _compute(cells, embedder, chunk, work, resumed_at, progress)
+    copy = _copy(source, cells.state, work.folder)
     _put_into(copy, work, key, embedder.digest)
     copy.replace(target)
     shutil.rmtree(work.folder)
-    return FileReport(done, resumed_at, embedder.digest)
+    return FileReport(cells.n_cells, resumed_at, embedder.digest)
 
 
 def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -> None:
@@ -158,9 +144,40 @@ def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -
         check_data_set(cells.rows(at, at + chunk) for at in range(0, cells.n_cells, chunk))
 
 
+def _compute(
+    cells: CellsFile,
+    embedder: Embedder,
+    chunk: int,
+    work: Unfinished,
+    done: int,
+    progress: Progress | None,
+) -> None:
+    """The rows that are not done yet."""
+    read = partial(_tokens, cells, embedder, chunk)
+    for found in read_ahead(read, embedder.embed_tokens, range(done, cells.n_cells, chunk)):
+        counts = np.stack([getattr(found, name) for name in COUNTED], axis=1)
+        work.add(done, found.embeddings, counts)
+        done += len(counts)
+        if progress:
+            progress(done, cells.n_cells)
+
+
 def _tokens(cells: CellsFile, embedder: Embedder, chunk: int, start: int) -> Tokens:
     rows = cells.rows(start, start + chunk)
     return embedder.tokenize(rows, cells.genes, require_known=False)
+
+
+def _copy(source: Path, opened: list[str | int], folder: Path) -> Path:
+    """Of what was opened, whatever has its name by now."""
+    copy = folder / "copy.h5ad"
+    shutil.copyfile(source, copy)
+    if state_of(source) != opened:
+        shutil.rmtree(folder)
+        raise InvalidRequest(
+            "source_changed",
+            f"{source} was written to while it was being embedded; start again when it is whole.",
+        )
+    return copy
 
 
 def _put_into(copy: Path, work: Unfinished, key: str, digest: str) -> None:

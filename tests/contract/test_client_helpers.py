@@ -14,7 +14,7 @@ import requests
 from scipy import sparse
 
 from model import batch_inference as module
-from model import envelope
+from model import checks, envelope
 from model.batch_inference import batch_inference
 from model.client import embed, gene_table
 from model.embedder import Embedder
@@ -172,7 +172,7 @@ def test_an_anndata_that_fits_no_request_is_refused_before_any_is_sent(
     assert refusal.value.code == "packed_too_large"
     for limit, code in (("MAX_CELLS", "too_many_cells"), ("MAX_GENES", "too_many_genes")):
         with monkeypatch.context() as patch:
-            patch.setattr(module, limit, 2)
+            patch.setattr(checks, limit, 2)
             with pytest.raises(LimitExceeded) as refusal:
                 batch_inference(endpoint, [small], {})
         assert refusal.value.code == code

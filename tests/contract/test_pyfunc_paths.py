@@ -129,7 +129,7 @@ def test_a_path_and_columns_are_two_forms(opened: Server, volume: Path) -> None:
 
 
 def test_a_file_larger_than_a_row_may_be(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.volumes.MAX_CELLS", 4)
+    monkeypatch.setattr("model.checks.MAX_CELLS", 4)
     with pytest.raises(InvalidRequest, match="5 cells in the file; 4 are allowed"):
         read_cells(allowed_file(str(volume / "cells.h5ad"), [volume]))
 

@@ -20,9 +20,6 @@ pytestmark = pytest.mark.acceptance
 def test_an_interrupt_keeps_the_endpoint_in_state(
     terraform: Terraform, workspace: Workspace
 ) -> None:
-    workspace.update_state = "IN_PROGRESS"
-    terraform.write(endpoint())
-    terraform.run("init")
     running = _started(terraform, workspace)
     os.killpg(running.pid, signal.SIGINT)
     text, _ = running.communicate(timeout=30)
@@ -40,9 +37,6 @@ def test_an_interrupt_keeps_the_endpoint_in_state(
 def test_the_provider_ends_with_a_killed_terraform(
     terraform: Terraform, workspace: Workspace
 ) -> None:
-    workspace.update_state = "IN_PROGRESS"
-    terraform.write(endpoint())
-    terraform.run("init")
     running = _started(terraform, workspace)
     running.kill()
     running.communicate(timeout=30)
@@ -51,6 +45,9 @@ def test_the_provider_ends_with_a_killed_terraform(
 
 def _started(terraform: Terraform, workspace: Workspace) -> subprocess.Popen[str]:
     """An apply that waits for the endpoint, in a process group of its own."""
+    workspace.update_state = "IN_PROGRESS"
+    terraform.write(endpoint())
+    terraform.run("init")
     running = subprocess.Popen(
         ["terraform", "apply", "-auto-approve", "-no-color"],
         cwd=terraform.folder,
