@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import anndata
@@ -15,6 +13,7 @@ import numpy as np
 from model.client import Endpoint
 from model.codec import PackedEmbeddings, decode_cells, encode_embeddings
 from model.contract import PACKED
+from tests.unit.loopback import JsonHandler, listening
 
 GENES = [f"GENE{i}" for i in range(8)]
 DIGEST = "a" * 64
@@ -38,9 +37,9 @@ class Server:
 
 @contextmanager
 def running() -> Iterator[Server]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    class Handler(JsonHandler):
+        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+            body = json.loads(self.sent())
             found.requests.append({"path": self.path, **body})
             found.headers.append(dict(self.headers))
             status, answer = found.answer(body)
@@ -54,16 +53,9 @@ def running() -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(payload)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        found = Server(http.server_port)
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with listening(Handler) as port:
+        found = Server(port)
         yield found
-        http.shutdown()
-        thread.join()
 
 
 def embeddings(body: dict[str, Any], digest: str = DIGEST) -> Answer:

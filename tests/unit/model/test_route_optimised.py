@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +13,7 @@ from databricks.sdk.core import Config
 from model.client import Endpoint
 from model.endpoint import Conversation
 from model.errors import EndpointError
+from tests.unit.loopback import JsonHandler, listening
 
 DETAILS = '[{"type": "workspace_permission"}]'
 PLANE = "/77/serving-endpoints/direct/invocations"
@@ -57,43 +55,24 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         monkeypatch.delenv(f"DATABRICKS_{name}", raising=False)
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", "/dev/null")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            oidc = f"{found.host}/oidc"
+    class Handler(JsonHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
             if self.path.startswith("/api/2.0/serving-endpoints/"):
-                self._answer(*found.document(self.path.rpartition("/")[2]))
-            elif self.path == "/.well-known/databricks-config":
-                self._answer(200, {"oidc_endpoint": oidc})
+                self.answer(*found.document(self.path.rpartition("/")[2]))
             else:
-                places = {"authorization_endpoint": f"{oidc}/v1/authorize"}
-                self._answer(200, {**places, "token_endpoint": f"{oidc}/v1/token"})
+                self.answer_oidc(found.host)
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+            body = self.sent().decode()
             if self.path == "/oidc/v1/token":
-                self._answer(*found.token(parse_qs(body)))
+                self.answer(*found.token(parse_qs(body)))
                 return
             found.asked.append((self.path, self.headers["Authorization"]))
-            self._answer(200, {"predictions": [{"model_digest": "d"}]})
+            self.answer(200, {"predictions": [{"model_digest": "d"}]})
 
-        def _answer(self, status: int, document: dict[str, Any]) -> None:
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        found = Server(listener.server_port)
-        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with listening(Handler) as port:
+        found = Server(port)
         yield found
-        listener.shutdown()
-        thread.join()
 
 
 OAUTH: dict[str, Any] = {"client_id": "c", "client_secret": "s"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from databricks.sdk.errors import NotFound
 from infra import layout, settings
 from scripts.deploy.facts import _FINDERS, _find, endpoint_of, gather
 from tests.unit.infra.plans import edited, plan_of
+from tests.unit.loopback import JsonHandler, listening
 
 DEV = settings.load("dev", layout.ENVIRONMENTS)
 ODD = "../../x y"
@@ -21,41 +21,27 @@ ODD = "../../x y"
 class Workspace:
     """The real client, and a server that has nothing and notes what it was asked for."""
 
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path.partition("?")[0])
-                me = self.path.endswith("/scim/v2/Me")
-                text = b'{"userName": "me"}' if me else b'{"error_code": "NOT_FOUND"}'
-                self.send_response(200 if me else 404)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_: Any) -> None:
-                """Nothing beside the tests' output."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        port = self.server.server_address[1]
+    def __init__(self, port: int, asked: list[str]) -> None:
         self.client = WorkspaceClient(host=f"http://127.0.0.1:{port}", token="none")
+        self.asked = asked
         self.asked.clear()  # the client looks for the host's metadata first
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
-def workspace(monkeypatch: pytest.MonkeyPatch) -> Any:
+def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", "/dev/null")
-    there = Workspace()
-    yield there
-    there.close()
+    asked: list[str] = []
+
+    class Handler(JsonHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            asked.append(self.path.partition("?")[0])
+            if self.path.endswith("/scim/v2/Me"):
+                self.answer(200, {"userName": "me"})
+            else:
+                self.answer(404, {"error_code": "NOT_FOUND"})
+
+    with listening(Handler) as port:
+        yield Workspace(port, asked)
 
 
 def entry(kind: str, after: Any) -> dict[str, Any]:

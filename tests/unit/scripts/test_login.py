@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import CliRunner
@@ -17,36 +14,21 @@ from infra.errors import DeployError
 from infra.settings import Settings
 from scripts import connection
 from scripts.cli.main import cli
+from tests.unit.loopback import JsonHandler, listening
 
 SECRET = "dose-of-client-secret"
 
 
-class _Refusing(BaseHTTPRequestHandler):
+class _Refusing(JsonHandler):
     """What OAuth for machines meets where the secret has run out."""
 
-    def do_GET(self) -> None:
-        oidc = f"http://{self.headers['Host']}/oidc"
-        if self.path.endswith("databricks-config"):
-            self._answer(200, {"oidc_endpoint": oidc})
-        else:
-            places = {"authorization_endpoint": f"{oidc}/v1/authorize"}
-            self._answer(200, {**places, "token_endpoint": f"{oidc}/v1/token"})
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        self.answer_oidc(f"http://{self.headers['Host']}")
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        self.sent()
         told = {"error": "invalid_client", "error_description": "Client authentication failed"}
-        self._answer(401, told)
-
-    def _answer(self, status: int, document: dict[str, str]) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+        self.answer(401, told)
 
 
 @pytest.fixture
@@ -58,13 +40,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # its port 443 is not asked for
     monkeypatch.setenv("DATABRICKS_CLIENT_ID", "a-pipeline")
     monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", SECRET)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(_Refusing) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
