@@ -70,7 +70,7 @@ lock: .venv/.locked ## resolve the dependencies of pyproject.toml and requiremen
 	npm install --package-lock-only
 
 wheel: .venv/.locked ## the wheel that jobs run: dist/
-	@$(BIN)/python -m scripts.wheel
+	@$(BIN)/python -m scgpt_databricks.scripts.wheel
 
 .cdktn/.locked: .venv/.locked requirements.cdktn.lock
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .cdktn

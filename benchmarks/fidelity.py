@@ -22,9 +22,9 @@ from benchmarks import likeness
 from benchmarks.checkpoints import whole_human
 from benchmarks.synthetic import clustered_cells, train_on
 from benchmarks.upstream.pipe import ROOT, Upstream
-from model import demo
-from model.embedder import Embedder
-from model.tokenizer import TIES
+from scgpt_databricks.model.scgpt import demo
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.tokenizer import TIES
 
 Row = dict[str, Any]
 

@@ -20,13 +20,13 @@ from torch import Tensor
 from benchmarks import likeness
 from benchmarks.gpu import useful_flops
 from benchmarks.upstream.pipe import Upstream
-from model.answer import answer
-from model.checkpoint import Checkpoint, read_checkpoint, read_tensors
-from model.codec import PackedEmbeddings, encode_cells, encode_embeddings
-from model.demo import pbmc_cells
-from model.embedder import Embedder
-from model.linear import Linear, processor_family
-from model.network import Network, build_network
+from scgpt_databricks.model.scgpt.checkpoint import Checkpoint, read_checkpoint, read_tensors
+from scgpt_databricks.model.scgpt.demo import pbmc_cells
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.linear import Linear, processor_family
+from scgpt_databricks.model.scgpt.network import Network, build_network
+from scgpt_databricks.model.serve.answer import answer
+from scgpt_databricks.model.wire.codec import PackedEmbeddings, encode_cells, encode_embeddings
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS, RUNS = 48, 3

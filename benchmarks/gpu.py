@@ -25,8 +25,8 @@ import torch
 from scipy import sparse
 
 from benchmarks.checkpoints import WIDTH, whole_human
-from model.embedder import Embedder
-from model.network import Network
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.network import Network
 
 LENGTHS = (300, 1200, 3000)
 BUDGETS = (16_384, 65_536, 262_144)

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.figures import ROOT, RUNS, Figure, seconds
-from infra import release, settings
-from infra.layout import ENVIRONMENTS
-from infra.local_workspace import instance
-from infra.local_workspace.children import free_port
-from infra.release import Manifest, Served
-from infra.settings import Settings
-from scripts.connection import use_mlflow
-from scripts.deploy import child_environment, deploy
+from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra.layout import ENVIRONMENTS
+from scgpt_databricks.infra.release import Manifest, Served
+from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.local_workspace.core.children import free_port
+from scgpt_databricks.local_workspace.server import instance
+from scgpt_databricks.scripts.connection import use_mlflow
+from scgpt_databricks.scripts.deploy import child_environment, deploy
 
 CDKS = {"cdktf": Path(sys.executable), "cdktn": ROOT / ".cdktn" / "bin" / "python"}
 """The interpreter that has each CDK; one that is not there is not measured."""
@@ -51,7 +51,7 @@ def synth_environment() -> list[Figure]:
             if not python.exists():
                 continue
             empty = [str(python), "-c", _EMPTY.format(cdk=cdk)]
-            ours = [str(python), "-m", "infra.main"]
+            ours = [str(python), "-m", "scgpt_databricks.infra.main"]
             figures.append(
                 _times_of(f"synth_environment_{cdk}", ours, empty, variables, goal="<= 4")
             )

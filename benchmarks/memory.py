@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from benchmarks.figures import Figure
-from model.demo import pbmc_cells
+from scgpt_databricks.model.scgpt.demo import pbmc_cells
 
 SCGPT = Path(sys.executable).parent / "scgpt"
 FEW, MANY = 20_000, 200_000

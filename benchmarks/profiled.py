@@ -15,12 +15,12 @@ import pandas as pd
 import torch
 
 from benchmarks.figures import RUNS, Figure, cells, seconds
-from model import network
-from model.answer import answer
-from model.codec import encode_cells
-from model.embedder import Embedder
-from model.linear import Linear
-from model.network import Network
+from scgpt_databricks.model.scgpt import network
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.linear import Linear
+from scgpt_databricks.model.scgpt.network import Network
+from scgpt_databricks.model.serve.answer import answer
+from scgpt_databricks.model.wire.codec import encode_cells
 
 SIZE, GOAL = "whole-human size", "explains"
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks import figures, infrastructure, memory, page, profiled, served
 from benchmarks.checkpoints import whole_human
 from benchmarks.figures import ROOT, Figure
-from model import demo
+from scgpt_databricks.model.scgpt import demo
 
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.figures import CELLS, RUNS, Figure, cells, seconds
-from infra.layout import ENVIRONMENTS, LOCAL, ROOT
-from model.embedder import Embedder
+from scgpt_databricks.infra.layout import ENVIRONMENTS, LOCAL, ROOT
+from scgpt_databricks.model.scgpt.embedder import Embedder
 
 SCGPT = Path(sys.executable).parent / "scgpt"
 PORT = 8799
@@ -28,7 +28,7 @@ def http_vs_in_process(human: Path) -> list[Figure]:
     """``scgpt embed``'s way and the engine's, in turns; the same cells, the same checkpoint."""
     from anndata import AnnData
 
-    from scripts.embed import embed_through_endpoint
+    from scgpt_databricks.scripts.embed import embed_through_endpoint
 
     counts, genes = cells()
     adata = AnnData(counts)

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from model import demo
-from model.tokenizer import tokenize
+from scgpt_databricks.model.scgpt import demo
+from scgpt_databricks.model.scgpt.tokenizer import tokenize
 
 GENES, CLUSTERS, FACTORS = 8_000, 8, 4
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from infra import release, settings
-from infra.bindings import App
-from infra.errors import InfraError
-from infra.release import Manifest
-from infra.settings import Settings
-from infra.stacks.monitoring import MonitoringStack
-from infra.stacks.registry import RegistryStack
-from infra.stacks.serving import ServingStack
+from . import release, settings
+from .bindings import App
+from .errors import InfraError
+from .release import Manifest
+from .settings import Settings
+from .stacks.monitoring import MonitoringStack
+from .stacks.registry import RegistryStack
+from .stacks.serving import ServingStack
 
 
 def build(app: App, environment: Settings, manifest: Manifest | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from infra.plain_secrets import may_be_shown, shown
+from .plain_secrets import may_be_shown, shown
 
 _SUBJECT = re.compile(r"^\w+ should")
 """How pydantic's own messages begin; ours go on from the key."""

@@ -20,7 +20,7 @@ from . import layout
 
 PACKAGE = "scgpt-jobs"
 VERSION = "0.1.0"
-ENTRY_POINTS = {"scgpt-monitor": "scripts.monitoring.error_rate:main"}
+ENTRY_POINTS = {"scgpt-monitor": "scgpt_databricks.scripts.monitoring.error_rate:main"}
 
 _SOURCES = (
     "infra/__init__.py",

@@ -16,7 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -28,13 +29,14 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 
-from model import pyfunc
-from model.embedder import Embedder
-from model.errors import BuildError
-from model.volumes import check_prefixes
+from . import pyfunc
+from .errors import BuildError
+from .scgpt.embedder import Embedder
+from .serve.volumes import check_prefixes
 
 PACKAGE = Path(__file__).parent
 ENTRY = PACKAGE / "pyfunc.py"
+ENGINE_PREFIX = "scgpt_engine_"  # of the package that a version carries; its digest follows
 VALIDATION = PACKAGE / "validation.py"
 REQUIREMENTS = ("mlflow", "torch", "numpy", "scipy", "pandas", "anndata", "h5py")
 HVG_REQUIREMENTS = ("scanpy", "scikit-misc")  # for subset_hvg; heavy, so only where asked for
@@ -130,33 +132,64 @@ def build(
 
 
 def engine_digest() -> str:
-    """sha256 over the code that a logged model carries: equal code, equal digest."""
+    """Return the sha256 over the code that a logged model carries: equal code, equal digest."""
     digest = hashlib.sha256()
     for path in engine_modules():
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        name = path.relative_to(PACKAGE).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
 def engine_modules() -> list[Path]:
-    """The modules of this package that the pyfunc imports, directly or not, and no others."""
+    """Return the modules of this package that the pyfunc imports, directly or not, and no others.
+
+    A package on the way to a module counts too: Python runs its ``__init__.py`` first.
+    """
     found: set[Path] = set()
-    waiting = [ENTRY]
+    waiting = {ENTRY}
     while waiting:
         path = waiting.pop()
-        if path in found:
-            continue
         found.add(path)
         for node in ast.walk(ast.parse(path.read_text())):
-            names: list[str] = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            for name in names:
-                candidate = PACKAGE / f"{name.removeprefix('model.')}.py"
-                if name.startswith("model.") and candidate.is_file():
-                    waiting.append(candidate)
+            if isinstance(node, ast.ImportFrom) and node.level:
+                folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+                waiting |= {*_modules_at(folder)}
+                waiting |= {m for alias in node.names for m in _modules_at(folder / alias.name)}
+        waiting |= {parent / "__init__.py" for parent in path.parents if PACKAGE in parent.parents}
+        waiting -= found
     return sorted(found | {PACKAGE / "__init__.py"})
+
+
+def _modules_at(path: Path) -> list[Path]:
+    """Return the module or the package of this path, where there is one."""
+    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+
+
+def ship_engine(folder: Path) -> Path:
+    """Copy the engine into `folder` under a name of its own, and write the file that starts it.
+
+    The name holds the engine's digest. Two versions in one process, or somebody's own module
+    ``model``, therefore never meet. Imports inside the engine are relative, so that a copy is all
+    that it takes.
+
+    Returns
+    -------
+    pathlib.Path
+        The entry file for MLflow (models-from-code). It lies beside ``code/``, which holds the
+        package.
+    """
+    name = f"{ENGINE_PREFIX}{engine_digest()[:12]}"
+    for path in engine_modules():
+        copy = folder / "code" / name / path.relative_to(PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    entry = folder / "scgpt_entry.py"
+    entry.write_text(
+        "import mlflow\n\n"
+        f"from {name}.pyfunc import ScgptModel\n\n"
+        "mlflow.models.set_model(ScgptModel())\n"
+    )
+    return entry
 
 
 def signature_digest(signature: ModelSignature) -> str:
@@ -197,27 +230,37 @@ class _Run:
 
 
 def _log(checkpoint: Path, embedder: Embedder, signature: ModelSignature, run: _Run) -> Any:
-    code = run.scratch / "code" / "model"
-    code.mkdir(parents=True)
-    for path in engine_modules():
-        shutil.copy(path, code / path.name)
+    entry = ship_engine(run.scratch)
+    code = run.scratch / "code"
     mlflow.set_experiment(run.experiment)
-    with mlflow.start_run(tags=run.tags):
+    with _importable(code), mlflow.start_run(tags=run.tags):
         mlflow.log_params(
             {f"checkpoint.{key}": value for key, value in asdict(embedder.config).items()}
             | {f"settings.{key}": value for key, value in run.settings.items()}
         )
         return mlflow.pyfunc.log_model(
             name="scgpt",
-            python_model=str(ENTRY),
+            python_model=str(entry),
             artifacts={"checkpoint": str(checkpoint)},
-            code_paths=[str(code)],
+            code_paths=[str(package) for package in code.iterdir()],
             signature=signature,
             input_example=pyfunc.input_example(embedder.vocab),
             pip_requirements=run.packages,
             model_config=run.settings,
             metadata=run.tags,
         )
+
+
+@contextmanager
+def _importable(code: Path) -> Iterator[None]:
+    """Let MLflow import the shipped engine while it logs, and forget the copy afterwards."""
+    sys.path.insert(0, str(code))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(code))
+        for name in [n for n in sys.modules if n.startswith(ENGINE_PREFIX)]:
+            del sys.modules[name]
 
 
 def _validate(model_uri: str, embedder: Embedder, scratch: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from model.errors import InvalidRequest
+from .errors import InvalidRequest
 
 # --- input columns: one row is one AnnData (guide form) or one chunk of cells (packed form) ---
 MATRIX, OBS, VAR = "adata_sparsematrix", "adata_obs", "adata_var"

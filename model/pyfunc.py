@@ -1,6 +1,7 @@
 """The model as an MLflow pyfunc (models-from-code): the adapter.
 
-MLflow executes this file when it loads a logged model. ``load_context`` builds the engine once;
+A version carries this package under a name of its own, and a short generated entry that hands a
+``ScgptModel`` to MLflow (see ``build.ship_engine``). ``load_context`` builds the engine once;
 ``predict`` never builds anything. Errors of the caller leave as ``[code] sentence`` with MLflow's
 ``INVALID_PARAMETER_VALUE``, which its scoring server answers with 400.
 """
@@ -12,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -32,16 +32,16 @@ from mlflow.types.schema import (
 )
 from scipy import sparse
 
-from model import contract
-from model.answer import answer
-from model.checkpoint_files import CheckpointFiles
-from model.codec import encode_cells
-from model.config import SPECIAL_TOKENS
-from model.dropped import refuse_what_mlflow_drops
-from model.embedder import Embedder
-from model.errors import CheckpointError, ScgptError
-from model.vocab import GeneVocab
-from model.volumes import check_prefixes
+from . import contract
+from .errors import CheckpointError, ScgptError
+from .scgpt.checkpoint_files import CheckpointFiles
+from .scgpt.config import SPECIAL_TOKENS
+from .scgpt.embedder import Embedder
+from .scgpt.vocab import GeneVocab
+from .serve.answer import answer
+from .serve.dropped import refuse_what_mlflow_drops
+from .serve.volumes import check_prefixes
+from .wire.codec import encode_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -147,7 +147,7 @@ class ScgptModel(PythonModel):
         InvalidRequest
             Both inputs or neither, more than one row, no cells, or what a request is refused for.
         """
-        from model.notebook import preprocessed  # slow to import; endpoints never need it
+        from .serve.notebook import preprocessed  # slow to import; endpoints never need it
 
         raw = {"data_is_raw": True} if data_is_raw else {}
         return preprocessed(input_data_path, input_dataframe, {**(params or {}), **raw})
@@ -259,6 +259,3 @@ def validation_payloads(counts: sparse.csr_matrix, genes: list[str]) -> dict[str
         }
         for name, frame in frames.items()
     }
-
-
-mlflow.models.set_model(ScgptModel())

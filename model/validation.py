@@ -8,6 +8,7 @@ model's folder, the expected embeddings (``.npy``), the request bodies (``.json`
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from mlflow.pyfunc import scoring_server
 
 TOLERANCE = 1e-6
 START_LIMIT_S = 120
+_ENGINE = re.compile(r"scgpt_engine_[0-9a-f]+")
 
 
 def main(model: str, expected_file: str, payload_file: str) -> None:
@@ -41,9 +43,12 @@ def main(model: str, expected_file: str, payload_file: str) -> None:
 
 def _comes_from(model: str) -> None:
     """The engine must be the copy inside the model."""
-    engine = Path(str(sys.modules["model"].__file__)).resolve()
-    if Path(model).resolve() not in engine.parents:
-        sys.exit(f"the model imported its engine from {engine}, outside the logged model")
+    engines = [str(m.__file__) for name, m in sys.modules.items() if _ENGINE.fullmatch(name)]
+    for engine in engines:
+        if Path(model).resolve() not in Path(engine).resolve().parents:
+            sys.exit(f"the model imported its engine from {engine}, outside the logged model")
+    if not engines:
+        sys.exit("the model carries no engine")
 
 
 def _ask_over_http(model: str, payloads: dict[str, dict[str, Any]], expected: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from infra.layout import ROOT
+from scgpt_databricks.infra.layout import ROOT
 
 
 def git_commit() -> str:

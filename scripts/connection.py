@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from infra.errors import DeployError
-from infra.layout import runtime_folder
-from infra.settings import Settings
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.layout import runtime_folder
+from scgpt_databricks.infra.settings import Settings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from infra.settings import Settings, load
-from model.client import Endpoint, Report, embed
-from model.errors import EndpointError
-from model.job import CELLS_PER_REQUEST, OBSM_KEY
-from scripts.connection import workspace_client
+from scgpt_databricks.infra.settings import Settings, load
+from scgpt_databricks.model.cells.job import CELLS_PER_REQUEST, OBSM_KEY
+from scgpt_databricks.model.client import Endpoint, Report, embed
+from scgpt_databricks.model.errors import EndpointError
+
+from .connection import workspace_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,7 @@ def smoke(environment: str, folder: Path | None = None) -> Report:
     """
     import numpy as np
 
-    from model.demo import pbmc_cells
+    from scgpt_databricks.model.scgpt.demo import pbmc_cells
 
     settings = load(environment, folder)
     _check_ready(settings)

@@ -16,17 +16,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra import release, settings
-from infra.errors import InfraError
-from infra.naming import STACKS
-from infra.settings import Settings
-from scripts import connection
+from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra.errors import InfraError
+from scgpt_databricks.infra.naming import STACKS
+from scgpt_databricks.infra.settings import Settings
+
+from . import connection
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.serving import ServingEndpointDetailed
 
-    from scripts.deploy.record import Record
+    from .deploy.record import Record
 
 LIMIT_SECONDS = 20.0
 
@@ -142,9 +143,9 @@ def _ask(
 def _found(
     client: WorkspaceClient, loaded: Settings, manifest: release.Manifest | None, row: Row
 ) -> Row:
-    from scripts.deploy import record
-    from scripts.deploy.verify import differences
-    from scripts.deploy.verify.difference import get_or_none
+    from .deploy import record
+    from .deploy.verify import differences
+    from .deploy.verify.difference import get_or_none
 
     names = loaded.names
     endpoint = get_or_none(lambda: client.serving_endpoints.get(names.endpoint))

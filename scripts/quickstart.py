@@ -21,21 +21,22 @@ from typing import Any, Protocol
 import anndata
 import numpy as np
 
-from infra.errors import DeployError
-from infra.layout import ROOT, runtime_folder
-from infra.local_workspace.instance import AlreadyRunning, start
-from infra.monitoring import quoted
-from infra.settings import Settings, load
-from model.demo import pbmc_cells, random_checkpoint, train
-from model.embedder import Embedder
-from model.job import OBSM_KEY
-from scripts.connection import workspace_client
-from scripts.deploy import child_environment, second_plan
-from scripts.deploy.variables import provider
-from scripts.embed import embed_through_endpoint, smoke
-from scripts.evaluation import knn_accuracy, principal_components, umap_picture
-from scripts.release.build import build_for
-from scripts.wheel import upload
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.layout import ROOT, runtime_folder
+from scgpt_databricks.infra.monitoring import quoted
+from scgpt_databricks.infra.settings import Settings, load
+from scgpt_databricks.local_workspace.server.instance import AlreadyRunning, start
+from scgpt_databricks.model.cells.job import OBSM_KEY
+from scgpt_databricks.model.scgpt.demo import pbmc_cells, random_checkpoint, train
+from scgpt_databricks.model.scgpt.embedder import Embedder
+
+from .connection import workspace_client
+from .deploy import child_environment, second_plan
+from .deploy.variables import provider
+from .embed import embed_through_endpoint, smoke
+from .evaluation import knn_accuracy, principal_components, umap_picture
+from .release.build import build_for
+from .wheel import upload
 
 ENVIRONMENT = "local"
 LABELS = "bulk_labels"

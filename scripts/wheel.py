@@ -1,6 +1,6 @@
 """The wheel of the jobs: into ``dist/`` for people, into the volume for the jobs.
 
-``python -m scripts.wheel`` writes the file and prints where it is.
+``python -m scgpt_databricks.scripts.wheel`` writes the file and prints where it is.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import layout
-from infra.settings import Settings
-from infra.wheel import Wheel, wheel
+from scgpt_databricks.infra import layout
+from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.infra.wheel import Wheel, wheel
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from infra.layout import ROOT
+from scgpt_databricks.infra.layout import ROOT
 
 SHARED = ("quickstart", "registry")
 """Session fixtures of the acceptance cases."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from model.tokenizer import Tokens
+from scgpt_databricks.model.scgpt.tokenizer import Tokens
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".reference" / "bin" / "python"

@@ -11,8 +11,8 @@ import re
 import uuid
 from typing import Any
 
-from infra import release, settings
-from infra.settings import Settings
+from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra.settings import Settings
 
 
 def arguments(text: str | None) -> argparse.Namespace:

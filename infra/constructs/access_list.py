@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.bindings import Construct, Permissions, PermissionsAccessControl
+from ..bindings import Construct, Permissions, PermissionsAccessControl
 
 
 def access_list(scope: Construct, id_: str, levels: Mapping[str, str], **object_id: Any) -> None:

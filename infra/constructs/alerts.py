@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.bindings import (
+from ..bindings import (
     AlertV2,
     AlertV2Evaluation,
     AlertV2EvaluationNotification,
@@ -18,15 +18,14 @@ from infra.bindings import (
     NotificationDestinationConfigA,
     NotificationDestinationConfigEmail,
 )
-from infra.monitoring import REMIND_SECONDS, Alert, query
-from infra.naming import Names
-from infra.settings import Monitoring
-
+from ..monitoring import REMIND_SECONDS, Alert, query
+from ..naming import Names
+from ..settings import Monitoring
 from .access_list import access_list
 
 
 class Alerts(Construct):
-    """Every alert of :data:`infra.monitoring.ALERTS`.
+    """Every alert of :data:`scgpt_databricks.infra.monitoring.ALERTS`.
 
     The provider takes no default from the workspace: a value that was not configured and comes back
     breaks the alert. So everything is configured, the folder in the workspace's own form.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.bindings import Construct, Dashboard
-from infra.monitoring import Tile
-from infra.monitoring.lakeview import serialized
-from infra.naming import Names
-
+from ..bindings import Construct, Dashboard
+from ..monitoring import Tile
+from ..monitoring.lakeview import serialized
+from ..naming import Names
 from .access_list import access_list
 
 
 class EndpointDashboard(Construct):
-    """Every tile of :data:`infra.monitoring.TILES` on one page."""
+    """Every tile of :data:`scgpt_databricks.infra.monitoring.TILES` on one page."""
 
     def __init__(
         self,

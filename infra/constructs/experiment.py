@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.bindings import Construct, MlflowExperiment, TerraformResourceLifecycle
-from infra.naming import Names
-
+from ..bindings import Construct, MlflowExperiment, TerraformResourceLifecycle
+from ..naming import Names
 from .access_list import access_list
 
 

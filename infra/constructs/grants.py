@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from infra import naming
-from infra.bindings import Construct, Grant, TerraformResource
+from .. import naming
+from ..bindings import Construct, Grant, TerraformResource
 
 
 def grant_each(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.bindings import (
+from ..bindings import (
     Construct,
     JobEmailNotifications,
     JobEnvironment,
@@ -14,22 +14,16 @@ from infra.bindings import (
     JobTask,
     JobTaskPythonWheelTask,
 )
-from infra.bindings import Job as JobResource
-from infra.monitoring import (
-    JOB_ENVIRONMENT_KEY,
-    JOB_ENVIRONMENT_VERSION,
-    LONGEST_SECONDS,
-    Job,
-)
-from infra.naming import Names
-from infra.settings import Monitoring
-from infra.wheel import Wheel
-
+from ..bindings import Job as JobResource
+from ..monitoring import JOB_ENVIRONMENT_KEY, JOB_ENVIRONMENT_VERSION, LONGEST_SECONDS, Job
+from ..naming import Names
+from ..settings import Monitoring
+from ..wheel import Wheel
 from .access_list import access_list
 
 
 class Jobs(Construct):
-    """Every job of :data:`infra.monitoring.JOBS`, on serverless compute."""
+    """Every job of :data:`scgpt_databricks.infra.monitoring.JOBS`, on serverless compute."""
 
     def __init__(
         self,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.bindings import Construct, RegisteredModel, TerraformResource, TerraformResourceLifecycle
-from infra.naming import COMMENTS, Names
-
+from ..bindings import Construct, RegisteredModel, TerraformResource, TerraformResourceLifecycle
+from ..naming import COMMENTS, Names
 from .grants import grant_each
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from infra.bindings import Construct, Schema, TerraformResourceLifecycle, Volume
-from infra.naming import COMMENTS, Names
-
+from ..bindings import Construct, Schema, TerraformResourceLifecycle, Volume
+from ..naming import COMMENTS, Names
 from .grants import grant_each
 
 Privileges = Callable[

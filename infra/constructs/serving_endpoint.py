@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.bindings import (
+from ..bindings import (
     Construct,
     ModelServing,
     ModelServingAiGateway,
@@ -22,11 +22,11 @@ from infra.bindings import (
     PermissionsAccessControl,
     TerraformResourceLifecycle,
 )
-from infra.naming import Names
-from infra.release import Served
-from infra.settings import EmailNotifications, Endpoint, Gateway
-from infra.settings import Permissions as Levels
-from infra.sizes import WorkloadType
+from ..naming import Names
+from ..release import Served
+from ..settings import EmailNotifications, Endpoint, Gateway
+from ..settings import Permissions as Levels
+from ..sizes import WorkloadType
 
 
 class ServingEndpoint(Construct):

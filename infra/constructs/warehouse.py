@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.bindings import Construct, SqlEndpoint, SqlEndpointTags, SqlEndpointTagsCustomTags
-from infra.monitoring import AUTO_STOP_MINUTES
-from infra.naming import Names
-from infra.settings import Monitoring
-
+from ..bindings import Construct, SqlEndpoint, SqlEndpointTags, SqlEndpointTagsCustomTags
+from ..monitoring import AUTO_STOP_MINUTES
+from ..naming import Names
+from ..settings import Monitoring
 from .access_list import access_list
 
 

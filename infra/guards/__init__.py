@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.settings import Settings
-
+from ..settings import Settings
 from . import limits, losses, production, serving, silent, traffic
 from .findings import (
     CHECKS,

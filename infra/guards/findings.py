@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
-from infra.settings import Settings
+from ..settings import Settings
 
 Json = Mapping[str, Any]
 

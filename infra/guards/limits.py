@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.plain_secrets import secret_variable
-from infra.release import MOST_SERVED
-
+from ..plain_secrets import secret_variable
+from ..release import MOST_SERVED
 from .findings import Finding, Planned, entities
 
 

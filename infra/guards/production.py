@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.settings import Settings
-
+from ..settings import Settings
 from .findings import Facts, Finding, Planned, block, entities
 from .waivers import waive
 

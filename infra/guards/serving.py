@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from infra.sizes import TYPES
-
+from ..sizes import TYPES
 from .findings import Finding, Planned, Version, block, entities, not_numbered, served_versions
 from .traffic import unknown
 

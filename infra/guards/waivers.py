@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from infra.settings import Settings
-
+from ..settings import Settings
 from .findings import CHECKS, Finding
 
 

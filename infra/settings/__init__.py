@@ -8,8 +8,7 @@ other keys for those who write them.
 
 from __future__ import annotations
 
-from infra.errors import SettingsError
-
+from ..errors import SettingsError
 from .access import Grant, Securable, Waiver
 from .claims import refuse_shared_names
 from .endpoint import EmailNotifications, Endpoint, Gateway, Permissions, RateLimit

@@ -8,8 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from infra.plain_secrets import shown
-
+from ..plain_secrets import shown
 from .fields import Closed, Principal, matching, unique
 
 Securable = Literal["schema", "model", "volume", "checkpoints_volume"]

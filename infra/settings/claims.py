@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infra.errors import SettingsError
-
+from ..errors import SettingsError
 from .environment import Settings
 
 

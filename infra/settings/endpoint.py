@@ -13,10 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from infra import layout
-from infra.plain_secrets import secret_variable, shown
-from infra.sizes import Size, WorkloadType
-
+from .. import layout
+from ..plain_secrets import secret_variable, shown
+from ..sizes import Size, WorkloadType
 from .fields import (
     Closed,
     Email,

@@ -10,11 +10,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from infra import layout, sizes
-from infra.naming import Names
-from infra.plain_secrets import called_secret, holds_secret, shown
-from infra.sizes import Cloud, WorkloadType
-
+from .. import layout, sizes
+from ..naming import Names
+from ..plain_secrets import called_secret, holds_secret, shown
+from ..sizes import Cloud, WorkloadType
 from .access import (
     LEVELS,
     Grant,

@@ -11,11 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra import layout, sizes
-from infra.errors import SettingsError
-from infra.plain_secrets import leaves, shown
-from infra.problems import describe
-
+from .. import layout, sizes
+from ..errors import SettingsError
+from ..plain_secrets import leaves, shown
+from ..problems import describe
 from .claims import refuse_shared_names
 from .environment import Settings
 

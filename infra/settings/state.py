@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from infra.plain_secrets import texts
-
+from ..plain_secrets import texts
 from .fields import Closed, NonEmpty, matching
 
 Scalar = str | int | bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from infra.plain_secrets import holds_secret, shown, texts
+from ..plain_secrets import holds_secret, shown, texts
 
 _TEMPLATE = re.compile(r"[$%]\{|#\{TfToken\[")
 """Of Terraform; the last one is of the CDK, which stops at it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from infra import layout, naming
-from infra.bindings import (
+from .. import layout, naming
+from ..bindings import (
     AzurermBackend,
     GcsBackend,
     HttpBackend,
@@ -14,7 +14,7 @@ from infra.bindings import (
     S3Backend,
     TerraformStack,
 )
-from infra.settings import AzureState, GoogleState, HttpState, LocalState, S3State, Settings
+from ..settings import AzureState, GoogleState, HttpState, LocalState, S3State, Settings
 
 
 def declare_backend(stack: TerraformStack, name: str, settings: Settings, outdir: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.bindings import App, DatabricksProvider, TerraformStack
-from infra.settings import Settings
-
+from ..bindings import App, DatabricksProvider, TerraformStack
+from ..settings import Settings
 from .backend import declare_backend
 
 
 class EnvironmentStack(TerraformStack):
-    """A stack of one environment, of one of the kinds in :data:`infra.naming.STACKS`."""
+    """A stack of one environment, of one of the kinds in :data:`..naming.STACKS`."""
 
     def __init__(self, app: App, kind: str, settings: Settings) -> None:
         name = settings.names.stack(kind)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from infra import monitoring
-from infra.bindings import App
-from infra.constructs.alerts import Alerts
-from infra.constructs.dashboard import EndpointDashboard
-from infra.constructs.jobs import Jobs
-from infra.constructs.warehouse import warehouse_id
-from infra.settings import Settings
-from infra.wheel import wheel
-
+from .. import monitoring
+from ..bindings import App
+from ..constructs.alerts import Alerts
+from ..constructs.dashboard import EndpointDashboard
+from ..constructs.jobs import Jobs
+from ..constructs.warehouse import warehouse_id
+from ..settings import Settings
+from ..wheel import wheel
 from .environment import EnvironmentStack
 
 

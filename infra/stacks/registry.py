@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from infra.bindings import App
-from infra.constructs.experiment import Experiment
-from infra.constructs.registered_model import GovernedModel
-from infra.constructs.schema import SchemaWithVolumes
-from infra.settings import Settings
-
+from ..bindings import App
+from ..constructs.experiment import Experiment
+from ..constructs.registered_model import GovernedModel
+from ..constructs.schema import SchemaWithVolumes
+from ..settings import Settings
 from .environment import EnvironmentStack
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from infra.bindings import App
-from infra.constructs.serving_endpoint import ServingEndpoint
-from infra.release import Manifest
-from infra.settings import Settings
-
+from ..bindings import App
+from ..constructs.serving_endpoint import ServingEndpoint
+from ..release import Manifest
+from ..settings import Settings
 from .environment import EnvironmentStack
 
 

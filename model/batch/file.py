@@ -17,19 +17,19 @@ import h5py
 import numpy as np
 from anndata.io import write_elem
 
-from model.batch.source import CellsFile, state_of
-from model.batch.unfinished import Unfinished
-from model.checks import check_cells
-from model.codec import Cells
-from model.contract import Options, read_params
-from model.embedder import Embedder
-from model.errors import InvalidRequest
-from model.imputed import check_data_set
-from model.job import CELLS_PER_READ, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
-from model.known_genes import check_known_fraction
-from model.measured import Measured
-from model.read_ahead import read_ahead
-from model.tokenizer import Tokens
+from ..cells.cells import Cells
+from ..cells.checks import check_cells
+from ..cells.imputed import check_data_set
+from ..cells.job import CELLS_PER_READ, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
+from ..cells.measured import Measured
+from ..cells.source import CellsFile, state_of
+from ..contract import Options, read_params
+from ..errors import InvalidRequest
+from ..scgpt.embedder import Embedder
+from ..scgpt.known_genes import check_known_fraction
+from ..scgpt.read_ahead import read_ahead
+from ..scgpt.tokenizer import Tokens
+from .unfinished import Unfinished
 
 Progress = Callable[[int, int], None]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.gitops.plan_text import fields
+from ..gitops.plan_text import fields
 
 
 @dataclass(frozen=True)

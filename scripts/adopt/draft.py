@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from infra.errors import RefusedError
-from infra.release import CHALLENGER, CHAMPION, PREVIOUS, Manifest, Role, Served
-from infra.settings.access import ModelPrivilege, SchemaPrivilege, VolumePrivilege
+from scgpt_databricks.infra.errors import RefusedError
+from scgpt_databricks.infra.release import CHALLENGER, CHAMPION, PREVIOUS, Manifest, Role, Served
+from scgpt_databricks.infra.settings.access import ModelPrivilege, SchemaPrivilege, VolumePrivilege
 
 from .found import Found
 

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra import layout, naming, settings
-from infra.errors import DeployError, RefusedError, SettingsError
-from infra.settings import Settings
-from scripts.deploy.deployment import opened
+from scgpt_databricks.infra import layout, naming, settings
+from scgpt_databricks.infra.errors import DeployError, RefusedError, SettingsError
+from scgpt_databricks.infra.settings import Settings
 
+from ..deploy.deployment import opened
 from . import draft, found, imports, workspace
 from .changes import Change, changes, held
 from .notes import notes

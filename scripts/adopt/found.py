@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from infra.errors import DeployError, RefusedError
-from infra.naming import Names
-from infra.release import MOST_SERVED
+from scgpt_databricks.infra.errors import DeployError, RefusedError
+from scgpt_databricks.infra.naming import Names
+from scgpt_databricks.infra.release import MOST_SERVED
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

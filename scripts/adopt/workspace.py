@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra import layout
-from infra.errors import DeployError
-from scripts.connection import elsewhere, logging_in
+from scgpt_databricks.infra import layout
+from scgpt_databricks.infra.errors import DeployError
+
+from ..connection import elsewhere, logging_in
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.cli.console import json_option, reporter, show
-from scripts.cli.options import FOLDER_HELP
+from .console import json_option, reporter, show
+from .options import FOLDER_HELP
 
 if TYPE_CHECKING:
-    from scripts.adopt import Adoption
+    from ..adopt import Adoption
 
 
 @click.command()
@@ -68,7 +68,7 @@ def adopt(
     before anything is written; exit code 3 when the endpoint cannot be described.
     Example:  scgpt adopt scgpt-serving --profile dev --environment adopted --dry-run
     """
-    from scripts.adopt import adopt as adopt_endpoint
+    from ..adopt import adopt as adopt_endpoint
 
     name = environment or profile
     if name is None:

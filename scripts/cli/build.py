@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from scripts.cli.console import err, json_option, show, step
-from scripts.cli.options import environments_option
+from .console import err, json_option, show, step
+from .options import environments_option
 
 
 @click.command()
@@ -55,14 +55,14 @@ def build(
               scgpt build --env prod --checkpoint whole-human --with-hvg \\
                 --allowed-path-prefix /Volumes/main/scgpt/artifacts
     """
-    from infra.settings import load
+    from scgpt_databricks.infra.settings import load
 
     load(environment, folder)
     _check_prefixes(prefixes)
     if dry_run:
         _check(checkpoint, as_json)
         return
-    from scripts.release.build import build_for
+    from ..release.build import build_for
 
     with step(f"building a version for {environment}"):
         result, manifest = build_for(
@@ -83,8 +83,8 @@ def build(
 
 
 def _check_prefixes(prefixes: tuple[str, ...]) -> None:
-    from model.errors import CheckpointError
-    from model.volumes import check_prefixes
+    from scgpt_databricks.model.errors import CheckpointError
+    from scgpt_databricks.model.serve.volumes import check_prefixes
 
     try:
         check_prefixes(prefixes)
@@ -93,8 +93,8 @@ def _check_prefixes(prefixes: tuple[str, ...]) -> None:
 
 
 def _check(checkpoint: Path, as_json: bool) -> None:
-    from model.build import engine_digest
-    from model.embedder import Embedder
+    from scgpt_databricks.model.build import engine_digest
+    from scgpt_databricks.model.scgpt.embedder import Embedder
 
     embedder = Embedder.load(checkpoint)
     show(

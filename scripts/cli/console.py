@@ -182,10 +182,10 @@ def _expected() -> tuple[type[Exception], ...]:
     """The errors that are messages to the user; anything else is a defect and keeps its
     traceback.
     """
-    from infra.errors import InfraError
-    from infra.local_workspace.instance import WorkspaceError
-    from infra.local_workspace.terraform.rest import ProviderError
-    from model.errors import ScgptError
+    from scgpt_databricks.infra.errors import InfraError
+    from scgpt_databricks.local_workspace.server.instance import WorkspaceError
+    from scgpt_databricks.local_workspace.stand_in_provider.rest import ProviderError
+    from scgpt_databricks.model.errors import ScgptError
 
     # What a workspace refuses reaches us through its clients. Those that were never imported
     # cannot have raised.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scripts.cli.console import json_option, progress, show
+from .console import json_option, progress, show
 
 
 @click.group()
@@ -34,7 +34,7 @@ def checkpoint(out: Path, untrained: bool, seed: int, as_json: bool) -> None:
     \b
     Example:  scgpt demo checkpoint --out .local/demo/checkpoint
     """
-    from model.demo import Recipe, random_checkpoint, train
+    from scgpt_databricks.model.scgpt.demo import Recipe, random_checkpoint, train
 
     if untrained:
         random_checkpoint(out, Recipe(seed=seed, steps=0))
@@ -55,7 +55,7 @@ def cells(out: Path, as_json: bool) -> None:
     \b
     Example:  scgpt demo cells --out pbmc.h5ad
     """
-    from model.demo import pbmc_cells
+    from scgpt_databricks.model.scgpt.demo import pbmc_cells
 
     out.parent.mkdir(parents=True, exist_ok=True)
     adata = pbmc_cells()

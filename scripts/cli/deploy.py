@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.cli.console import REFUSED, json_option, reporter, show
-from scripts.cli.options import dry_run_option, environment_argument
+from .console import REFUSED, json_option, reporter, show
+from .options import dry_run_option, environment_argument
 
 if TYPE_CHECKING:
-    from scripts.deploy import DeployResult, PlanResult
+    from ..deploy import DeployResult, PlanResult
 
 
 @click.command()
@@ -26,7 +26,7 @@ def plan(environment: str, folder: Path | None, as_json: bool) -> None:
     Exit code 3 when a guard refuses.
     Example:  scgpt plan dev
     """
-    from scripts.deploy import plan as plan_environment
+    from ..deploy import plan as plan_environment
 
     result = plan_environment(environment, folder=folder, report=reporter())
     show(_as_dict(result), as_json, _text(result))
@@ -52,7 +52,7 @@ def deploy(
     Exit code 3 when a guard refuses, or the plan is not the reviewed one; nothing is changed then.
     Example:  scgpt deploy local
     """
-    from scripts.deploy import deploy as deploy_environment
+    from ..deploy import deploy as deploy_environment
 
     result = deploy_environment(
         environment, folder=folder, dry_run=dry_run, reviewed=reviewed, report=reporter()
@@ -82,8 +82,9 @@ def destroy(
     Example:  scgpt destroy local --yes
               scgpt destroy dev --confirm dev
     """
-    from infra.settings import load
-    from scripts.deploy import destroy as destroy_environment
+    from scgpt_databricks.infra.settings import load
+
+    from ..deploy import destroy as destroy_environment
 
     loaded = load(environment, folder)
     if yes and not loaded.is_local:
@@ -111,9 +112,10 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
     None of them is a secret.
     Example:  eval "$(scgpt env local)" && npx cdktf deploy 'local-*'
     """
-    from infra.settings import load
-    from scripts.connection import foreign_variables, require_own_login
-    from scripts.deploy import terraform_variables
+    from scgpt_databricks.infra.settings import load
+
+    from ..connection import foreign_variables, require_own_login
+    from ..deploy import terraform_variables
 
     loaded = load(environment, folder)
     require_own_login(loaded)
@@ -160,7 +162,7 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
 
 
 def _text(result: PlanResult) -> str:
-    from scripts.gitops.plan_text import changed, fields
+    from ..gitops.plan_text import changed, fields
 
     counted = f"{result.changes} change{'' if result.changes == 1 else 's'}"
     lines = [f"{result.environment}: {counted}, by {result.provider}"]

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from model.contract import Options
-from model.job import CELLS_PER_READ, CELLS_PER_REQUEST, OBSM_KEY
-from scripts.cli.console import json_option, progress, show
-from scripts.cli.options import environment_argument
+from scgpt_databricks.model.cells.job import CELLS_PER_READ, CELLS_PER_REQUEST, OBSM_KEY
+from scgpt_databricks.model.contract import Options
+
+from .console import json_option, progress, show
+from .options import environment_argument
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +81,7 @@ def embed(
     """
     import anndata
 
-    from scripts.embed import embed_through_endpoint
+    from ..embed import embed_through_endpoint
 
     _check_one_matrix(layer, raw)
     try:
@@ -117,7 +118,7 @@ def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
     \b
     Example:  scgpt smoke local
     """
-    from scripts.embed import smoke as ask
+    from ..embed import smoke as ask
 
     report = ask(environment, folder)
     show(asdict(report), as_json, f"{', '.join(report.served)} answers; model {report.digest[:12]}")
@@ -148,8 +149,8 @@ def embed_file(
     Example:  scgpt embed-file .local/demo/checkpoint atlas.h5ad --out atlas_scgpt.h5ad
               scgpt embed-file whole-human atlas.h5ad --layer counts --out atlas_scgpt.h5ad
     """
-    from model.batch.file import embed_file as embed_in_chunks
-    from model.embedder import Embedder
+    from scgpt_databricks.model.batch.file import embed_file as embed_in_chunks
+    from scgpt_databricks.model.scgpt.embedder import Embedder
 
     _check_one_matrix(layer, raw)
     with progress("embedding") as update:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from scripts.cli.console import json_option, reporter, show
-from scripts.cli.options import dry_run_option, environment_argument
+from .console import json_option, reporter, show
+from .options import dry_run_option, environment_argument
 
 
 @click.group()
@@ -34,7 +34,7 @@ def apply(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -
     \b
     Example:  scgpt endpoint apply dev --dry-run
     """
-    from scripts.deploy.endpoint import apply_endpoint
+    from ..deploy.endpoint import apply_endpoint
 
     result = apply_endpoint(environment, folder=folder, dry_run=dry_run, report=reporter())
     verb = "sent" if result.applied else "would send"

@@ -12,13 +12,13 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.cli.console import json_option, out, show
-from scripts.cli.options import environments_option
+from .console import json_option, out, show
+from .options import environments_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from scripts.overview import Row
+    from ..overview import Row
 
 
 @click.command()
@@ -35,7 +35,7 @@ def environments(folder: Path | None, offline: bool, limit: float, as_json: bool
     endpoint is shown.
     Example:  scgpt environments --json
     """
-    from scripts.overview import overview
+    from ..overview import overview
 
     rows = overview(folder, offline=offline, limit_s=limit)
     if as_json:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from scripts.cli.console import REFUSED, err, json_option, reporter, show
-from scripts.cli.options import environment_argument
+from .console import REFUSED, err, json_option, reporter, show
+from .options import environment_argument
 
 
 @click.command()
@@ -23,8 +23,8 @@ def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> 
     Exit code 3 when a guard refuses.
     Example:  scgpt review dev
     """
-    from scripts import gitops
-    from scripts.gitops.github import append
+    from .. import gitops
+    from ..gitops.github import append
 
     def publish(found: gitops.Review) -> str | None:
         append("GITHUB_STEP_SUMMARY", found.markdown)
@@ -53,8 +53,8 @@ def reviewed(environment: str, as_json: bool) -> None:
     Exit code 3 when nobody reviewed a plan.
     Example:  scgpt deploy dev --reviewed "$(scgpt reviewed dev)"
     """
-    from scripts.gitops import reviewed_digest
-    from scripts.gitops.github import append
+    from ..gitops import reviewed_digest
+    from ..gitops.github import append
 
     digest = reviewed_digest(environment)
     append("GITHUB_OUTPUT", f"digest={digest}")
@@ -72,8 +72,8 @@ def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> N
     Exit code 1 when something is not, or cannot be compared; nothing is changed.
     Example:  scgpt drift dev
     """
-    from scripts import gitops
-    from scripts.gitops.github import append
+    from .. import gitops
+    from ..gitops.github import append
 
     def publish(found: gitops.Drift) -> tuple[str | None, str | None]:
         append("GITHUB_STEP_SUMMARY", found.markdown)
@@ -104,8 +104,8 @@ def summary(environment: str, folder: Path | None, as_json: bool) -> None:
     \b
     Example:  scgpt summary dev
     """
-    from scripts.gitops import summary as describe
-    from scripts.gitops.github import append
+    from ..gitops import summary as describe
+    from ..gitops.github import append
 
     text = describe(environment, folder=folder)
     append("GITHUB_STEP_SUMMARY", text)

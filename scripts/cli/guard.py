@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.cli.console import REFUSED, err, json_option, out, reporter, show
-from scripts.cli.options import environment_argument, environments_option
+from .console import REFUSED, err, json_option, out, reporter, show
+from .options import environment_argument, environments_option
 
 if TYPE_CHECKING:
-    from scripts.deploy.verify import Difference
+    from ..deploy.verify import Difference
 
 _COLUMNS = ("resource", "field", "declared", "found")
 _WIDE = 240
@@ -32,7 +32,7 @@ def guard(plan: Path, environment: str | None, folder: Path | None, as_json: boo
     checks that were skipped are named.
     Example:  terraform show -json deploy.tfplan > plan.json && scgpt guard plan.json --env dev
     """
-    from scripts.deploy.guarding import judge
+    from ..deploy.guarding import judge
 
     judged = judge(plan, environment, folder)
     lines = [f"{finding.severity}: {finding}" for finding in judged.findings]
@@ -61,7 +61,7 @@ def verify(environment: str, folder: Path | None, as_json: bool) -> None:
     Exit code 1 when they differ. An empty plan is no proof: the provider does not see all.
     Example:  scgpt verify prod
     """
-    from scripts.deploy import verify_environment
+    from ..deploy import verify_environment
 
     found = verify_environment(environment, folder=folder, report=reporter())
     if as_json:

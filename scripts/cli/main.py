@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import click
 
-from scripts.cli.console import Commands
+from .console import Commands
 
 _LAZY = {
-    "adopt": "scripts.cli.adopt:adopt",
-    "build": "scripts.cli.build:build",
-    "demo": "scripts.cli.demo:demo",
-    "deploy": "scripts.cli.deploy:deploy",
-    "destroy": "scripts.cli.deploy:destroy",
-    "drift": "scripts.cli.gitops:drift",
-    "embed": "scripts.cli.embed:embed",
-    "embed-file": "scripts.cli.embed:embed_file",
-    "endpoint": "scripts.cli.endpoint:endpoint",
-    "env": "scripts.cli.deploy:env",
-    "guard": "scripts.cli.guard:guard",
-    "environments": "scripts.cli.environments:environments",
-    "plan": "scripts.cli.deploy:plan",
-    "provider": "scripts.cli.provider:provider",
-    "quickstart": "scripts.cli.quickstart:quickstart",
-    "review": "scripts.cli.gitops:review",
-    "reviewed": "scripts.cli.gitops:reviewed",
-    "smoke": "scripts.cli.embed:smoke",
-    "summary": "scripts.cli.gitops:summary",
-    "verify": "scripts.cli.guard:verify",
-    "workspace": "scripts.cli.workspace:workspace",
+    "adopt": "scgpt_databricks.scripts.cli.adopt:adopt",
+    "build": "scgpt_databricks.scripts.cli.build:build",
+    "demo": "scgpt_databricks.scripts.cli.demo:demo",
+    "deploy": "scgpt_databricks.scripts.cli.deploy:deploy",
+    "destroy": "scgpt_databricks.scripts.cli.deploy:destroy",
+    "drift": "scgpt_databricks.scripts.cli.gitops:drift",
+    "embed": "scgpt_databricks.scripts.cli.embed:embed",
+    "embed-file": "scgpt_databricks.scripts.cli.embed:embed_file",
+    "endpoint": "scgpt_databricks.scripts.cli.endpoint:endpoint",
+    "env": "scgpt_databricks.scripts.cli.deploy:env",
+    "guard": "scgpt_databricks.scripts.cli.guard:guard",
+    "environments": "scgpt_databricks.scripts.cli.environments:environments",
+    "plan": "scgpt_databricks.scripts.cli.deploy:plan",
+    "provider": "scgpt_databricks.scripts.cli.provider:provider",
+    "quickstart": "scgpt_databricks.scripts.cli.quickstart:quickstart",
+    "review": "scgpt_databricks.scripts.cli.gitops:review",
+    "reviewed": "scgpt_databricks.scripts.cli.gitops:reviewed",
+    "smoke": "scgpt_databricks.scripts.cli.embed:smoke",
+    "summary": "scgpt_databricks.scripts.cli.gitops:summary",
+    "verify": "scgpt_databricks.scripts.cli.guard:verify",
+    "workspace": "scgpt_databricks.scripts.cli.workspace:workspace",
 }
 
 
@@ -41,6 +41,6 @@ def cli() -> None:
                 review, adoption); 128+n ended by signal n.
     Example:  scgpt quickstart
     """
-    from scripts.connection import quiet_mlflow
+    from ..connection import quiet_mlflow
 
     quiet_mlflow()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from infra.layout import RUNTIME
-from scripts.cli.console import json_option, show
+from scgpt_databricks.infra.layout import RUNTIME
+
+from .console import json_option, show
 
 
 @click.command()
@@ -22,7 +23,7 @@ def provider(refresh: bool, as_json: bool) -> None:
     reached, the stand-in of the local workspace serves loopback hosts.
     Example:  scgpt provider --json
     """
-    from infra.local_workspace.terraform.choose import find_provider
+    from ..deploy.provider import find_provider
 
     found = find_provider(RUNTIME / "terraform", Path(sys.executable), refresh=refresh)
     show(

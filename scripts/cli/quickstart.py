@@ -7,9 +7,10 @@ from typing import Any
 import click
 from rich.table import Table
 
-from infra.local_workspace.instance import DEFAULT_PORT
-from model.job import OBSM_KEY
-from scripts.cli.console import err, json_option, out, progress, show, step
+from scgpt_databricks.local_workspace.server.instance import DEFAULT_PORT
+from scgpt_databricks.model.cells.job import OBSM_KEY
+
+from .console import err, json_option, out, progress, show, step
 
 _TITLES = {
     "workspace": "start the local workspace",
@@ -49,7 +50,7 @@ def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
     at any time: it changes nothing that is in place.
     Example:  scgpt quickstart
     """
-    from scripts.quickstart import Quickstart
+    from ..quickstart import Quickstart
 
     screen = _Screen()
     run = Quickstart(port, screen)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.layout import environments_folder, runtime_folder
-from infra.local_workspace.instance import DEFAULT_PORT
-from scripts.cli.console import err, json_option, show, step
+from scgpt_databricks.infra.layout import environments_folder, runtime_folder
+from scgpt_databricks.local_workspace.server.instance import DEFAULT_PORT
+
+from .console import err, json_option, show, step
 
 if TYPE_CHECKING:
-    from infra.local_workspace.instance import Info
+    from scgpt_databricks.local_workspace.server.instance import Info
 
 folder_option = click.option(
     "--folder",
@@ -41,8 +42,8 @@ def start(folder: Path, port: int, as_json: bool) -> None:
     \b
     Example:  scgpt workspace start --port 8765
     """
-    from infra.local_workspace.instance import AlreadyRunning
-    from infra.local_workspace.instance import start as start_instance
+    from scgpt_databricks.local_workspace.server.instance import AlreadyRunning
+    from scgpt_databricks.local_workspace.server.instance import start as start_instance
 
     try:
         with step("starting the local workspace"):
@@ -63,8 +64,8 @@ def stop(folder: Path, quiet: bool, as_json: bool) -> None:
     \b
     Example:  scgpt workspace stop
     """
-    from infra.local_workspace.instance import status as instance_status
-    from infra.local_workspace.instance import stop as stop_instance
+    from scgpt_databricks.local_workspace.server.instance import status as instance_status
+    from scgpt_databricks.local_workspace.server.instance import stop as stop_instance
 
     was_running = instance_status(folder).state != "stopped"
     stop_instance(folder)
@@ -83,7 +84,7 @@ def status(folder: Path, as_json: bool) -> None:
     \b
     Example:  scgpt workspace status --json
     """
-    from infra.local_workspace.instance import status as instance_status
+    from scgpt_databricks.local_workspace.server.instance import status as instance_status
 
     info = instance_status(folder)
     if info.state == "stopped":
@@ -102,7 +103,7 @@ def reset(folder: Path, yes: bool, as_json: bool) -> None:
     \b
     Example:  scgpt workspace stop && scgpt workspace reset --yes
     """
-    from infra.local_workspace.instance import reset as reset_instance
+    from scgpt_databricks.local_workspace.server.instance import reset as reset_instance
 
     is_there = folder.exists()
     if yes:

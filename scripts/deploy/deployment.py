@@ -14,14 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import layout, release, settings
-from infra.errors import DeployError
-from infra.guards import Facts, check, on_waivers, ungoverned
-from infra.naming import STACKS
-from infra.release import Manifest
-from infra.settings import Settings
-from scripts import connection
+from scgpt_databricks.infra import layout, release, settings
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.guards import Facts, check, on_waivers, ungoverned
+from scgpt_databricks.infra.naming import STACKS
+from scgpt_databricks.infra.release import Manifest
+from scgpt_databricks.infra.settings import Settings
 
+from .. import connection
 from . import facts
 from .lock import only_one
 from .results import PlanResult, StackPlan, changes_of
@@ -193,7 +193,7 @@ class Deployment:
     def _synthesise(self, environment: dict[str, str]) -> None:
         self.outdir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            [sys.executable, "-m", "infra.main"],
+            [sys.executable, "-m", "scgpt_databricks.infra.main"],
             cwd=layout.ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.errors import DeployError, RefusedError
-from infra.guards import Facts, deployer, refusals
-from infra.settings import Settings
+from scgpt_databricks.infra.errors import DeployError, RefusedError
+from scgpt_databricks.infra.guards import Facts, deployer, refusals
+from scgpt_databricks.infra.settings import Settings
 
 from . import facts
 from .deployment import Deployment, opened

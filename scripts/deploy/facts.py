@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from infra.guards import Existing, Facts, Live, Version, served_versions
-from infra.settings import Settings
+from scgpt_databricks.infra.guards import Existing, Facts, Live, Version, served_versions
+from scgpt_databricks.infra.settings import Settings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

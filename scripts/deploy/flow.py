@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import settings
-from infra.errors import DeployError, RefusedError
-from infra.guards import Facts, Finding, deployer, destruction, refusals
-from scripts import connection, wheel
-from scripts.commit import git_commit
+from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.errors import DeployError, RefusedError
+from scgpt_databricks.infra.guards import Facts, Finding, deployer, destruction, refusals
 
+from .. import connection, wheel
+from ..commit import git_commit
 from . import facts, record
 from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan

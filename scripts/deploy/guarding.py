@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra import release, settings
-from infra.guards import (
+from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra.guards import (
     Facts,
     Finding,
     Json,
@@ -19,9 +19,9 @@ from infra.guards import (
     skipped,
     ungoverned,
 )
-from infra.settings import Settings
-from scripts import connection
+from scgpt_databricks.infra.settings import Settings
 
+from .. import connection
 from . import facts, plan_file
 from .results import changes_of
 

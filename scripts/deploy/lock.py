@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra.errors import DeployError
+from scgpt_databricks.infra.errors import DeployError
 
 _SECONDS = 10
 _PAUSES = (1.0, 3.0)  # seconds, before a lock is given back once more

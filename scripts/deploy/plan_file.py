@@ -9,8 +9,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from infra.errors import DeployError
-from infra.guards import ENDPOINT, Json
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.guards import ENDPOINT, Json
 
 _HOW = "`terraform plan -out=PLANFILE`, then `terraform show -json PLANFILE`"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from infra.settings import Settings
+from scgpt_databricks.infra.settings import Settings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

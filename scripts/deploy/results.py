@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from infra.guards import Facts, Finding, refusals
+from scgpt_databricks.infra.guards import Facts, Finding, refusals
 
 Json = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.guards import Facts
+from scgpt_databricks.infra.guards import Facts
 
 from .facts import live_alerts
 from .results import StackPlan

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from infra.errors import DeployError
-from infra.guards import refusals
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.guards import refusals
 
 from .results import PlanResult, StackPlan, unreviewed
 

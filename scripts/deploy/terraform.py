@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra.errors import DeployError, RefusedError
+from scgpt_databricks.infra.errors import DeployError, RefusedError
 
 from .lock import held_elsewhere
 

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from infra.errors import DeployError
+from scgpt_databricks.infra.errors import DeployError
 
 _NEEDED = {
     "terraform": ((1, 10), ("terraform", "version"), "developer.hashicorp.com/terraform/install"),

@@ -6,10 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from infra import layout
-from infra.local_workspace.terraform.choose import Provider, find_provider
-from infra.settings import Settings
-from scripts import connection
+from scgpt_databricks.infra import layout
+from scgpt_databricks.infra.settings import Settings
+
+from .. import connection
+from .provider import Provider, find_provider
 
 _OTHER_STATE = ("TF_WORKSPACE", "TF_DATA_DIR")
 """Of somebody's shell: they would lead Terraform to another state, in which nothing exists yet."""

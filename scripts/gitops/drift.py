@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infra import release, settings
-from scripts.connection import answering, workspace_client
-from scripts.deploy import PlanResult
-from scripts.deploy import plan as plan_environment
-from scripts.deploy.verify import Difference, differences
+from scgpt_databricks.infra import release, settings
 
+from ..connection import answering, workspace_client
+from ..deploy import PlanResult
+from ..deploy import plan as plan_environment
+from ..deploy.verify import Difference, differences
 from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository
 from .markdown import bullets, code, table
 from .markers import drift_marker

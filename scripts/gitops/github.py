@@ -18,7 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from infra.errors import DeployError
+from scgpt_databricks.infra.errors import DeployError
 
 AUTHOR = "github-actions[bot]"
 """Who posts with the token of a workflow. What others wrote is never taken for a reviewed plan."""

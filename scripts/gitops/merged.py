@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from infra.errors import RefusedError
+from scgpt_databricks.infra.errors import RefusedError
 
 from .github import GitHubError, Repository, is_ours
 from .markers import digest_in, plan_marker

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra import settings
-from infra.errors import InfraError
-from infra.settings import Settings
-from scripts.deploy import PlanResult
-from scripts.deploy import plan as plan_environment
+from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.errors import InfraError
+from scgpt_databricks.infra.settings import Settings
 
+from ..deploy import PlanResult
+from ..deploy import plan as plan_environment
 from . import versions
 from .endpoint import split
 from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository, commit, pull_request_number
@@ -133,7 +133,7 @@ def _users(planned: PlanResult, loaded: Settings) -> tuple[list[str], str]:
     if moved is None:
         return said, ""
     # Imported late: the client takes a second, and most plans leave the versions alone.
-    from scripts.connection import answering, workspace_client
+    from ..connection import answering, workspace_client
 
     model = loaded.names.full_model
     with answering(loaded):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra import settings
-from scripts.connection import answering, workspace_client
+from scgpt_databricks.infra import settings
 
+from ..connection import answering, workspace_client
 from .markdown import code, table
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from infra.monitoring import query
+from scgpt_databricks.infra.monitoring import query
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

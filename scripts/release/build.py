@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra import release
-from infra.release import Manifest, Served
-from infra.settings import Settings, load
-from model.build import BuildResult, build
-from scripts.commit import git_commit
-from scripts.connection import use_mlflow
+from scgpt_databricks.infra import release
+from scgpt_databricks.infra.release import Manifest, Served
+from scgpt_databricks.infra.settings import Settings, load
+from scgpt_databricks.model.build import BuildResult, build
+
+from ..commit import git_commit
+from ..connection import use_mlflow
 
 
 def build_for(
@@ -35,9 +36,9 @@ def build_for(
     checkpoint
         scGPT checkpoint directory.
     folder
-        Folder of the environments, as for ``infra.settings.load``.
+        Folder of the environments, as for ``scgpt_databricks.infra.settings.load``.
     allowed_path_prefixes, with_hvg
-        As for ``model.build.build``.
+        As for ``scgpt_databricks.model.build.build``.
     notify
         Called with a sentence as each step begins.
     force

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.layout import RUNTIME
-from model.demo import random_checkpoint, train
+from scgpt_databricks.infra.layout import RUNTIME
+from scgpt_databricks.model.scgpt.demo import random_checkpoint, train
 from tests.acceptance.site import Site
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from infra import release
-from infra.settings import Settings
+from scgpt_databricks.infra import release
+from scgpt_databricks.infra.settings import Settings
 
 
 def write_manifest(settings: Settings, *shares: tuple[int, int]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from infra.layout import ENVIRONMENTS, ROOT
+from scgpt_databricks.infra.layout import ENVIRONMENTS, ROOT
 
 SCGPT = Path(sys.executable).parent / "scgpt"
 LIMIT_S = 300

@@ -8,9 +8,9 @@ from typing import Any
 import requests
 from scipy import sparse
 
-from model.codec import encode_cells
-from model.errors import find_tag
-from model.pyfunc import guide_frame
+from scgpt_databricks.model.errors import find_tag
+from scgpt_databricks.model.pyfunc import guide_frame
+from scgpt_databricks.model.wire.codec import encode_cells
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
 

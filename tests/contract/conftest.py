@@ -16,8 +16,8 @@ import uvicorn
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.scoring_server import init
 
-from model import pyfunc
-from model.embedder import Embedder
+from scgpt_databricks.model import pyfunc
+from scgpt_databricks.model.scgpt.embedder import Embedder
 from tests.unit.model.reference import make_model, write_checkpoint
 
 
@@ -32,13 +32,22 @@ def embedder(checkpoint: Path) -> Embedder:
 
 
 @pytest.fixture(scope="session")
-def loaded(
-    checkpoint: Path, embedder: Embedder, tmp_path_factory: pytest.TempPathFactory
-) -> PyFuncModel:
+def entry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Start the repository's own package and no copy of it, so that tests can set its limits."""
+    path = tmp_path_factory.mktemp("entry") / "entry.py"
+    path.write_text(
+        "import mlflow\nfrom scgpt_databricks.model.pyfunc import ScgptModel\n"
+        "mlflow.models.set_model(ScgptModel())\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def loaded(checkpoint: Path, entry: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:
     folder = tmp_path_factory.mktemp("model") / "logged"
     mlflow.pyfunc.save_model(
         folder,
-        python_model=pyfunc.__file__,
+        python_model=str(entry),
         artifacts={"checkpoint": str(checkpoint)},
         signature=pyfunc.signature(),
         pip_requirements=["mlflow"],

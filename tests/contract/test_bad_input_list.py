@@ -20,11 +20,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from scipy import sparse
 
-from model.codec import encode_cells
-from model.contract import MAX_CELLS
-from model.embedder import Embedder
-from model.errors import find_tag
-from model.pyfunc import guide_frame
+from scgpt_databricks.model.contract import MAX_CELLS
+from scgpt_databricks.model.errors import find_tag
+from scgpt_databricks.model.pyfunc import guide_frame
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.wire.codec import encode_cells
 from tests.unit.model.reference import GENES, make_counts
 
 COUNTS = make_counts(4, 10, seed=5)

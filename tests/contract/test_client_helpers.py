@@ -13,14 +13,16 @@ import pytest
 import requests
 from scipy import sparse
 
-from model import batch_inference as module
-from model import checks, envelope
-from model.batch_inference import batch_inference
-from model.client import embed, gene_table
-from model.embedder import Embedder
-from model.endpoint import Endpoint
-from model.errors import EndpointError, InvalidRequest, LimitExceeded
-from model.pyfunc import guide_frame
+from scgpt_databricks.model.cells import checks
+from scgpt_databricks.model.client import batch_inference as module
+from scgpt_databricks.model.client import embed
+from scgpt_databricks.model.client.batch_inference import batch_inference
+from scgpt_databricks.model.client.endpoint import Endpoint
+from scgpt_databricks.model.client.gene_table import gene_table
+from scgpt_databricks.model.errors import EndpointError, InvalidRequest, LimitExceeded
+from scgpt_databricks.model.pyfunc import guide_frame
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.wire import envelope
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
 

@@ -10,9 +10,9 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from scipy import sparse
 
-from model.codec import decode_embeddings, encode_cells
-from model.contextual import decode_contextual
-from model.embedder import Embedder
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.wire.codec import decode_embeddings, encode_cells
+from scgpt_databricks.model.wire.genes_in_context import decode_contextual
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
 

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from model.codec import Cells, decode_cells, encode_cells
-from model.embedder import Embedder
-from model.in_context import embed_in_context
+from scgpt_databricks.model.cells.cells import Cells
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.genes_in_context import embed_in_context
+from scgpt_databricks.model.wire.codec import decode_cells, encode_cells
 from tests.contract.conftest import Server
 from tests.contract.test_vectors import FOLDER, check_cells
 from tests.unit.model.reference import GENES, make_counts

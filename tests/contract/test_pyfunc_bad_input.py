@@ -14,7 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from model.codec import encode_cells
+from scgpt_databricks.model.wire.codec import encode_cells
 from tests.contract.asking import CELLS, COUNTS, GOOD, PACKED, SOME, code_of, send
 from tests.contract.conftest import Server
 
@@ -213,7 +213,7 @@ def test_rows_of_two_forms_and_rows_without_any(server: Server) -> None:
 
 
 def test_too_many_gene_vectors_for_json(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.contract.MAX_JSON_GENES", 5)
+    monkeypatch.setattr("scgpt_databricks.model.contract.MAX_JSON_GENES", 5)
     assert code_of(send(server, GOOD)) == "too_many_genes"
 
 

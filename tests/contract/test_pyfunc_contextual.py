@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from model.codec import Cells, encode_cells
-from model.contextual import decode_contextual, merge
-from model.embedder import Embedder
-from model.in_context import embed_in_context
+from scgpt_databricks.model.cells.cells import Cells
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.genes_in_context import embed_in_context
+from scgpt_databricks.model.wire.codec import encode_cells
+from scgpt_databricks.model.wire.genes_in_context import decode_contextual, merge
 from tests.contract.asking import code_of, send
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
@@ -106,14 +107,14 @@ def test_no_cells_and_missing_labels(server: Server) -> None:
 
 
 def test_too_many_vectors_for_json(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.contract.MAX_JSON_GENES", 5)
+    monkeypatch.setattr("scgpt_databricks.model.contract.MAX_JSON_GENES", 5)
     assert code_of(send(server, FORMS["guide"], TASK)) == "too_many_vectors"
     assert send(server, FORMS["guide"], {**TASK, "response_format": "float16"}).status_code == 200
 
 
 @pytest.mark.parametrize("obs", [3, {"type": "B"}, {"type": [1]}, {"type": ["B"]}])
 def test_labels_that_are_none(server: Server, obs: Any) -> None:
-    from model.envelope import KIND_CELLS, pack
+    from scgpt_databricks.model.wire.envelope import KIND_CELLS, pack
 
     header = {"cells": 2, "genes": ["G1"], "ids": None, "obs": obs}
     header |= {"gap_type": "u1", "value_type": "u1"}

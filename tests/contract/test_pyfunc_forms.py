@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,9 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from scipy import sparse
 
-from model import pyfunc
-from model.codec import decode_embeddings, encode_cells
-from model.embedder import Embedder
+from scgpt_databricks.model import pyfunc
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.wire.codec import decode_embeddings, encode_cells
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
 
@@ -189,12 +190,14 @@ def test_guide_and_records_orientations(server: Server, embedder: Embedder) -> N
     np.testing.assert_allclose(vectors(rows), wanted, atol=1e-6)
 
 
-def test_the_guides_three_files_load_as_well(checkpoint, embedder: Embedder, tmp_path) -> None:
+def test_the_guides_three_files_load_as_well(
+    checkpoint: Path, entry: Path, embedder: Embedder, tmp_path: Path
+) -> None:
     import mlflow
 
     mlflow.pyfunc.save_model(
         tmp_path / "logged",
-        python_model=pyfunc.__file__,
+        python_model=str(entry),
         artifacts={
             "model_file": str(checkpoint / "best_model.pt"),
             "model_config_file": str(checkpoint / "args.json"),

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from model.codec import encode_cells
-from model.pyfunc import guide_frame
+from scgpt_databricks.model.pyfunc import guide_frame
+from scgpt_databricks.model.wire.codec import encode_cells
 from tests.contract.asking import CELLS, COUNTS, GOOD, SOME, code_of, send
 from tests.contract.conftest import Server
 

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from model import pyfunc
-from model.codec import encode_cells
-from model.embedder import Embedder
-from model.errors import CheckpointError, InvalidRequest
-from model.volumes import VOLUMES, allowed_file, check_prefixes, read_cells
+from scgpt_databricks.model import pyfunc
+from scgpt_databricks.model.cells.h5ad import read_cells
+from scgpt_databricks.model.errors import CheckpointError, InvalidRequest
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.serve.volumes import VOLUMES, allowed_file, check_prefixes
+from scgpt_databricks.model.wire.codec import encode_cells
 from tests.contract.asking import code_of, send
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
@@ -129,7 +130,7 @@ def test_a_path_and_columns_are_two_forms(opened: Server, volume: Path) -> None:
 
 
 def test_a_file_larger_than_a_row_may_be(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.checks.MAX_CELLS", 4)
+    monkeypatch.setattr("scgpt_databricks.model.cells.checks.MAX_CELLS", 4)
     with pytest.raises(InvalidRequest, match="5 cells in the file; 4 are allowed"):
         read_cells(allowed_file(str(volume / "cells.h5ad"), [volume]))
 
@@ -141,10 +142,10 @@ def test_prefixes_lie_below_volumes(prefix: str) -> None:
     assert check_prefixes(["/Volumes/main/scgpt"]) == (VOLUMES / "main/scgpt",)
 
 
-def test_prefixes_come_from_the_model_config(checkpoint: Path, tmp_path: Path) -> None:
+def test_prefixes_come_from_the_model_config(checkpoint: Path, entry: Path, tmp_path: Path) -> None:
     mlflow.pyfunc.save_model(
         tmp_path / "logged",
-        python_model=pyfunc.__file__,
+        python_model=str(entry),
         artifacts={"checkpoint": str(checkpoint)},
         signature=pyfunc.signature(),
         pip_requirements=["mlflow"],

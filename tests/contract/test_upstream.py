@@ -12,9 +12,9 @@ from scipy import sparse
 
 from benchmarks.checkpoints import whole_human
 from benchmarks.upstream.pipe import PYTHON, ROOT, Upstream
-from model import demo
-from model.embedder import Embedder
-from model.tokenizer import TIES, Ties, _draws, _edges_around, tokenize
+from scgpt_databricks.model.scgpt import demo
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.tokenizer import TIES, Ties, _draws, _edges_around, tokenize
 
 pytestmark = pytest.mark.skipif(
     not PYTHON.exists(), reason="upstream scGPT is not installed here: make reference"

@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from model.codec import Cells, decode_cells, decode_embeddings, encode_cells, encode_embeddings
-from model.contextual import decode_contextual, encode_contextual
-from model.errors import InvalidRequest
+from scgpt_databricks.model.cells.cells import Cells
+from scgpt_databricks.model.errors import InvalidRequest
+from scgpt_databricks.model.wire.codec import (
+    decode_cells,
+    decode_embeddings,
+    encode_cells,
+    encode_embeddings,
+)
+from scgpt_databricks.model.wire.genes_in_context import decode_contextual, encode_contextual
 
 FOLDER = Path(__file__).parent / "vectors"
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.release import Manifest
-from infra.settings import Settings
-from scripts.deploy.facts import endpoint_of
+from scgpt_databricks.infra.release import Manifest
+from scgpt_databricks.infra.settings import Settings
 
+from ..facts import endpoint_of
 from .difference import EXISTS, Difference
 from .monitoring import monitoring_differences
 from .registry import registry_differences

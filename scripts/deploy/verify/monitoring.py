@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from infra import monitoring
-from infra.monitoring import lakeview
-from infra.settings import Settings
-from infra.settings.access import WorkspaceObject
-from infra.wheel import wheel
-from scripts.deploy.facts import live_alerts
+from scgpt_databricks.infra import monitoring
+from scgpt_databricks.infra.monitoring import lakeview
+from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.infra.settings.access import WorkspaceObject
+from scgpt_databricks.infra.wheel import wheel
 
+from ..facts import live_alerts
 from . import described
 from .difference import ABSENT, Difference, compare, get_or_none, missing
 from .levels import level_differences

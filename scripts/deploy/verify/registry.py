@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from infra.naming import COMMENTS
-from infra.settings import Securable, Settings
+from scgpt_databricks.infra.naming import COMMENTS
+from scgpt_databricks.infra.settings import Securable, Settings
 
 from .difference import ABSENT, Difference, compare, get_or_none, missing
 from .levels import level_differences

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from infra.release import Manifest
-from infra.settings import Settings
-from scripts.deploy.facts import Json, endpoint_of, is_ready, update_of
+from scgpt_databricks.infra.release import Manifest
+from scgpt_databricks.infra.settings import Settings
 
+from ..facts import Json, endpoint_of, is_ready, update_of
 from .difference import ABSENT, Difference, compare, missing
 
 if TYPE_CHECKING:

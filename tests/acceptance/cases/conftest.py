@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import settings
+from scgpt_databricks.infra import settings
 from tests.acceptance.deploy.conftest import Place
 from tests.acceptance.manifests import write_manifest
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.layout import ROOT
+from scgpt_databricks.infra.layout import ROOT
+from tests.acceptance.cases import transcript
 from tests.acceptance.deploy.conftest import Place
 from tests.acceptance.deploy.state_server import serve
 from tests.acceptance.site import LIMIT_S
-
-from . import transcript
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.rglob("case.t"))

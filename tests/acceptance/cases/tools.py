@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import requests
 
-from infra import settings
+from scgpt_databricks.infra import settings
 from tests.acceptance.deploy.settings_file import write_settings
 from tests.acceptance.deploy.state_server import PASSWORD, USER
 from tests.acceptance.manifests import write_manifest

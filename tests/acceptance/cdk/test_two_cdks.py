@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from infra import layout, release, settings
+from scgpt_databricks.infra import layout, release, settings
 from tests.unit.infra.manifests import canary
 from tests.unit.infra.provider_schema import mistakes
 from tests.unit.infra.synthesis import FULL
@@ -52,7 +52,7 @@ def synthesise(python: Path, environments: Path) -> dict[str, dict[str, Any]]:
     out = environments / f"out{python.parts[-3]}"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SCGPT_", "CDKTF_"))}
     done = subprocess.run(
-        [python, "-m", "infra.main"],
+        [python, "-m", "scgpt_databricks.infra.main"],
         cwd=layout.ROOT,
         env={**kept, "SCGPT_ENVIRONMENTS": str(environments), "CDKTF_OUTDIR": str(out)},
         capture_output=True,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.demo import pbmc_cells
+from scgpt_databricks.model.scgpt.demo import pbmc_cells
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from model.demo import Recipe, random_checkpoint
+from scgpt_databricks.model.scgpt.demo import Recipe, random_checkpoint
 from tests.acceptance.site import Site, wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]

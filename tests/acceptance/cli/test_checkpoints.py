@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.demo import Recipe, random_checkpoint
+from scgpt_databricks.model.scgpt.demo import Recipe, random_checkpoint
 from tests.acceptance.site import Site
 
 pytestmark = pytest.mark.acceptance

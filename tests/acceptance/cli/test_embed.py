@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scanpy
 
-from model.demo import pbmc_cells
+from scgpt_databricks.model.scgpt.demo import pbmc_cells
 from tests.acceptance.site import Site
 
 pytestmark = pytest.mark.acceptance

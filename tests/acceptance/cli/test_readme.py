@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from infra.layout import ROOT
+from scgpt_databricks.infra.layout import ROOT
 from tests.acceptance.site import Site
 
 pytestmark = pytest.mark.acceptance

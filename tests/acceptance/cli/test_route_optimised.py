@@ -9,8 +9,8 @@ import anndata
 import pytest
 import requests
 
-from model.client import Endpoint
-from model.errors import EndpointError
+from scgpt_databricks.model.client import Endpoint
+from scgpt_databricks.model.errors import EndpointError
 from tests.acceptance.site import Site, wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra import settings
+from scgpt_databricks.infra import settings
+from tests.acceptance.deploy.settings_file import write_settings
 from tests.acceptance.manifests import write_manifest
 from tests.acceptance.site import Site
-
-from .settings_file import write_settings
 
 ENDPOINT = "/api/2.0/serving-endpoints/scgpt-serving"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra import layout
+from scgpt_databricks.infra import layout
 
 
 def write_settings(folder: Path, **changes: Any) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from requests import HTTPError
 
+from tests.acceptance.deploy.conftest import ENDPOINT, Place
 from tests.acceptance.site import wait_until
-
-from .conftest import ENDPOINT, Place
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 

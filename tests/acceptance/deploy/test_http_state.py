@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.errors import DeployError
-from scripts.deploy.terraform import Terraform
-
-from .state_server import PASSWORD, USER, StateServer, serve
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.scripts.deploy.terraform import Terraform
+from tests.acceptance.deploy.state_server import PASSWORD, USER, StateServer, serve
 
 pytestmark = [
     pytest.mark.acceptance,

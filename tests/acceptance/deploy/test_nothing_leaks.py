@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import layout, settings
-from scripts.deploy import child_environment
-
-from .conftest import Place
-from .state_server import PASSWORD, USER, StateServer, serve
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.scripts.deploy import child_environment
+from tests.acceptance.deploy.conftest import Place
+from tests.acceptance.deploy.state_server import PASSWORD, USER, StateServer, serve
 
 pytestmark = [
     pytest.mark.acceptance,

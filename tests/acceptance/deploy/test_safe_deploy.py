@@ -15,16 +15,21 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.catalog import PermissionsChange, Privilege
 
-from infra import layout, settings
-from infra.errors import DeployError, RefusedError
-from infra.local_workspace import instance
-from infra.local_workspace.children import free_port
-from scripts.commit import git_commit
-from scripts.deploy import DeployResult, child_environment, deploy, destroy, verify_environment
-from scripts.overview import overview
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.errors import DeployError, RefusedError
+from scgpt_databricks.local_workspace.core.children import free_port
+from scgpt_databricks.local_workspace.server import instance
+from scgpt_databricks.scripts.commit import git_commit
+from scgpt_databricks.scripts.deploy import (
+    DeployResult,
+    child_environment,
+    deploy,
+    destroy,
+    verify_environment,
+)
+from scgpt_databricks.scripts.overview import overview
+from tests.acceptance.deploy.settings_file import write_settings
 from tests.acceptance.manifests import write_manifest
-
-from .settings_file import write_settings
 
 pytestmark = [
     pytest.mark.acceptance,

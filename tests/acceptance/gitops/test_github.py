@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from infra.errors import RefusedError
-from scripts.cli.main import cli
-from scripts.gitops.drift import Drift, post_drift
-from scripts.gitops.github import GitHubError, Repository
-from scripts.gitops.markers import drift_marker, plan_line, plan_marker
-from scripts.gitops.merged import reviewed_digest
-from scripts.gitops.review import Review, post_review
+from scgpt_databricks.infra.errors import RefusedError
+from scgpt_databricks.scripts.cli.main import cli
+from scgpt_databricks.scripts.gitops.drift import Drift, post_drift
+from scgpt_databricks.scripts.gitops.github import GitHubError, Repository
+from scgpt_databricks.scripts.gitops.markers import drift_marker, plan_line, plan_marker
+from scgpt_databricks.scripts.gitops.merged import reviewed_digest
+from scgpt_databricks.scripts.gitops.review import Review, post_review
 from tests.acceptance.gitops.conftest import READER, WRITER
 from tests.acceptance.gitops.github import BOT, REPOSITORY, GitHub
 

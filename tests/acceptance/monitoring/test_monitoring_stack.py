@@ -12,12 +12,12 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import RunResultState
 
-from infra import layout, settings
-from infra.local_workspace import instance
-from infra.settings import Settings
-from infra.wheel import wheel as built
-from scripts import connection, wheel
-from scripts.deploy import child_environment
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.infra.wheel import wheel as built
+from scgpt_databricks.local_workspace.server import instance
+from scgpt_databricks.scripts import connection, wheel
+from scgpt_databricks.scripts.deploy import child_environment
 from tests.acceptance.site import free_port
 
 pytestmark = [
@@ -43,7 +43,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def client(local: Settings) -> WorkspaceClient:
     """The workspace with both stacks deployed, the wheel between them."""
-    run(local, [sys.executable, "-m", "infra.main"])
+    run(local, [sys.executable, "-m", "scgpt_databricks.infra.main"])
     apply(local, "registry")
     found = connection.workspace_client(local)
     wheel.upload(found, local)

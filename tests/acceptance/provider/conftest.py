@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from infra.local_workspace.terraform.mirror import VERSION, write_mirror
-
-from .workspace_stub import TOKEN, Workspace, serve
+from scgpt_databricks.local_workspace.stand_in_provider.mirror import VERSION, write_mirror
+from tests.acceptance.provider.workspace_stub import TOKEN, Workspace, serve
 
 PROVIDER = {"databricks": {"source": "databricks/databricks", "version": VERSION}}
 

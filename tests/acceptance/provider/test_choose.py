@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.local_workspace.terraform.choose import Provider, find_provider
-from infra.local_workspace.terraform.mirror import VERSION, write_mirror
-from infra.local_workspace.terraform.rest import ProviderError
+from scgpt_databricks.local_workspace.stand_in_provider.mirror import VERSION, write_mirror
+from scgpt_databricks.local_workspace.stand_in_provider.rest import ProviderError
+from scgpt_databricks.scripts.deploy.provider import Provider, find_provider
 
 pytestmark = pytest.mark.acceptance
 

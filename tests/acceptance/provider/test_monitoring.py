@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from databricks.sdk import WorkspaceClient
 
-from infra.local_workspace.terraform.mirror import write_mirror
+from scgpt_databricks.local_workspace.stand_in_provider.mirror import write_mirror
+from tests.acceptance.provider.conftest import Terraform
 from tests.acceptance.site import Site
-
-from .conftest import Terraform
 
 pytestmark = pytest.mark.acceptance
 

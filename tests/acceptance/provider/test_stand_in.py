@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import Terraform
-from .resources import ENDPOINT, SCHEMA, endpoint
-from .workspace_stub import CATALOG, ENDPOINTS, ME, RefusedError, Workspace
+from tests.acceptance.provider.conftest import Terraform
+from tests.acceptance.provider.resources import ENDPOINT, SCHEMA, endpoint
+from tests.acceptance.provider.workspace_stub import CATALOG, ENDPOINTS, ME, RefusedError, Workspace
 
 pytestmark = pytest.mark.acceptance
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Terraform
-from .resources import SCHEMA
-from .workspace_stub import CATALOG, TOKEN, RefusedError, Workspace
+from tests.acceptance.provider.conftest import Terraform
+from tests.acceptance.provider.resources import SCHEMA
+from tests.acceptance.provider.workspace_stub import CATALOG, TOKEN, RefusedError, Workspace
 
 pytestmark = pytest.mark.acceptance
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Terraform
-from .resources import endpoint
-from .workspace_stub import ENDPOINTS, Workspace
+from tests.acceptance.provider.conftest import Terraform
+from tests.acceptance.provider.resources import endpoint
+from tests.acceptance.provider.workspace_stub import ENDPOINTS, Workspace
 
 pytestmark = pytest.mark.acceptance
 

@@ -10,7 +10,7 @@ import anndata
 import numpy as np
 import pytest
 
-from infra.layout import ROOT
+from scgpt_databricks.infra.layout import ROOT
 from tests.acceptance.site import Site
 
 pytestmark = pytest.mark.acceptance

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from databricks.sdk import WorkspaceClient
 
-from infra.local_workspace import instance
-from infra.local_workspace.children import free_port
-from infra.local_workspace.instance import Info
+from scgpt_databricks.local_workspace.core.children import free_port
+from scgpt_databricks.local_workspace.server import instance
+from scgpt_databricks.local_workspace.server.instance import Info
 
 MODEL = "main.served.marked"
 

@@ -26,7 +26,7 @@ class Marked(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Marked())
 """
-_BAD = "import infra.naming\n" + _GOOD
+_BAD = "import scgpt_databricks.infra.naming\n" + _GOOD
 
 
 def _register(name: str, source: str, marker: str) -> int:

@@ -34,10 +34,9 @@ from databricks.sdk.service.serving import (
 )
 from databricks.sdk.service.sql import StatementState
 
-from infra.local_workspace import instance
-from infra.local_workspace.instance import Info
-
-from .conftest import MODEL, sdk
+from scgpt_databricks.local_workspace.server import instance
+from scgpt_databricks.local_workspace.server.instance import Info
+from tests.acceptance.serving.conftest import MODEL, sdk
 
 pytestmark = pytest.mark.acceptance
 

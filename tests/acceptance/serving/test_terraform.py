@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from infra.local_workspace.instance import Info
-from infra.local_workspace.terraform.mirror import write_mirror
+from scgpt_databricks.local_workspace.server.instance import Info
+from scgpt_databricks.local_workspace.stand_in_provider.mirror import write_mirror
 from tests.acceptance.provider.conftest import Terraform
-
-from .conftest import MODEL, sdk
+from tests.acceptance.serving.conftest import MODEL, sdk
 
 pytestmark = pytest.mark.acceptance
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from infra import settings
-from infra.bindings import App
-from infra.main import build
+from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.bindings import App
+from scgpt_databricks.infra.main import build
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import settings
-from infra.layout import ENVIRONMENTS, ROOT
+from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.layout import ENVIRONMENTS, ROOT
 from tests.acceptance.manifests import write_manifest
 from tests.acceptance.serving import register
 from tests.acceptance.site import Done, Site

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.site import Site, wait_until
-
-from .conftest import MODEL, SERVING, run
+from tests.acceptance.ways.conftest import MODEL, SERVING, run
 
 pytestmark = [
     pytest.mark.acceptance,

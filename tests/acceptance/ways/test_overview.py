@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.site import Site, wait_until
-
-from .conftest import MODEL, SERVING
+from tests.acceptance.ways.conftest import MODEL, SERVING
 
 pytestmark = pytest.mark.acceptance
 

@@ -8,7 +8,7 @@ from typing import Any
 import requests
 from databricks.sdk import WorkspaceClient
 
-from infra.local_workspace.instance import Info
+from scgpt_databricks.local_workspace.server.instance import Info
 
 
 def sdk(info: Info, profile: str = "local") -> WorkspaceClient:

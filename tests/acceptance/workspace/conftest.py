@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local_workspace import instance
-from infra.local_workspace.children import free_port
-from infra.local_workspace.instance import Info
+from scgpt_databricks.local_workspace.core.children import free_port
+from scgpt_databricks.local_workspace.server import instance
+from scgpt_databricks.local_workspace.server.instance import Info
 
 
 @pytest.fixture(scope="package")

@@ -25,9 +25,8 @@ from databricks.sdk.service.sql import (
     SchedulePauseStatus,
 )
 
-from infra.local_workspace.instance import Info
-
-from .clients import call, sdk
+from scgpt_databricks.local_workspace.server.instance import Info
+from tests.acceptance.workspace.clients import call, sdk
 
 pytestmark = pytest.mark.acceptance
 

@@ -16,9 +16,8 @@ from databricks.sdk.errors import (
 )
 from databricks.sdk.service.dashboards import Dashboard, LifecycleState
 
-from infra.local_workspace.instance import Info
-
-from .clients import sdk
+from scgpt_databricks.local_workspace.server.instance import Info
+from tests.acceptance.workspace.clients import sdk
 
 pytestmark = pytest.mark.acceptance
 

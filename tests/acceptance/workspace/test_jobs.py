@@ -32,10 +32,9 @@ from databricks.sdk.service.jobs import (
     TerminationCodeCode,
 )
 
-from infra.local_workspace.instance import Info
-
-from . import probe_wheel
-from .clients import call, sdk
+from scgpt_databricks.local_workspace.server.instance import Info
+from tests.acceptance.workspace import probe_wheel
+from tests.acceptance.workspace.clients import call, sdk
 
 pytestmark = pytest.mark.acceptance
 

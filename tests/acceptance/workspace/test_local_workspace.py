@@ -18,9 +18,14 @@ import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import PermissionDenied, Unauthenticated
 
-from infra.local_workspace import instance
-from infra.local_workspace.children import free_port
-from infra.local_workspace.instance import AlreadyRunning, Info, PortTaken, WorkspaceError
+from scgpt_databricks.local_workspace.core.children import free_port
+from scgpt_databricks.local_workspace.server import instance
+from scgpt_databricks.local_workspace.server.instance import (
+    AlreadyRunning,
+    Info,
+    PortTaken,
+    WorkspaceError,
+)
 
 pytestmark = pytest.mark.acceptance
 

@@ -13,9 +13,8 @@ from databricks.sdk.service.sql import (
     State,
 )
 
-from infra.local_workspace.instance import Info
-
-from .clients import sdk
+from scgpt_databricks.local_workspace.server.instance import Info
+from tests.acceptance.workspace.clients import sdk
 
 pytestmark = pytest.mark.acceptance
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra import layout, settings
-from infra.guards import Facts, Finding, Live, Version, check
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.guards import Facts, Finding, Live, Version, check
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)
 

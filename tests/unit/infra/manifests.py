@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from infra.release import Manifest, Served
-from infra.settings import Settings
+from scgpt_databricks.infra.release import Manifest, Served
+from scgpt_databricks.infra.settings import Settings
 
 
 def served(version: int, traffic: int, role: str) -> Served:

@@ -8,11 +8,10 @@ from typing import Any
 
 from cdktf import Testing as Cdk
 
-from infra import layout, settings
-from infra.bindings import App, TerraformStack
-from infra.main import build
-
-from .manifests import canary, champion
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.bindings import App, TerraformStack
+from scgpt_databricks.infra.main import build
+from tests.unit.infra.manifests import canary, champion
 
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from cdktf import Testing as Cdk
 
-from infra import monitoring, settings
-from infra.bindings import App, TerraformStack
-from infra.main import build
-
-from .synthesis import FULL
+from scgpt_databricks.infra import monitoring, settings
+from scgpt_databricks.infra.bindings import App, TerraformStack
+from scgpt_databricks.infra.main import build
+from tests.unit.infra.synthesis import FULL
 
 
 def _lists(folder: Path, text: str) -> dict[str, tuple[str, set[tuple[str, str]]]]:

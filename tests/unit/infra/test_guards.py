@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra import layout, settings
-from infra.guards import Existing, Facts, check, ungoverned
-
-from .judged import LOCAL, codes, live, serving, versions
-from .plans import ENDPOINT, edited, plan_of, update
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.guards import Existing, Facts, check, ungoverned
+from tests.unit.infra.judged import LOCAL, codes, live, serving, versions
+from tests.unit.infra.plans import ENDPOINT, edited, plan_of, update
 
 DEV = settings.load("dev", layout.ENVIRONMENTS)
 

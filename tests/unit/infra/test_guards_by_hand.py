@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra import layout, settings
-from infra.guards import Facts, check, skipped
-from infra.guards.serving import seconds
-
-from .plans import edited, plan_of, update
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.guards import Facts, check, skipped
+from scgpt_databricks.infra.guards.serving import seconds
+from tests.unit.infra.plans import edited, plan_of, update
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)
 REFUSED = [("version-missing", "refuse")]

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra import layout, settings
-from infra.guards import Facts, check
-
-from .plans import ENDPOINT, edited, plan_of
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.guards import Facts, check
+from tests.unit.infra.plans import ENDPOINT, edited, plan_of
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.guards import Facts, check
-
-from .judged import LOCAL, codes, serving, versions
-from .plans import ENDPOINT, edited, plan_of, update
+from scgpt_databricks.infra.guards import Facts, check
+from tests.unit.infra.judged import LOCAL, codes, serving, versions
+from tests.unit.infra.plans import ENDPOINT, edited, plan_of, update
 
 
 def test_a_version_that_does_not_exist_is_refused() -> None:

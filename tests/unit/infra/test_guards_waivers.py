@@ -7,10 +7,17 @@ import re
 from datetime import date, timedelta
 from pathlib import Path
 
-from infra import guards, layout, settings
-from infra.guards import CHECKS, Facts, check, deployer, destruction, on_waivers, skipped
-
-from .plans import ENDPOINT, update
+from scgpt_databricks.infra import guards, layout, settings
+from scgpt_databricks.infra.guards import (
+    CHECKS,
+    Facts,
+    check,
+    deployer,
+    destruction,
+    on_waivers,
+    skipped,
+)
+from tests.unit.infra.plans import ENDPOINT, update
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)
 DEV = settings.load("dev", layout.ENVIRONMENTS)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.bindings import App
-from infra.main import main
+from scgpt_databricks.infra.bindings import App
+from scgpt_databricks.infra.main import main
 
 FIVE = """
 catalog = "{name}"
@@ -23,7 +23,9 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / f"{name}.toml").write_text(FIVE.format(name=name))
     monkeypatch.setenv("SCGPT_ENVIRONMENTS", str(tmp_path))
     # The CDK's own process, which reads CDKTF_OUTDIR, may run already.
-    monkeypatch.setattr("infra.main.App", lambda: App(outdir=str(tmp_path / "out")))
+    monkeypatch.setattr(
+        "scgpt_databricks.infra.main.App", lambda: App(outdir=str(tmp_path / "out"))
+    )
     monkeypatch.delenv("SCGPT_ENVIRONMENT", raising=False)
     return tmp_path / "out"
 

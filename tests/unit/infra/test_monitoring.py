@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from cdktf import Testing as Cdk
 
-from infra import layout, monitoring, settings
-from infra.bindings import App, TerraformStack
-from infra.main import build
-from infra.monitoring import lakeview
-from infra.settings import Monitoring
+from scgpt_databricks.infra import layout, monitoring, settings
+from scgpt_databricks.infra.bindings import App, TerraformStack
+from scgpt_databricks.infra.main import build
+from scgpt_databricks.infra.monitoring import lakeview
+from scgpt_databricks.infra.settings import Monitoring
 
 
 @pytest.fixture

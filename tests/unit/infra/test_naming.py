@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.naming import Names, grant_id, state_key
+from scgpt_databricks.infra.naming import Names, grant_id, state_key
 
 words = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 principals = st.text(

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from infra import layout, release, settings
-from infra.release import ReleaseError
-
-from .manifests import canary, champion, manifest, served
+from scgpt_databricks.infra import layout, release, settings
+from scgpt_databricks.infra.release import ReleaseError
+from tests.unit.infra.manifests import canary, champion, manifest, served
 
 DEV = settings.load("dev", layout.ENVIRONMENTS)
 MODEL = DEV.names.full_model

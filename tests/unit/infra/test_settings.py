@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import layout, settings
-from infra.settings import SettingsError
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.settings import SettingsError
 from tests.unit.infra.toml_files import FIVE_LINES, changed, problems, write
 
 PIPELINE, PLANNER, BUILDER = (f"00000000-0000-0000-0000-{n:012}" for n in range(3))

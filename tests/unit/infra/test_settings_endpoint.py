@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import settings
+from scgpt_databricks.infra import settings
 from tests.unit.infra.toml_files import FIVE_LINES, changed, problems, write
 
 

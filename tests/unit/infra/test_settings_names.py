@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infra import release, settings
-from infra.monitoring import quoted
-from infra.naming import Names
+from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra.monitoring import quoted
+from scgpt_databricks.infra.naming import Names
 from tests.unit.infra.manifests import canary, manifest, served
 from tests.unit.infra.toml_files import FIVE_LINES, problems, write
 

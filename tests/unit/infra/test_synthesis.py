@@ -13,12 +13,11 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from infra import layout, monitoring, settings
-from infra.release import Manifest
-from infra.wheel import ENTRY_POINTS, wheel
-
-from .provider_schema import mistakes
-from .synthesis import ENVIRONMENTS, RELEASES, endpoint, synthesised
+from scgpt_databricks.infra import layout, monitoring, settings
+from scgpt_databricks.infra.release import Manifest
+from scgpt_databricks.infra.wheel import ENTRY_POINTS, wheel
+from tests.unit.infra.provider_schema import mistakes
+from tests.unit.infra.synthesis import ENVIRONMENTS, RELEASES, endpoint, synthesised
 
 REMOTE = ("/Volumes/", "/Workspace/", "/Shared/")
 """Where absolute paths lead inside a workspace."""

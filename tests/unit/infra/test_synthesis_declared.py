@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from cdktf import Testing as Cdk
 
-from infra import monitoring, naming, settings
-from infra.bindings import App, TerraformStack
-from infra.main import build
-from infra.wheel import ENTRY_POINTS, wheel
-
-from .manifests import champion
-from .provider_schema import mistakes
-from .synthesis import FULL
+from scgpt_databricks.infra import monitoring, naming, settings
+from scgpt_databricks.infra.bindings import App, TerraformStack
+from scgpt_databricks.infra.main import build
+from scgpt_databricks.infra.wheel import ENTRY_POINTS, wheel
+from tests.unit.infra.manifests import champion
+from tests.unit.infra.provider_schema import mistakes
+from tests.unit.infra.synthesis import FULL
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-from infra import layout
-from infra.wheel import ENTRY_POINTS, PACKAGE, VERSION, wheel
+from scgpt_databricks.infra import layout
+from scgpt_databricks.infra.wheel import ENTRY_POINTS, PACKAGE, VERSION, wheel
 
 
 def test_the_same_sources_give_the_same_bytes() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import settings
-from infra.settings import SettingsError
+from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.settings import SettingsError
 
 FIVE_LINES = """
 catalog = "lab"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model import endpoint
-from model.embedder import Embedder
+from scgpt_databricks.model.client import endpoint
+from scgpt_databricks.model.scgpt.embedder import Embedder
 from tests.unit.model.reference import ReferenceModel, make_model, write_checkpoint
 from tests.unit.model.served import Server, running
 

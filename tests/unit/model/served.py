@@ -10,9 +10,9 @@ from typing import Any
 import anndata
 import numpy as np
 
-from model.client import Endpoint
-from model.codec import PackedEmbeddings, decode_cells, encode_embeddings
-from model.contract import PACKED
+from scgpt_databricks.model.client import Endpoint
+from scgpt_databricks.model.contract import PACKED
+from scgpt_databricks.model.wire.codec import PackedEmbeddings, decode_cells, encode_embeddings
 from tests.unit.loopback import JsonHandler, listening
 
 GENES = [f"GENE{i}" for i in range(8)]

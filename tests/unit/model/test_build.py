@@ -13,45 +13,49 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from model import build, pyfunc
-from model.build import clean_environment, engine_digest, engine_modules, requirements
-from model.embedder import Embedder
-from model.errors import CheckpointError
+from scgpt_databricks.model import build, pyfunc
+from scgpt_databricks.model.build import (
+    clean_environment,
+    engine_digest,
+    engine_modules,
+    requirements,
+)
+from scgpt_databricks.model.errors import CheckpointError
+from scgpt_databricks.model.scgpt.embedder import Embedder
 
 PACKAGE = Path(build.__file__).parent
 
 
 def test_the_engine_is_what_the_pyfunc_imports() -> None:
     """Asked of Python itself, in a process that has the package alone."""
-    script = "import sys, model.pyfunc; print(*(m for m in sys.modules if m.startswith('model.')))"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=PACKAGE.parent,
-        capture_output=True,
-        text=True,
-        check=True,
+    script = (
+        "import sys, scgpt_databricks.model.pyfunc;"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('scgpt_databricks.m')))"
     )
-    imported = {f"{name.removeprefix('model.')}.py" for name in done.stdout.split()}
-    carried = {path.name for path in engine_modules()}
-    assert imported | {"__init__.py"} <= carried
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    imported = {Path(file) for file in done.stdout.split()}
+    carried = set(engine_modules())
+    assert imported <= carried
     # What is carried but not imported at once is imported inside a function.
-    for name in carried - imported - {"__init__.py"}:
-        users = [p for p in engine_modules() if f"model.{name[:-3]} import" in p.read_text()]
-        assert users, f"{name} is carried for nothing"
+    text = "".join(path.read_text() for path in carried)
+    for path in carried - imported:
+        assert re.search(rf"^    +from \.[\w.]*{path.stem} import", text, re.M), path
 
 
 def test_the_engine_is_nothing_else() -> None:
-    carried = {path.name for path in engine_modules()}
-    assert carried.isdisjoint({"build.py", "demo.py", "client.py", "validation.py"})
+    carried = {path.relative_to(PACKAGE).as_posix() for path in engine_modules()}
+    assert carried.isdisjoint({"build.py", "validation.py", "scgpt/demo.py"})
+    assert not any(name.startswith(("client/", "batch/")) for name in carried)
     roots = set()
     for path in engine_modules():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 roots |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path.name}: a relative import"
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 roots.add(str(node.module).split(".")[0])
-    foreign = roots - set(sys.stdlib_module_names) - {"model"}
+    foreign = roots - set(sys.stdlib_module_names)
     assert foreign <= {*build.REQUIREMENTS, *build.HVG_REQUIREMENTS}
 
 
@@ -75,7 +79,7 @@ def test_every_carried_module_counts(package: Path) -> None:
 
 def test_other_code_does_not_count(package: Path) -> None:
     before = engine_digest()
-    for name in ("build.py", "demo.py", "client.py", "validation.py"):
+    for name in ("build.py", "validation.py", "scgpt/demo.py", "client/embed.py"):
         (package / name).write_text("")
     assert engine_digest() == before
 
@@ -89,7 +93,7 @@ def test_the_digest_does_not_depend_on_the_place(package: Path) -> None:
 def test_a_module_that_is_imported_from_now_on_is_carried(package: Path) -> None:
     (package / "extra.py").write_text("VALUE = 1\n")
     entry = package / "pyfunc.py"
-    entry.write_text(entry.read_text() + "\nfrom model import extra\n")
+    entry.write_text(entry.read_text() + "\nfrom . import extra\n")
     assert package / "extra.py" in engine_modules()
 
 

@@ -9,11 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.contract import PARAMS, TASKS, Options, check_params_of, read_params
-from model.errors import InvalidRequest, find_tag
-from model.filters import check_filters
+from scgpt_databricks.model.contract import PARAMS, TASKS, Options, check_params_of, read_params
+from scgpt_databricks.model.errors import InvalidRequest, find_tag
+from scgpt_databricks.model.serve.filters import check_filters
 
-SLIM = ["errors", "contract", "config", "vocab", "tokenizer", "codec", "imputed", "client"]
+SLIM = (
+    "errors",
+    "contract",
+    "scgpt.config",
+    "scgpt.vocab",
+    "scgpt.tokenizer",
+    "scgpt.known_genes",
+    "wire.envelope",
+    "wire.codec",
+    "wire.genes_in_context",
+    "cells.imputed",
+    "client",
+)
 
 
 def test_nothing_sent_means_the_defaults() -> None:
@@ -69,7 +81,7 @@ def test_slim_modules_import_without_torch_mlflow_and_pandas() -> None:
     code = (
         "import sys\n"
         "for name in ('torch', 'mlflow', 'pandas', 'anndata', 'scanpy'): sys.modules[name] = None\n"
-        + "\n".join(f"import model.{name}" for name in SLIM)
+        + "\n".join(f"import scgpt_databricks.model.{name}" for name in SLIM)
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from model.build import HVG_REQUIREMENTS, REQUIREMENTS
+from scgpt_databricks.model.build import HVG_REQUIREMENTS, REQUIREMENTS
 
 _REFUSED = re.compile(r"\b[AL]?GPL|General Public License|\bSSPL|\bBUSL", re.IGNORECASE)
 

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 from databricks.sdk.config import Config
 
-from infra import layout, settings
-from infra.errors import DeployError
-from infra.settings import Settings
-from scripts import connection
-from scripts.cli.main import cli
-from scripts.deploy.variables import child_environment
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.scripts import connection
+from scgpt_databricks.scripts.cli.main import cli
+from scgpt_databricks.scripts.deploy.variables import child_environment
 
 HOST = "https://dbc-00000000-0003.cloud.databricks.com"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra import layout, release, settings
+from scgpt_databricks.infra import layout, release, settings
 from tests.unit.infra.manifests import canary
 from tests.unit.infra.synthesis import endpoint as synthesised_endpoint
 from tests.unit.infra.synthesis import synthesised

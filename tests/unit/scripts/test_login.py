@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from infra import layout, settings
-from infra.errors import DeployError
-from infra.settings import Settings
-from scripts import connection
-from scripts.cli.main import cli
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.scripts import connection
+from scgpt_databricks.scripts.cli.main import cli
 from tests.unit.loopback import JsonHandler, listening
 
 SECRET = "dose-of-client-secret"

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 from databricks.sdk.config import Config
 
-from infra import layout, release, settings
-from infra.errors import DeployError
-from scripts.cli.environments import _cells
-from scripts.cli.main import cli
-from scripts.deploy.record import Record
-from scripts.overview import Row, _client, overview
+from scgpt_databricks.infra import layout, release, settings
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.scripts.cli.environments import _cells
+from scgpt_databricks.scripts.cli.main import cli
+from scgpt_databricks.scripts.deploy.record import Record
+from scgpt_databricks.scripts.overview import Row, _client, overview
 from tests.unit.infra.manifests import canary
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from model.demo import Recipe, pbmc_cells, random_checkpoint
-from model.embedder import Embedder
+from scgpt_databricks.model.scgpt.demo import Recipe, pbmc_cells, random_checkpoint
+from scgpt_databricks.model.scgpt.embedder import Embedder
 
 
 @pytest.fixture(scope="module")

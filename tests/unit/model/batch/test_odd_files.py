@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 from scipy import sparse
 
-from model.batch.file import embed_file
-from model.demo import pbmc_cells
-from model.embedder import Embedder
-from model.errors import InvalidRequest
-from scripts.cli.embed import embed as embed_command
-from scripts.cli.embed import embed_file as embed_file_command
+from scgpt_databricks.model.batch.file import embed_file
+from scgpt_databricks.model.errors import InvalidRequest
+from scgpt_databricks.model.scgpt.demo import pbmc_cells
+from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.scripts.cli.embed import embed as embed_command
+from scgpt_databricks.scripts.cli.embed import embed_file as embed_file_command
 
 
 @pytest.mark.parametrize("chunk", [-1, 0, 2.5, None])

@@ -10,11 +10,11 @@ import anndata
 import numpy as np
 import pytest
 
-from model.batch import file as batch_file
-from model.batch.file import embed_file
-from model.demo import pbmc_cells
-from model.embedder import Embedder
-from model.errors import InvalidRequest
+from scgpt_databricks.model.batch import file as batch_file
+from scgpt_databricks.model.batch.file import embed_file
+from scgpt_databricks.model.errors import InvalidRequest
+from scgpt_databricks.model.scgpt.demo import pbmc_cells
+from scgpt_databricks.model.scgpt.embedder import Embedder
 
 
 class Stop(Exception):  # noqa: N818 - stands for a kill

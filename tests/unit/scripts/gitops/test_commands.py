@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 from databricks.sdk.errors import DatabricksError, PermissionDenied, TemporarilyUnavailable
 
-from infra import layout, settings
-from infra.errors import DeployError
-from scripts import connection, gitops
-from scripts.cli.main import cli
-from scripts.gitops.endpoint import Split
-from scripts.gitops.markers import digest_in
-from scripts.gitops.review import _users
+from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.scripts import connection, gitops
+from scgpt_databricks.scripts.cli.main import cli
+from scgpt_databricks.scripts.gitops.endpoint import Split
+from scgpt_databricks.scripts.gitops.markers import digest_in
+from scgpt_databricks.scripts.gitops.review import _users
 
 REFUSALS = [DeployError("no login"), PermissionDenied("may not"), TemporarilyUnavailable("busy")]
 
@@ -93,7 +93,9 @@ class _Silent:
 
 def test_a_workspace_that_stops_answering_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        sys.modules["scripts.gitops.summary"], "workspace_client", lambda _: _Silent()
+        sys.modules["scgpt_databricks.scripts.gitops.summary"],
+        "workspace_client",
+        lambda _: _Silent(),
     )
     with pytest.raises(DeployError, match="does not answer: Timed out"):
         gitops.summary("dev", folder=layout.ENVIRONMENTS)
@@ -104,7 +106,9 @@ def test_a_workspace_that_stops_answering_after_the_plan_is_told(
 ) -> None:
     monkeypatch.setattr(connection, "workspace_client", lambda _: _Silent())
     moved = Split({1: 100}, {2: 100})
-    module = sys.modules["scripts.gitops.review"]  # the package has the function of that name
+    module = sys.modules[
+        "scgpt_databricks.scripts.gitops.review"
+    ]  # the package has the function of that name
     monkeypatch.setattr(module, "sentences", lambda _: ["versions move"])
     monkeypatch.setattr(module, "split", lambda _: moved)
     planned: Any = SimpleNamespace(documents={})

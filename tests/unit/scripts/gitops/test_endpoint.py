@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from scripts.gitops.endpoint import Split, Version, split
-from scripts.gitops.markdown import listing
-from scripts.gitops.plan_text import changed, lines
-from scripts.gitops.versions import Built, built, comparison, weights_sentence
-from scripts.gitops.words import sentences
-from tests.unit.infra.terraform.recordings import FOLDER
+from scgpt_databricks.scripts.gitops.endpoint import Split, Version, split
+from scgpt_databricks.scripts.gitops.markdown import listing
+from scgpt_databricks.scripts.gitops.plan_text import changed, lines
+from scgpt_databricks.scripts.gitops.versions import Built, built, comparison, weights_sentence
+from scgpt_databricks.scripts.gitops.words import sentences
+from tests.unit.local_workspace.stand_in_provider.recordings import FOLDER
 from tests.unit.scripts.gitops.plans import Json, change, endpoint, gateway, plan
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.gitops.github import AUTHOR, is_ours
-from scripts.gitops.markdown import bullets, code, listing, plain, table
+from scgpt_databricks.scripts.gitops.github import AUTHOR, is_ours
+from scgpt_databricks.scripts.gitops.markdown import bullets, code, listing, plain, table
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from scripts.gitops.markdown import folded
-from scripts.gitops.plan_text import HIDDEN, fields, lines, shown
+from scgpt_databricks.scripts.gitops.markdown import folded
+from scgpt_databricks.scripts.gitops.plan_text import HIDDEN, fields, lines, shown
 from tests.unit.scripts.gitops.plans import change, endpoint
 
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from infra.errors import RefusedError, SettingsError
-from infra.guards import Finding
-from infra.layout import ROOT
-from scripts.deploy.results import PlanResult, StackPlan
-from scripts.deploy.verify import Difference
-from scripts.gitops import incomparable
-from scripts.gitops.drift import _markdown as _drift_markdown
-from scripts.gitops.github import BODY_LIMIT
-from scripts.gitops.markers import digest_in, plan_marker
-from scripts.gitops.review import describe, unplannable
+from scgpt_databricks.infra.errors import RefusedError, SettingsError
+from scgpt_databricks.infra.guards import Finding
+from scgpt_databricks.infra.layout import ROOT
+from scgpt_databricks.scripts.deploy.results import PlanResult, StackPlan
+from scgpt_databricks.scripts.deploy.verify import Difference
+from scgpt_databricks.scripts.gitops import incomparable
+from scgpt_databricks.scripts.gitops.drift import _markdown as _drift_markdown
+from scgpt_databricks.scripts.gitops.github import BODY_LIMIT
+from scgpt_databricks.scripts.gitops.markers import digest_in, plan_marker
+from scgpt_databricks.scripts.gitops.review import describe, unplannable
 from tests.unit.scripts.gitops.plans import change, endpoint, plan
 
 BUSY = Finding("endpoint-updating", "databricks_model_serving.it", "is being updated", "Wait.")

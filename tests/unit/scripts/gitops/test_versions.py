@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from scripts.gitops.endpoint import Split
-from scripts.gitops.versions import Built, comparison, weights_sentence
+from scgpt_databricks.scripts.gitops.endpoint import Split
+from scgpt_databricks.scripts.gitops.versions import Built, comparison, weights_sentence
 
 OLD = Built("a" * 64, "c" * 40, {"knn_accuracy": 0.7743, "loss": 1234567.0})
 NEW = Built("b" * 64, "d" * 40, {"knn_accuracy": 0.7812})

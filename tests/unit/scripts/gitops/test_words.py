@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scripts.gitops.endpoint import Split, split
-from scripts.gitops.words import sentences
+from scgpt_databricks.scripts.gitops.endpoint import Split, split
+from scgpt_databricks.scripts.gitops.words import sentences
 from tests.unit.scripts.gitops.plans import change, endpoint, gateway, plan
 
 

@@ -17,11 +17,11 @@ from typing import Any
 import click
 import pytest
 
-from infra.layout import ENVIRONMENTS, LOCAL, ROOT
-from infra.settings import known, load
-from scripts.cli.main import cli
-from scripts.deploy.terraform import Terraform
-from scripts.deploy.variables import child_environment
+from scgpt_databricks.infra.layout import ENVIRONMENTS, LOCAL, ROOT
+from scgpt_databricks.infra.settings import known, load
+from scgpt_databricks.scripts.cli.main import cli
+from scgpt_databricks.scripts.deploy.terraform import Terraform
+from scgpt_databricks.scripts.deploy.variables import child_environment
 from tests.unit.scripts.gitops.workflows import FOLDER, NAMES, SETUP, jobs, read, steps, workflow
 
 CONTEXTS = {"matrix", "github", "vars", "steps", "inputs"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infra.layout import ROOT
+from scgpt_databricks.infra.layout import ROOT
 
 Json = dict[str, Any]
 

@@ -1,0 +1,203 @@
+"""Versions and aliases of registered models, as the store keeps them.
+
+A version belongs to its model (``main.scgpt.m/3`` in the store), its number is never given again
+while the model lives, its files lie below ``/Models``. Aliases and tags of the model are part of
+the model's own document. Two API families are views on this (:mod:`.registry`).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ApiError, invalid, not_found
+from ..core.store import Document
+from ..core.workspace import Workspace
+from . import securables
+
+PENDING, READY = "PENDING_REGISTRATION", "READY"
+
+_ALIAS = re.compile(r"(?!v\d+$|latest$)[\w\-]{1,255}", re.IGNORECASE)
+
+
+def folder(workspace: Workspace, full_name: str, version: int | str) -> Path:
+    """Where the files of a version lie on disk: an MLflow model folder once it is ready."""
+    path = securables.key(full_name).replace(".", "/")
+    return workspace.files / "Models" / path / str(version)
+
+
+def create(
+    workspace: Workspace, full_name: str, creator: str, fields: Mapping[str, Any]
+) -> Document:
+    """The next version, waiting for its files.
+
+    Parameters
+    ----------
+    fields
+        As in the body of the API call; ``tags`` as a list of key and value.
+
+    Raises
+    ------
+    ApiError
+        404 when the model does not exist.
+    """
+    name, now = securables.key(full_name), workspace.now_ms()
+    with workspace.store.transaction():
+        model = securables.get(workspace, "models", name)
+        number = workspace.store.next_number(f"versions/{model['uuid']}")
+        document: Document = {
+            "name": name,
+            "version": number,
+            "status": PENDING,
+            "tags": tags_of(fields),
+            "created_at": now,
+            "created_by": creator,
+            "updated_at": now,
+            "updated_by": creator,
+        }
+        for key in ("source", "run_id", "run_tracking_server_id", "description", "model_id"):
+            if fields.get(key):
+                document[key] = fields[key]
+        put(workspace, document)
+    shutil.rmtree(folder(workspace, name, number), ignore_errors=True)
+    return document
+
+
+def tags_of(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of a body, ``[{"key", "value"}]``, as a mapping."""
+    return {tag["key"]: tag.get("value", "") for tag in fields.get("tags", [])}
+
+
+def get(workspace: Workspace, full_name: str, version: int | str) -> Document:
+    """One version.
+
+    Raises
+    ------
+    ApiError
+        404 when model or version does not exist, 400 when `version` is no whole number.
+    """
+    if not str(version).isdecimal():
+        raise invalid(f"Model version {version!r} is not a whole number")
+    name = securables.key(full_name)
+    document = workspace.store.get("versions", f"{name}/{int(version)}")
+    if document is None:
+        securables.get(workspace, "models", name)
+        raise not_found(f"Model version '{name}/{version}' does not exist.")
+    return document
+
+
+def ready(workspace: Workspace, full_name: str, version: int | str) -> Document:
+    """One version whose files are complete: what can be served.
+
+    Raises
+    ------
+    ApiError
+        404 when it does not exist, 400 when its registration has not been finished.
+    """
+    document = get(workspace, full_name, version)
+    if document["status"] != READY:
+        raise invalid(
+            f"Model version '{full_name}/{version}' is {document['status']}, not READY: "
+            "finish its registration or take another version."
+        )
+    return document
+
+
+def listed(workspace: Workspace, full_name: str) -> list[Document]:
+    """All versions of a model, newest first."""
+    found = [doc for _, doc in workspace.store.items("versions", securables.key(full_name) + "/")]
+    return sorted(found, key=lambda document: int(document["version"]), reverse=True)
+
+
+def finalize(workspace: Workspace, full_name: str, version: int | str, who: str) -> Document:
+    """Mark the upload as complete.
+
+    Raises
+    ------
+    ApiError
+        400 when no ``MLmodel`` file was uploaded.
+    """
+    document = get(workspace, full_name, version)
+    if not (folder(workspace, full_name, document["version"]) / "MLmodel").is_file():
+        raise ApiError(
+            400,
+            "INVALID_STATE",
+            f"Model version '{full_name}/{version}' holds no MLmodel file: upload its files first.",
+        )
+    return update(workspace, full_name, version, who, {"status": READY})
+
+
+def update(
+    workspace: Workspace, full_name: str, version: int | str, who: str, changes: Document
+) -> Document:
+    """Change fields of a version."""
+    stamp = {"updated_at": workspace.now_ms(), "updated_by": who}
+    with workspace.store.transaction():
+        document = get(workspace, full_name, version) | changes | stamp
+        put(workspace, document)
+    return document
+
+
+def delete(workspace: Workspace, full_name: str, version: int | str) -> None:
+    """Remove a version, the aliases that point to it, and its files."""
+    with workspace.store.transaction():
+        number = int(get(workspace, full_name, version)["version"])
+        model = securables.get(workspace, "models", full_name)
+        aliases = {a: n for a, n in model.get("aliases", {}).items() if n != number}
+        workspace.store.put("models", securables.key(full_name), {**model, "aliases": aliases})
+        workspace.store.delete("versions", f"{securables.key(full_name)}/{number}")
+    shutil.rmtree(folder(workspace, full_name, number), ignore_errors=True)
+
+
+def put(workspace: Workspace, document: Document) -> None:
+    workspace.store.put("versions", f"{document['name']}/{document['version']}", document)
+
+
+def set_alias(workspace: Workspace, full_name: str, alias: str, version: int | str) -> None:
+    """Point an alias to a version, away from the one it pointed to.
+
+    Raises
+    ------
+    ApiError
+        400 for a name that could be a version (``v3``, ``latest``), 404 when the version is absent.
+    """
+    if _ALIAS.fullmatch(alias) is None:
+        raise invalid(
+            f"Alias {alias!r} is not valid: letters, digits, '_' and '-', not 'latest', not 'v<n>'."
+        )
+    with workspace.store.transaction():
+        number = int(get(workspace, full_name, version)["version"])
+        model = securables.get(workspace, "models", full_name)
+        aliases = {**model.get("aliases", {}), alias: number}
+        workspace.store.put("models", securables.key(full_name), {**model, "aliases": aliases})
+
+
+def delete_alias(workspace: Workspace, full_name: str, alias: str) -> None:
+    with workspace.store.transaction():
+        by_alias(workspace, full_name, alias)
+        model = securables.get(workspace, "models", full_name)
+        aliases = {a: n for a, n in model["aliases"].items() if a != alias}
+        workspace.store.put("models", securables.key(full_name), {**model, "aliases": aliases})
+
+
+def by_alias(workspace: Workspace, full_name: str, alias: str) -> Document:
+    """The version that an alias points to.
+
+    Raises
+    ------
+    ApiError
+        404 when the model has no such alias.
+    """
+    aliases = securables.get(workspace, "models", full_name).get("aliases", {})
+    if alias not in aliases:
+        raise not_found(f"Alias '{alias}' of registered model '{full_name}' does not exist.")
+    return get(workspace, full_name, aliases[alias])
+
+
+def aliases_of(workspace: Workspace, document: Document) -> list[str]:
+    """Aliases that point to a version, sorted."""
+    aliases = securables.get(workspace, "models", document["name"]).get("aliases", {})
+    return sorted(alias for alias, number in aliases.items() if number == document["version"])

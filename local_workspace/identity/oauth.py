@@ -1,0 +1,92 @@
+"""OAuth: where clients get tokens, of service principals and for the data plane of an endpoint."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..core.routing import Call, Routes
+from ..core.workspace import Workspace
+from . import oauth_tokens
+from .principals import find_service_principal
+
+routes = Routes()
+
+_TOKEN = "/oidc/v1/token"  # noqa: S105 - a path
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+class _Refused(Exception):  # noqa: N818 - a refusal in OAuth's own form
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.body = status, {"error": code, "error_description": message}
+
+
+@routes.add("GET", "/oidc/.well-known/oauth-authorization-server", public=True)
+async def places(call: Call) -> dict[str, Any]:
+    url = call.workspace.url
+    return {"authorization_endpoint": f"{url}/oidc/v1/authorize", "token_endpoint": url + _TOKEN}
+
+
+@routes.add("POST", _TOKEN, public=True)
+async def token(call: Call) -> Response | dict[str, Any]:
+    """A token for a client's secret, or in exchange for one of the whole API."""
+    form = dict(parse_qsl(call.raw.decode(errors="replace")))
+    try:
+        name = _who(call.workspace, call.request, form)
+        details = _details(form.get("authorization_details", ""))
+    except _Refused as refused:
+        return JSONResponse(refused.body, refused.status)
+    return {
+        "access_token": oauth_tokens.issue(call.workspace, name, details),
+        "token_type": "Bearer",
+        "expires_in": oauth_tokens.LIFETIME_S,
+    }
+
+
+def _who(workspace: Workspace, request: Request, form: dict[str, str]) -> str:
+    grant = form.get("grant_type")
+    if grant == "client_credentials":
+        return _client(workspace, request, form)
+    if grant == _JWT_BEARER:
+        issued = oauth_tokens.read(workspace, form.get("assertion", ""))
+        if issued is None or issued.details:
+            message = "The assertion is no valid OAuth token of this workspace."
+            raise _Refused(400, "invalid_grant", message)
+        return issued.name
+    message = f"grant_type {grant!r}: client_credentials or {_JWT_BEARER}"
+    raise _Refused(400, "unsupported_grant_type", message)
+
+
+def _client(workspace: Workspace, request: Request, form: dict[str, str]) -> str:
+    """The service principal whose secret was sent, as basic authentication or in the form."""
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    name, secret = form.get("client_id", ""), form.get("client_secret", "")
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            name, _, secret = base64.b64decode(sent).decode().partition(":")
+    known = find_service_principal(workspace, name)
+    right = oauth_tokens.client_secret(workspace, name)
+    if known is None or not hmac.compare_digest(secret.encode(), right.encode()):
+        raise _Refused(401, "invalid_client", "Client authentication failed")
+    return name
+
+
+def _details(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        asked = json.loads(text)
+    except ValueError:
+        asked = None
+    if not isinstance(asked, list) or not all(isinstance(each, dict) for each in asked):
+        message = "authorization_details must be a JSON list of objects"
+        raise _Refused(400, "invalid_authorization_details", message)
+    return text

@@ -1,0 +1,67 @@
+"""Wheels in volumes, installed for the jobs that name them: one folder per content."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from ..catalog import paths
+from ..core.errors import ApiError
+from ..core.workspace import Principal, Workspace
+
+
+class WheelError(Exception):
+    """A wheel cannot be installed; the message says which one and why."""
+
+
+def is_wheel(dependency: str) -> bool:
+    """Whether a dependency is a wheel in the workspace, not a requirement."""
+    return dependency.removeprefix("dbfs:").startswith("/") and dependency.endswith(".whl")
+
+
+async def install(workspace: Workspace, principal: Principal, wheel: str) -> Path:
+    """The folder that has the contents of a wheel, without what it depends on.
+
+    Parameters
+    ----------
+    wheel
+        Path below ``/Volumes``.
+
+    Raises
+    ------
+    WheelError
+        It is not there, the principal may not read it, or it is no wheel.
+    """
+    path = wheel.removeprefix("dbfs:")
+    try:
+        paths.authorise(workspace, principal, path, write=False)
+        file = paths.resolve(workspace, path)
+    except ApiError as error:
+        raise WheelError(f"{wheel}: {error.message}") from error
+    if not file.is_file():
+        raise WheelError(f"{wheel} does not exist.")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    target = workspace.folder / "wheels" / digest
+    if not target.exists():
+        await asyncio.to_thread(_install, file, target)
+    return target
+
+
+def _install(file: Path, target: Path) -> None:
+    """By pip, into a folder that appears when it is complete."""
+    new = target.with_name(f"new-{uuid.uuid4().hex}")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--disable-pip-version-check", "--target", str(new), str(file)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise WheelError(f"{file.name} cannot be installed: {done.stderr.strip()}")
+        if not target.exists():
+            new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -1,0 +1,241 @@
+"""Instances of the local workspace: start, stop, look at, reset.
+
+An instance is a folder and a port; any number of them run side by side. Whether one runs is told
+by the lock that its process holds, so a killed process leaves nothing behind that confuses.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+LOCK, FACTS = "lock", "instance.json"
+DEFAULT_PORT = 8765
+
+State = Literal["stopped", "starting", "running"]
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_STORE = "store.sqlite"
+
+
+class WorkspaceError(Exception):
+    """A local workspace cannot do what was asked; the message says why and what to do."""
+
+
+class AlreadyRunning(WorkspaceError):  # noqa: N818 - callers treat it as a state, not a failure
+    """The instance runs; ``info`` says where."""
+
+    def __init__(self, info: Info) -> None:
+        super().__init__(f"The local workspace in {info.folder} is already running at {info.url}.")
+        self.info = info
+
+
+class PortTaken(WorkspaceError):  # noqa: N818 - reads as what it is
+    """Somebody else listens on the port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"Port {port} on 127.0.0.1 is taken by another program. "
+            "Stop that program or start the workspace on another port."
+        )
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is known about an instance.
+
+    ``port``, ``config`` and ``pid`` are those of the last start; None before the first one.
+    """
+
+    folder: Path
+    state: State
+    port: int | None = None
+    pid: int | None = None
+    config: Path | None = None
+
+    @property
+    def url(self) -> str | None:
+        return f"http://127.0.0.1:{self.port}" if self.port else None
+
+    @property
+    def logs(self) -> dict[str, Path]:
+        """Log files that exist, by name (``server``, ``mlflow``, ...)."""
+        return {path.stem: path for path in sorted((self.folder / "logs").glob("*.log"))}
+
+
+def start(
+    folder: Path,
+    port: int = DEFAULT_PORT,
+    config: Path | None = None,
+    timeout_s: float = 180.0,
+) -> Info:
+    """Start an instance in a process of its own and return when everything answers.
+
+    Parameters
+    ----------
+    folder
+        The instance; made when absent, continued otherwise.
+    port
+        On 127.0.0.1.
+    config
+        Databricks configuration file to write; default: ``databrickscfg`` beside `folder`.
+
+    Raises
+    ------
+    AlreadyRunning
+        It runs, or somebody else is starting it.
+    PortTaken
+        Another program listens on the port.
+    WorkspaceError
+        It did not get ready in time, or its process ended.
+    """
+    folder = folder.resolve()
+    before = status(folder)
+    if before.state != "stopped":
+        raise AlreadyRunning(before)
+    _check_port(port)
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    log = folder / "logs" / "server.log"
+    arguments = ["--folder", str(folder), "--port", str(port)]
+    arguments += ["--config", str((config or folder.parent / "databrickscfg").resolve())]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scgpt_databricks.local_workspace", "serve", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=_REPOSITORY,
+            env=_environment(),
+            start_new_session=True,
+        )
+    return _wait_ready(folder, process, log, timeout_s)
+
+
+def stop(folder: Path, timeout_s: float = 30.0) -> Info:
+    """Stop an instance and its child processes; harmless when it does not run.
+
+    Raises
+    ------
+    WorkspaceError
+        It still runs after `timeout_s` seconds, although it was killed.
+    """
+    folder = folder.resolve()
+    info = status(folder)
+    if info.pid is None or info.state == "stopped":
+        return info
+    os.kill(info.pid, signal.SIGTERM)
+    if not _wait_stopped(folder, timeout_s):
+        os.kill(info.pid, signal.SIGKILL)
+        if not _wait_stopped(folder, 5.0):
+            raise WorkspaceError(f"Process {info.pid} of the instance in {folder} does not end.")
+    return status(folder)
+
+
+def status(folder: Path) -> Info:
+    """Whether an instance runs, and where."""
+    folder = folder.resolve()
+    facts = _facts(folder)
+    state: State = "stopped"
+    if _locked(folder):
+        state = "running" if facts.get("ready") else "starting"
+    config = facts.get("config")
+    return Info(
+        folder,
+        state,
+        facts.get("port"),
+        facts.get("pid") if state != "stopped" else None,
+        Path(config) if config else None,
+    )
+
+
+def reset(folder: Path) -> None:
+    """Remove an instance with all that it holds.
+
+    Raises
+    ------
+    WorkspaceError
+        It runs, or the folder is no instance.
+    """
+    folder = folder.resolve()
+    info = status(folder)
+    if info.state != "stopped":
+        raise WorkspaceError(f"The local workspace in {folder} is {info.state}: stop it first.")
+    if not folder.exists():
+        return
+    if not (folder / _STORE).exists():
+        raise WorkspaceError(f"{folder} holds no local workspace; nothing was removed.")
+    shutil.rmtree(folder)
+
+
+def _check_port(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise PortTaken(port) from error
+
+
+def _environment() -> dict[str, str]:
+    """Ours without clients' settings: they must not reach the MLflow server or a served model."""
+    foreign = ("DATABRICKS_", "MLFLOW_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+
+
+def _wait_ready(
+    folder: Path, process: subprocess.Popen[bytes], log: Path, timeout_s: float
+) -> Info:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        info = status(folder)
+        if info.pid == process.pid and info.state == "running":
+            return info
+        if process.poll() is not None:
+            if info.state != "stopped":
+                raise AlreadyRunning(info)
+            raise WorkspaceError(f"The local workspace ended while starting.\n{_tail(log)}")
+        time.sleep(0.1)
+    process.terminate()
+    process.wait(30)
+    raise WorkspaceError(f"The local workspace was not ready in {timeout_s:.0f} s.\n{_tail(log)}")
+
+
+def _wait_stopped(folder: Path, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while _locked(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _locked(folder: Path) -> bool:
+    try:
+        with (folder / LOCK).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
+    except FileNotFoundError:
+        return {}
+    return facts
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-15:]
+    return "\n".join([f"Log: {log}", *lines])

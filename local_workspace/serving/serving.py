@@ -1,0 +1,202 @@
+"""Serving endpoints: ``/api/2.0/serving-endpoints``.
+
+Requests are checked in :mod:`.serving_spec`, rolled out in :mod:`.deployment`, answered from
+:mod:`.endpoints`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import PlainTextResponse, Response
+
+from ..catalog import access, versions
+from ..core.errors import already_exists, conflict, forbidden, invalid, not_found
+from ..core.routing import Call, Routes
+from ..core.store import Document
+from ..core.workspace import Principal, Workspace
+from ..identity import secret_scopes
+from ..identity.principals import find
+from . import deployment, endpoints, inference, invocations
+from .deployment import Deployments
+from .endpoints import IN_PROGRESS
+from .openapi import describe
+from .spec import ECHOED, check_config, check_creation, check_gateway, check_rate_limits
+
+routes = Routes()
+
+_BASE = "/api/2.0/serving-endpoints"
+_ONE = f"{_BASE}/{{name}}"
+
+
+async def startup(workspace: Workspace) -> None:
+    """Serve again what served before the instance stopped."""
+    workspace.runtime["inference"] = inference.Writer(workspace)
+    workspace.runtime["serving"] = deployments = Deployments(workspace)
+    deployments.resume()
+
+
+async def shutdown(workspace: Workspace) -> None:
+    await deployment.of(workspace).close()
+    await inference.of(workspace).close()
+
+
+@routes.add("POST", _BASE, f"{_BASE}/")  # mlflow sends the slash
+async def create(call: Call) -> dict[str, Any]:
+    workspace, body, who = call.workspace, call.body, call.principal
+    name = check_creation(body)
+    entities, traffic = check_config(call.need("config"))
+    if workspace.store.get(endpoints.KIND, name) is not None:
+        raise already_exists(f"Endpoint with name '{name}' already exists.")
+    _check_models(workspace, entities, who)
+    document = deployment.blank(name, workspace.new_id(), who.name, workspace.now_ms())
+    document |= {field: body[field] for field in ECHOED if body.get(field) is not None}
+    with workspace.store.transaction():
+        inference.open_table(workspace, document, who)
+        field = "user_name" if "@" in who.name else "service_principal_name"
+        own = {field: who.name, "permission_level": "CAN_MANAGE"}
+        endpoints.put_acl(workspace, document["id"], [own])
+        pending = endpoints.new_config(workspace, document, who.name, entities, traffic)
+        deployment.of(workspace).begin(document, pending)
+    return _view(call, name)
+
+
+@routes.add("GET", _BASE, f"{_BASE}/")
+async def list_all(call: Call) -> dict[str, Any]:
+    visible = [
+        _answer(call, document)
+        for _, document in call.workspace.store.items(endpoints.KIND)
+        if endpoints.level(call.workspace, call.principal, document)
+    ]
+    return {"endpoints": visible}
+
+
+@routes.add("GET", _ONE)
+async def get(call: Call) -> dict[str, Any]:
+    name = _require(call, "CAN_VIEW")["name"]
+    deployment.of(call.workspace).polled(name)
+    return _view(call, name)
+
+
+@routes.add("DELETE", _ONE)
+async def delete(call: Call) -> dict[str, Any]:
+    document = _require(call, "CAN_MANAGE")
+    await deployment.of(call.workspace).drop(document)
+    endpoints.delete(call.workspace, document)
+    return {}
+
+
+@routes.add("PUT", f"{_ONE}/config")
+async def put_config(call: Call) -> dict[str, Any]:
+    """Roll out another config. The creator's rights are checked again, not only the caller's."""
+    workspace, document = call.workspace, _require(call, "CAN_MANAGE")
+    entities, traffic = check_config(call.body)
+    if document["update"] == IN_PROGRESS:
+        raise conflict(
+            f"Endpoint '{document['name']}' is being updated (config_version "
+            f"{document['last_config_version']}). Wait until config_update is not IN_PROGRESS."
+        )
+    creator = find(workspace, document["creator"])
+    if creator is None:
+        raise forbidden(f"The creator {document['creator']} of the endpoint no longer exists.")
+    _check_models(workspace, entities, creator)
+    pending = endpoints.new_config(workspace, document, call.principal.name, entities, traffic)
+    deployment.of(workspace).begin(document, pending)
+    return _view(call, document["name"])
+
+
+@routes.add("PUT", f"{_ONE}/ai-gateway")
+async def put_gateway(call: Call) -> dict[str, Any]:
+    """Replace the whole gateway; the answer is what is stored."""
+    workspace, before = call.workspace, _require(call, "CAN_MANAGE")
+    check_gateway(call.body)
+    document = {**before, "ai_gateway": call.body}
+    with workspace.store.transaction():
+        inference.open_table(workspace, document, call.principal, before)
+        _touch(workspace, document)
+    return call.body
+
+
+@routes.add("PATCH", f"{_ONE}/tags")
+async def patch_tags(call: Call) -> dict[str, Any]:
+    document = _require(call, "CAN_MANAGE")
+    tags = {tag["key"]: tag for tag in document.get("tags", [])}
+    for key in call.body.get("delete_tags") or []:
+        tags.pop(key, None)
+    for tag in call.body.get("add_tags") or []:
+        if not isinstance(tag, dict) or not tag.get("key"):
+            raise invalid(f"Tag {tag!r} has no key.")
+        tags[tag["key"]] = tag
+    found = [tags[key] for key in sorted(tags)]
+    document = {field: value for field, value in document.items() if field != "tags"}
+    _touch(call.workspace, document | ({"tags": found} if found else {}))
+    return {"tags": found}
+
+
+@routes.add("PUT", f"{_ONE}/rate-limits")
+async def put_rate_limits(call: Call) -> dict[str, Any]:
+    document, limits = _require(call, "CAN_MANAGE"), call.body.get("rate_limits") or []
+    check_rate_limits(limits, ("endpoint", "user"))
+    _touch(call.workspace, {**document, "rate_limits": limits})
+    return {"rate_limits": limits}
+
+
+@routes.add("PATCH", f"{_ONE}/notifications")
+async def patch_notifications(call: Call) -> dict[str, Any]:
+    document, sent = _require(call, "CAN_MANAGE"), call.body.get("email_notifications") or {}
+    kept = {field: value for field, value in document.items() if field != "email_notifications"}
+    _touch(call.workspace, kept | ({"email_notifications": sent} if any(sent.values()) else {}))
+    return {"name": document["name"], "email_notifications": sent}
+
+
+@routes.add(
+    "GET", f"{_ONE}/served-models/{{served}}/logs", f"{_ONE}/served-models/{{served}}/build-logs"
+)
+async def logs(call: Call) -> dict[str, Any]:
+    """What the scoring process wrote. Nothing builds an image here: both logs are the same."""
+    document = _require(call, "CAN_VIEW")
+    for config in (document["pending"], document["config"]):
+        for entity in (config or {}).get("entities", []):
+            if entity["spec"]["name"] == call.path["served"]:
+                return {"logs": deployment.of(call.workspace).fleet.log(entity)}
+    raise not_found(f"Endpoint '{document['name']}' has no served entity '{call.path['served']}'.")
+
+
+@routes.add("GET", f"{_ONE}/metrics")
+async def metrics(call: Call) -> Response:
+    document = _require(call, "CAN_VIEW")
+    return PlainTextResponse(invocations.of(call.workspace).metrics.text(document["name"]))
+
+
+@routes.add("GET", f"{_ONE}/openapi")
+async def openapi(call: Call) -> dict[str, Any]:
+    return describe(call.workspace, _require(call, "CAN_QUERY"))
+
+
+def _require(call: Call, level: str) -> Document:
+    return endpoints.require(call.workspace, call.principal, call.path["name"], level)
+
+
+def _touch(workspace: Workspace, document: Document) -> None:
+    endpoints.put(workspace, {**document, "last_updated_timestamp": workspace.now_ms()})
+
+
+def _check_models(workspace: Workspace, entities: list[Document], creator: Principal) -> None:
+    """Every version must be READY and the endpoint's creator must be allowed to execute it, and to
+    read the secrets that it gets.
+    """
+    for entity in entities:
+        access.require(workspace, creator, "models", entity["entity_name"], "EXECUTE", access.OWN)
+        versions.ready(workspace, entity["entity_name"], entity["entity_version"])
+        secret_scopes.check(workspace, creator, entity.get("environment_vars") or {})
+
+
+def _view(call: Call, name: str) -> dict[str, Any]:
+    return _answer(call, endpoints.get(call.workspace, name))
+
+
+def _answer(call: Call, document: Document) -> dict[str, Any]:
+    config = document["config"]
+    ready = bool(config) and deployment.of(call.workspace).fleet.ready(config["entities"])
+    level = endpoints.level(call.workspace, call.principal, document)
+    return endpoints.view(call.workspace, document, str(level), ready=ready)

@@ -1,0 +1,34 @@
+"""Some cells with their genes: what every way into the model makes of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scipy import sparse
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some cells as callers send them.
+
+    Parameters
+    ----------
+    counts
+        ``[cells, genes]``, CSR.
+    genes
+        Symbol of each column.
+    ids
+        Name of each cell; None: their positions.
+    obs
+        Columns of labels, one label per cell (None: missing). Only some are ever read: ``batch``
+        to find highly variable genes, and the one that ``group_by`` names.
+    """
+
+    counts: sparse.csr_matrix
+    genes: list[str]
+    ids: list[str] | None = None
+    obs: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+
+
+BATCH = "batch"  # the obs column that holds batch labels

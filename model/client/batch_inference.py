@@ -1,0 +1,144 @@
+"""The guide's ``batch_inference``: several AnnData to an endpoint, a few in each request.
+
+Here every AnnData is answered (not the first of a request alone), what is sent is packed (dense
+JSON reaches the platform's 16 MB after a few cells), and the answers of two models are never mixed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..cells.cells import BATCH, Cells
+from ..cells.checks import check_cells, check_size
+from ..cells.h5ad import cells_of_anndata
+from ..contract import GENE_EMBEDDINGS, GUIDE_COLUMNS, MAX_PACKED_CHARS, PACKED, params_to_send
+from ..errors import InvalidRequest, LimitExceeded
+from ..wire.codec import encode_cells
+from ..wire.envelope import check_total
+from ..wire.lines import cells_of
+from ..wire.rows import read_rows
+from .endpoint import Conversation, Endpoint
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_ITEM = "an AnnData of data_list"
+_ROOM = MAX_PACKED_CHARS - 64 * 1024  # for the JSON around the packed rows; params come on top
+
+
+def batch_inference(
+    model_endpoint: Endpoint | str,
+    data_list: Sequence[AnnData | pd.DataFrame | Mapping[str, Any]],
+    params: Mapping[str, Any] | None = None,
+    batch_size: int = 10,
+) -> list[dict[str, Any]]:
+    """Ask an endpoint about a list of AnnData.
+
+    Parameters
+    ----------
+    model_endpoint
+        An ``Endpoint``; or its name, or the URL of its invocations (then with the credentials that
+        the Databricks SDK finds).
+    data_list
+        Each an ``AnnData`` (``X``, ``var_names``, ``obs``; in memory or backed), or the guide's
+        input in either form: a DataFrame of one row, or a mapping, with ``adata_sparsematrix``,
+        ``adata_obs``, ``adata_var``.
+    params
+        Of the contract (``docs/wire-format.md``). ``task`` is ``gene_embeddings`` unless named, as
+        for everybody who comes with the guide's code.
+    batch_size
+        AnnData per request; fewer where a request would exceed the platform's 16 MB.
+
+    Returns
+    -------
+    list of dict
+        The lines of all answers, in order: one per AnnData for ``gene_embeddings``, one per cell
+        for ``cell_embeddings``. ``input_row`` counts through ``data_list``.
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_batch_size``, ``no_rows``; before anything is sent, params that are none and
+        cells that cannot be tokenised (``gene_count_mismatch``, ``negative_values``, ...); then
+        what the model refuses.
+    LimitExceeded
+        Before anything is sent: an AnnData that fits no request, by its cells or genes
+        (``too_many_cells``, ``too_many_genes``) or its size (``packed_too_large``). Send it in
+        parts.
+    EndpointError
+        No credentials, no access, not ready, not reachable, or two models in one result.
+    """
+    if batch_size < 1:
+        raise InvalidRequest(
+            "invalid_batch_size", f"batch_size is {batch_size}; it must be at least 1."
+        )
+    if not data_list:
+        raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
+    options, sent = params_to_send(params, task=GENE_EMBEDDINGS)
+    rows = [_packed(item, options.group_by) for item in data_list]
+    batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
+    endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
+    lines: list[dict[str, Any]] = []
+    with Conversation(endpoint or Endpoint.find(str(model_endpoint))) as conversation:
+        for start, batch in batches:
+            body = {
+                "dataframe_split": {"columns": [PACKED], "data": [[row] for row in batch]},
+                "params": sent,
+            }
+            found = conversation.ask(body)
+            lines += ({**line, "input_row": line["input_row"] + start} for line in found)
+    return lines
+
+
+def _packed(item: Any, group_by: str) -> str:
+    labels = [name for name in (BATCH, group_by) if name]
+    if isinstance(item, pd.DataFrame | Mapping):
+        cells = _guide_cells(item, labels)
+        check_size(*cells.counts.shape, _ITEM)
+    else:
+        check_size(item.n_obs, item.n_vars, _ITEM)  # it may lie in a file
+        cells = cells_of_anndata(item, labels)
+    check_cells(cells.counts, cells.genes)
+    return encode_cells(cells.counts, cells.genes, cells.ids, cells.obs)
+
+
+def _guide_cells(item: Any, labels: Sequence[str]) -> Cells:
+    is_frame = isinstance(item, pd.DataFrame)
+    records: list[Any] = item.to_dict("records") if is_frame else [dict(item)]
+    if len(records) != 1:
+        raise InvalidRequest(
+            "one_row",
+            f"a DataFrame of data_list has {len(records)} rows; each holds one AnnData "
+            f"({', '.join(GUIDE_COLUMNS)}).",
+        )
+    return cells_of(read_rows(records, labels)[0])
+
+
+def _batches(rows: Sequence[str], size: int, room: int) -> Iterator[tuple[int, list[str]]]:
+    """Where each request begins, and its rows: at most `size`, and what fits one request."""
+    batch: list[str] = []
+    for i, row in enumerate(rows):
+        if len(row) > room:
+            raise LimitExceeded(
+                "packed_too_large",
+                f"AnnData {i} of data_list is {len(row):,} characters when packed; a request has "
+                f"room for {room:,}. Send its cells in parts, or see scgpt_databricks.embed.",
+            )
+        if batch and (len(batch) == size or not _fits([*batch, row], room)):
+            yield i - len(batch), batch
+            batch = []
+        batch.append(row)
+    yield len(rows) - len(batch), batch
+
+
+def _fits(rows: Sequence[str], room: int) -> bool:
+    """Whether one request may hold these rows: as they are sent, and when they are opened."""
+    try:
+        check_total(rows)
+    except LimitExceeded:
+        return False
+    return sum(map(len, rows)) <= room

@@ -1,0 +1,193 @@
+"""Cells and genes through an endpoint, into AnnData. Needs numpy, scipy and HTTP; no torch.
+
+``embed`` gives ``obsm["X_scGPT"]``: cells travel in chunks of the packed form, one request each,
+and are put together again in order. ``gene_table`` gives genes x width, page by page.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from ..cells.checks import check_genes, check_values
+from ..cells.imputed import check_data_set
+from ..cells.job import CELLS_PER_REQUEST, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
+from ..cells.matrix import as_csr
+from ..cells.measured import Measured
+from ..contract import (
+    CELL_EMBEDDINGS,
+    PACKED,
+    check_params_of,
+    params_to_send,
+)
+from ..errors import InvalidRequest
+from ..wire.codec import PackedEmbeddings, decode_embeddings, encode_cells
+from .endpoint import Conversation, Endpoint, Report
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+Progress = Callable[[int, int], None]
+
+
+def embed(
+    adata: AnnData,
+    endpoint: Endpoint,
+    *,
+    key: str = OBSM_KEY,
+    chunk: int = CELLS_PER_REQUEST,
+    layer: str | None = None,
+    raw: bool = False,
+    params: Mapping[str, Any] | None = None,
+    request_prefix: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Embed all cells; nothing is written to `adata` before the last answer is in.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes, counts or normalised values, gene symbols in ``.var_names``.
+        Receives float32 ``obsm[key]``, ``uns["scgpt"]``, and of each cell's genes the numbers
+        that were matched, unknown and truncated: ``obs["scgpt_matched_genes"]`` and so on.
+    endpoint
+        Where to send them.
+    key
+        Of ``obsm``.
+    chunk
+        Cells per request.
+    layer, raw
+        Where the values lie: in this layer, or in ``.raw``; by default in ``.X``.
+    params
+        More params of the contract (``ties``, ``seed``, ...); none that would change which cells
+        or genes are answered for, or that the answer is packed cell embeddings.
+    request_prefix
+        The client request ids are ``<prefix>-<first cell>``; by default a random prefix.
+    progress
+        Called with (cells done, cells in all).
+
+    Raises
+    ------
+    InvalidRequest
+        Before anything is sent: no cell, no such matrix, duplicate genes, NaN, infinite or negative
+        values, values that look imputed (``imputed_values``; judged of the first 2,048 cells that
+        have counts), params as said above (``invalid_param``, ``unknown_param``),
+        ``invalid_chunk``, ``invalid_key``. Then what the model itself refuses; whether the genes
+        are known is asked once, of the first chunk that has counts.
+    EndpointError
+        No access, no such endpoint, not ready, not reachable, or two models in one result.
+    """
+    if adata.n_obs == 0:
+        raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
+    source = Measured(layer, raw).of(adata)
+    check_chunk(chunk)
+    check_key(key)
+    sent = _params(params)
+    matrix = _checked(source, chunk, judge=not sent["allow_imputed"])
+    sent["allow_imputed"] = True  # judged here, of all genes: a request holds only those it needs
+    prefix = request_prefix or uuid.uuid4().hex[:12]
+    answers: list[PackedEmbeddings] = []
+    judged: dict[str, float] = {}
+    with Conversation(endpoint) as conversation:
+        for start, counts in _chunks(matrix, chunk):
+            body = _request(counts, source, start, f"{prefix}-{start}", {**sent, **judged})
+            (line,) = conversation.ask(body)
+            answers.append(decode_embeddings(line[PACKED]))
+            if counts.nnz:  # the genes are the right ones; no later chunk may be judged
+                judged = {"min_known_fraction": 0.0}
+            if progress:
+                progress(start + counts.shape[0], adata.n_obs)
+    report = conversation.report()
+    _write(adata, key, answers, endpoint, report)
+    return report
+
+
+def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What every request is sent with; checked before the first, for all would fail alike."""
+    options, sent = params_to_send(asked, response_format="float32", allow_imputed=False)
+    if options.task not in (None, CELL_EMBEDDINGS):
+        raise _not_here("task", options.task, f"only {CELL_EMBEDDINGS} are written to obsm")
+    check_params_of(CELL_EMBEDDINGS, options)
+    if options.response_format == "json":
+        raise _not_here("response_format", "json", "answers travel packed: float32 or float16")
+    if options.input_data_path:
+        raise _not_here("input_data_path", options.input_data_path, "the AnnData holds the cells")
+    holes = "dropped cells would leave holes in obsm; filter the AnnData beforehand"
+    sets = "each request would choose genes of its own; choose them in the AnnData beforehand"
+    reasons = {
+        "filter_cell_by_counts": holes,
+        "min_counts_per_cell": holes,
+        "filter_gene_by_counts": sets,
+        "subset_hvg": sets,
+    }
+    for name, reason in reasons.items():
+        if getattr(options, name):
+            raise _not_here(name, getattr(options, name), reason)
+    return sent
+
+
+def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        "invalid_param", f"{name} is {value!r}, which embed cannot use: {reason}. Leave it out."
+    )
+
+
+def _checked(adata: AnnData, chunk: int, *, judge: bool) -> Any:
+    """The matrix, every cell looked at: none may be paid for before a later one is refused."""
+    matrix = as_csr(adata.X) if sparse.issparse(adata.X) else adata.X
+    check_genes([str(name) for name in adata.var_names], adata.n_vars)
+    for _, counts in _chunks(matrix, chunk):
+        check_values(counts.data)
+    if judge:
+        check_data_set(counts for _, counts in _chunks(matrix, chunk))
+    return matrix
+
+
+def _chunks(matrix: Any, size: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
+    for start in range(0, matrix.shape[0], size):
+        yield start, as_csr(matrix[start : start + size])
+
+
+def _request(
+    counts: sparse.csr_matrix,
+    adata: AnnData,
+    start: int,
+    request_id: str,
+    params: Mapping[str, Any],
+) -> dict[str, Any]:
+    # Genes that no cell of the chunk expresses say nothing; of none at all, the model must hear.
+    used = np.unique(counts.indices) if counts.nnz else np.arange(counts.shape[1])
+    genes = [str(name) for name in adata.var_names[used]]
+    ids = [str(name) for name in adata.obs_names[start : start + counts.shape[0]]]
+    packed = encode_cells(counts[:, used], genes, ids)
+    return {
+        "dataframe_split": {"columns": [PACKED], "data": [[packed]]},
+        "params": params,
+        "client_request_id": request_id,
+    }
+
+
+def _write(
+    adata: AnnData,
+    key: str,
+    answers: list[PackedEmbeddings],
+    endpoint: Endpoint,
+    report: Report,
+) -> None:
+    adata.obsm[key] = np.concatenate([answer.embeddings for answer in answers])
+    for column, name in zip(OBS_COLUMNS, COUNTED, strict=True):
+        adata.obs[column] = np.concatenate([getattr(answer, name) for answer in answers])
+    adata.uns["scgpt"] = _origin(endpoint, report)
+
+
+def _origin(endpoint: Endpoint, report: Report) -> dict[str, Any]:
+    return {
+        "endpoint": endpoint.name,
+        "model_digest": report.digest,
+        "served_entities": list(report.served),
+    }

@@ -1,0 +1,58 @@
+"""The guide's notebook helper ``preprocess``: cells in, the cells that the filters leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData, read_h5ad
+
+from ..cells.cells import BATCH
+from ..cells.checks import check_cells
+from ..cells.h5ad import cells_of_anndata
+from ..contract import OBS, VAR, read_params
+from ..errors import InvalidRequest
+from ..wire.lines import cells_of
+from ..wire.rows import read_frame, read_rows
+from .preprocess import preprocess
+
+
+def preprocessed(
+    path: str | None, frame: pd.DataFrame | None, params: Mapping[str, Any]
+) -> AnnData:
+    """See ``ScgptModel.preprocess``."""
+    options = read_params(params)
+    path = path or options.input_data_path or None
+    if (path is None) == (frame is None):
+        raise InvalidRequest(
+            "two_forms" if path else "no_form",
+            "give input_data_path or input_dataframe, exactly one of them.",
+        )
+    adata = read_h5ad(path) if path is not None else _of_frame(frame)
+    sent = cells_of_anndata(adata, {BATCH})
+    check_cells(sent.counts, sent.genes)
+    # Cells by position: their names may repeat.
+    numbered = replace(sent, ids=[str(i) for i in range(adata.n_obs)])
+    cells, steps = preprocess(numbered, options)
+    kept = adata[[int(i) for i in cells.ids or ()], cells.genes].copy()
+    kept.uns["applied_steps"] = steps
+    return kept
+
+
+def _of_frame(frame: pd.DataFrame | None) -> AnnData:
+    """The one row of a frame in the contract's form, with all columns of its tables."""
+    assert frame is not None
+    records: Any = frame.to_dict("records")
+    if len(records) != 1:
+        raise InvalidRequest(
+            "one_row", f"{len(records)} rows of input; one AnnData is preprocessed at a time."
+        )
+    sent = cells_of(read_rows(records, {BATCH})[0])
+    check_cells(sent.counts, sent.genes)
+    tables = [read_frame(name, records[0].get(name)) for name in (OBS, VAR)]
+    ids = sent.ids or [str(i) for i in range(sent.counts.shape[0])]
+    obs = pd.DataFrame(dict(sent.obs), ids) if tables[0] is None else tables[0]
+    var = pd.DataFrame(index=sent.genes) if tables[1] is None else tables[1]
+    return AnnData(sent.counts, obs, var)

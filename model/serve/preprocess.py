@@ -1,0 +1,161 @@
+"""The guide's pipeline: the steps that change which cells and genes are answered.
+
+``normalize_total``, ``log1p`` and ``binning`` are accepted and computed nowhere here: the engine
+bins by rank within a cell, so they cannot change a token. The steps below make a cell's answer
+depend on the request it came in; they are off unless asked for, and named in the answer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from importlib import import_module
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..cells.cells import BATCH, Cells
+from ..contract import Options
+from ..errors import InvalidRequest
+
+# seurat_v3 fits a local quadratic curve (loess, span 0.3) through the genes that vary in a batch.
+# With three of them or fewer the compiled code brings the process down, with none it ends it; up
+# to 13 it raises, and at 14 and 15 it depends on the values.
+_LEAST_VARYING = 15
+_NO_VARIANCE = 1e-9  # of the mean square: below lies what rounding makes of equal values
+
+
+def preprocess(cells: Cells, options: Options) -> tuple[Cells, list[str]]:
+    """Filter genes and cells as asked, in the guide's order.
+
+    Parameters
+    ----------
+    cells
+        Finite, non-negative values; as many symbols as columns.
+    options
+        ``filter_gene_by_counts``, ``filter_cell_by_counts``, ``min_counts_per_cell``,
+        ``subset_hvg``, ``hvg_flavor``.
+
+    Returns
+    -------
+    tuple
+        The remaining cells, and a sentence for each step that was done.
+
+    Raises
+    ------
+    InvalidRequest
+        ``nothing_left``, ``hvg_not_available`` or ``hvg_failed``.
+    """
+    steps: list[str] = []
+    if not options.need_preprocess:
+        return cells, steps
+    if options.filter_gene_by_counts:
+        least = options.filter_gene_by_counts
+        keep = _totals(cells, axis=0) >= least
+        steps.append(_kept(f"filter_gene_by_counts={least}", "genes", keep))
+        cells = _genes(cells, np.flatnonzero(keep))
+    least_in_cell = max(options.min_counts_per_cell, 1 if options.filter_cell_by_counts else 0)
+    if least_in_cell:
+        keep = _totals(cells, axis=1) >= least_in_cell
+        steps.append(_kept(f"min_counts_per_cell={least_in_cell:g}", "cells", keep))
+        cells = _cells(cells, np.flatnonzero(keep))
+    if options.subset_hvg:
+        cells, step = _highly_variable(cells, options.subset_hvg, options.flavor())
+        steps.append(step)
+    return cells, steps
+
+
+def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str]:
+    step = f"subset_hvg={wanted} ({flavor})"
+    if wanted >= len(cells.genes):
+        return cells, f"{step}: all {len(cells.genes)} genes kept, there are no more"
+    try:
+        import scanpy
+        from anndata import AnnData
+    except ImportError:
+        raise _not_available("subset_hvg needs scanpy", "leave subset_hvg out (or 0)") from None
+    data = AnnData(cells.counts.copy())
+    batches = cells.obs.get(BATCH)
+    labels = [str(label) for label in batches or [None] * cells.counts.shape[0]]
+    if batches is not None:
+        data.obs[BATCH] = labels
+        data.obs[BATCH] = data.obs[BATCH].astype("category")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if flavor == "seurat_v3":
+                import_module("skmisc.loess")
+                _check_varying(cells.counts, np.array(labels, dtype=object))
+            scanpy.pp.highly_variable_genes(
+                data,
+                n_top_genes=wanted,
+                flavor=cast("Any", flavor),
+                batch_key=None if batches is None else BATCH,
+            )
+    except ImportError as error:  # scanpy imports what only this flavour needs
+        other = "send hvg_flavor cell_ranger or seurat (for log1p values)"
+        raise _not_available(f"hvg_flavor {flavor} needs scikit-misc", other) from error
+    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        why = f"too few cells or genes, or values too much alike (scanpy says: {said})"
+        raise _not_found(cells.counts, flavor, why) from error
+    keep = np.asarray(data.var["highly_variable"], dtype=bool)
+    return _genes(cells, np.flatnonzero(keep)), _kept(step, "genes", keep)
+
+
+def _check_varying(counts: sparse.csr_matrix, labels: NDArray[Any]) -> None:
+    """Refuse what the compiled code behind seurat_v3 does not survive."""
+    for label in np.unique(labels):
+        batch = counts[labels == label].astype(np.float64)
+        mean_square = np.asarray(batch.multiply(batch).mean(axis=0)).ravel()
+        variance = mean_square - np.asarray(batch.mean(axis=0)).ravel() ** 2
+        varying = int((variance > _NO_VARIANCE * mean_square).sum())
+        if varying < _LEAST_VARYING:
+            where = "among them" if len(set(labels)) == 1 else f"among those of batch {label!r}"
+            raise _not_found(
+                counts,
+                "seurat_v3",
+                f"{varying} genes vary {where} ({batch.shape[0]} cells), where at least "
+                f"{_LEAST_VARYING} must",
+            )
+
+
+def _not_found(counts: sparse.csr_matrix, flavor: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        "hvg_failed",
+        f"highly variable genes ({flavor}) cannot be found in these {counts.shape[0]} cells x "
+        f"{counts.shape[1]} genes: {reason}. Send more cells, another hvg_flavor, or leave "
+        "subset_hvg out.",
+    )
+
+
+def _not_available(need: str, instead: str) -> InvalidRequest:
+    return InvalidRequest(
+        "hvg_not_available",
+        f"{need}, which is not installed where this model runs. Choose the genes before sending, "
+        f"{instead}, or ask for a version that was built with it (scgpt build --with-hvg).",
+    )
+
+
+def _totals(cells: Cells, axis: int) -> NDArray[np.float64]:
+    return np.asarray(cells.counts.sum(axis=axis, dtype=np.float64)).ravel()
+
+
+def _kept(step: str, what: str, keep: NDArray[np.bool_]) -> str:
+    if not keep.any():
+        raise InvalidRequest(
+            "nothing_left", f"{step} leaves none of the {len(keep)} {what}; lower it or drop it."
+        )
+    return f"{step}: {int(keep.sum())} of {len(keep)} {what} kept"
+
+
+def _genes(cells: Cells, keep: NDArray[np.intp]) -> Cells:
+    return replace(cells, counts=cells.counts[:, keep], genes=[cells.genes[i] for i in keep])
+
+
+def _cells(cells: Cells, keep: NDArray[np.intp]) -> Cells:
+    ids = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
+    obs = {name: [labels[i] for i in keep] for name, labels in cells.obs.items()}
+    return replace(cells, counts=cells.counts[keep], ids=[ids[i] for i in keep], obs=obs)

@@ -1,0 +1,1 @@
+"""The scGPT single-cell foundation model as governed infrastructure on Databricks."""

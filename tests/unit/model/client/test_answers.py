@@ -1,0 +1,149 @@
+"""What the client makes of busy, broken, foreign and refusing endpoints."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from scgpt_databricks.model.client import Endpoint, embed, endpoint
+from scgpt_databricks.model.errors import EndpointError, InvalidRequest
+from tests.unit.model.served import CUT_OFF, Server, cells, embeddings, one_by_one, untouched
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_busy_endpoint_is_asked_again(server: Server, status: int) -> None:
+    server.answer = one_by_one((status, {}), (status, {}))
+    adata = cells()
+    report = embed(adata, server.endpoint)
+    assert len(server.requests) == 3
+    assert report.requests == 1
+    assert len({json.dumps(request, sort_keys=True) for request in server.requests}) == 1
+    assert adata.obsm["X_scGPT"].shape == (7, 2)
+
+
+def test_an_endpoint_that_stays_busy_is_given_up(server: Server) -> None:
+    server.answer = lambda body: (503, {"message": "no capacity"})
+    adata = cells()
+    with pytest.raises(EndpointError, match="e answered 503: no capacity") as caught:
+        embed(adata, server.endpoint)
+    assert caught.value.http_status == 503
+    assert len(server.requests) == endpoint.ATTEMPTS
+    assert untouched(adata)
+
+
+def test_two_models_are_never_mixed(server: Server) -> None:
+    digests = iter(["a" * 64, "b" * 64, "a" * 64])
+    server.answer = lambda body: embeddings(body, next(digests))
+    adata = cells()
+    with pytest.raises(EndpointError, match="aaaaaaaaaaaa and bbbbbbbbbbbb"):
+        embed(adata, server.endpoint, chunk=3)
+    assert len(server.requests) == 2
+    assert untouched(adata)
+
+
+def test_nothing_is_written_when_a_later_chunk_fails(server: Server) -> None:
+    server.answer = one_by_one(None, None, (500, {"message": "out of order"}))
+    adata = cells()
+    with pytest.raises(EndpointError, match="500: out of order"):
+        embed(adata, server.endpoint, chunk=3)
+    assert len(server.requests) == 3
+    assert untouched(adata)
+
+
+def test_the_models_refusal_keeps_its_code(server: Server) -> None:
+    message = "Failed to predict. Error '[no_known_gene] none of the 8 genes is known.'"
+    server.answer = one_by_one((400, {"error_code": "BAD_REQUEST", "message": message}))
+    with pytest.raises(InvalidRequest, match="none of the 8 genes is known") as caught:
+        embed(cells(), server.endpoint)
+    assert caught.value.code == "no_known_gene"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(401, "profile or DATABRICKS_TOKEN"), (403, "needs CAN_QUERY"), (404, "deployed and ready")],
+)
+def test_a_refusal_says_what_to_do_and_is_not_repeated(
+    server: Server, status: int, advice: str
+) -> None:
+    server.answer = one_by_one((status, {"message": "no"}))
+    adata = cells()
+    with pytest.raises(EndpointError, match=advice) as caught:
+        embed(adata, server.endpoint)
+    assert caught.value.http_status == status
+    assert "secret" not in str(caught.value)
+    assert len(server.requests) == 1
+    assert untouched(adata)
+
+
+@pytest.mark.parametrize("page", ["<html>too large</html>", ["too large"]])
+def test_a_foreign_answer_is_quoted(server: Server, page: str | list[str]) -> None:
+    """A proxy's page, for example."""
+    server.answer = lambda body: (413, page)
+    with pytest.raises(EndpointError, match=r"413: .*too large"):
+        embed(cells(), server.endpoint)
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(server: Server) -> None:
+    server.answer = one_by_one((CUT_OFF, {"predictions": []}), None)
+    adata = cells()
+    embed(adata, server.endpoint)
+    assert len(server.requests) == 2
+    assert not untouched(adata)
+
+
+@pytest.mark.parametrize(
+    "page", ["<html>Sign in</html>", "{}", [], {"predictions": [[1.0]]}, {"predictions": [{}]}]
+)
+def test_an_answer_of_something_else_is_refused(server: Server, page: Any) -> None:
+    """Of a proxy that wants a login, or of an endpoint of another model."""
+    server.answer = lambda body: (200, page)
+    adata = cells()
+    with pytest.raises(EndpointError) as caught:
+        embed(adata, server.endpoint)
+    assert caught.value.code == "foreign_answer"
+    assert untouched(adata)
+
+
+def test_nobody_listens(server: Server) -> None:
+    adata = cells()
+    nowhere = Endpoint("e", "http://127.0.0.1:9", dict)
+    with pytest.raises(EndpointError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        embed(adata, nowhere)
+    assert untouched(adata)
+
+
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("http://127.0.0.1:9", "scgpt workspace status"),
+        ("http://localhost:9/", "scgpt workspace status"),
+        ("http://[::1]:9", "scgpt workspace status"),
+        ("https://nowhere.invalid", "Check the host, the network, and the proxy"),
+    ],
+)
+def test_the_advice_is_for_the_kind_of_host(
+    host: str, advice: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise endpoint.requests.ConnectionError
+
+    monkeypatch.setattr(endpoint.requests.Session, "post", refuse)
+    with pytest.raises(EndpointError, match="cannot be reached") as refusal:
+        embed(cells(), Endpoint("e", host, dict))
+    assert advice in str(refusal.value)
+
+
+def test_an_answer_that_does_not_come(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = threading.Event()
+    monkeypatch.setattr(endpoint, "TIMEOUT_S", 0.2)
+    server.answer = lambda body: (gone.wait(10), embeddings(body))[1]
+    adata = cells()
+    with pytest.raises(EndpointError, match=r"no answer within 0\.2 s"):
+        embed(adata, server.endpoint)
+    gone.set()
+    assert len(server.requests) == 1, "an answer that takes too long would take too long again"
+    assert untouched(adata)

@@ -1,0 +1,89 @@
+"""What every command says of itself: the whole tree, walked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from scgpt_databricks.scripts.cli.main import cli
+
+
+def tree(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from tree(found, (*path, name))
+
+
+def command_of(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return command
+
+
+def is_group(path: tuple[str, ...]) -> bool:
+    return isinstance(command_of(path), click.Group)
+
+
+def joined(path: tuple[str, ...]) -> str:
+    return " ".join(("scgpt", *path))
+
+
+ALL = list(tree(cli))
+COMMANDS = [path for path in ALL if not is_group(path)]
+
+
+def test_the_tree_has_branches() -> None:
+    """Otherwise the cases below are none."""
+    assert {(), ("deploy",), ("demo",), ("demo", "cells"), ("endpoint", "apply")} < set(ALL)
+
+
+@pytest.mark.parametrize("path", ALL, ids=joined)
+def test_help_has_an_example_of_this_command(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*path, "--help"])
+    assert result.exit_code == 0
+    assert command_of(path).get_short_help_str()
+    (example,) = [line for line in result.stdout.splitlines() if "Example:" in line]
+    assert example.strip().startswith("Example:"), "an example has a line of its own"
+    assert joined(path) in example
+    # A line of an example may end in a backslash, for the shell; click's own mark never shows.
+    assert not [line for line in result.stdout.splitlines() if line.strip() in ("\\", "\\b")]
+
+
+@pytest.mark.parametrize("path", ALL, ids=joined)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    options = [each for each in command_of(path).params if isinstance(each, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=joined)
+def test_every_result_can_be_had_as_json(path: tuple[str, ...]) -> None:
+    names = {parameter.name for parameter in command_of(path).params}
+    is_text_as_it_is = path == ("workspace", "logs")
+    assert ("as_json" in names) is not is_text_as_it_is
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=joined)
+def test_an_environment_is_said_in_one_way(path: tuple[str, ...]) -> None:
+    named = {each.name: each for each in command_of(path).params}
+    if environment := named.get("environment"):
+        assert environment.metavar == "ENV"
+        if isinstance(environment, click.Option):
+            assert "--env" in environment.opts
+    if path != ("reviewed",) and environment:  # it asks GitHub and reads no file
+        assert "--environments" in named["folder"].opts
+
+
+def test_the_exit_codes_are_told() -> None:
+    said = " ".join(CliRunner().invoke(cli, ["--help"]).stdout.split())
+    assert "3 refused (gate, guard, review, adoption); 128+n ended by signal n" in said

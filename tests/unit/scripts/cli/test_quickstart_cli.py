@@ -1,0 +1,35 @@
+"""The quickstart's steps, and what a part of it answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from scgpt_databricks.scripts import quickstart as steps
+from scgpt_databricks.scripts.cli import quickstart as command
+from scgpt_databricks.scripts.cli.main import cli
+
+
+def test_each_step_has_a_title() -> None:
+    assert list(steps.Quickstart(0, command._Screen()).steps()) == list(command._TITLES)
+
+
+def test_a_step_that_does_not_exist_is_wrong_usage() -> None:
+    result = CliRunner().invoke(cli, ["quickstart", "--stop-after", "bake"])
+    assert result.exit_code == 2
+    assert "'bake' is not one of 'workspace', 'checkpoint'" in result.stderr
+
+
+def test_a_part_of_it_answers_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step starts a server and is not run here."""
+
+    def start_workspace(self: steps.Quickstart) -> None:
+        self.facts["provider"] = "stand-in"
+
+    monkeypatch.setattr(steps.Quickstart, "start_workspace", start_workspace)
+    result = CliRunner().invoke(cli, ["quickstart", "--stop-after", "workspace", "--json"])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert (found["provider"], list(found["seconds"])) == ("stand-in", ["workspace"])
