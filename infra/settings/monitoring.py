@@ -7,14 +7,21 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from . import quartz
+from scgpt_databricks import quartz
+
 from .fields import Closed, Emails, NonEmpty
 
 WarehouseSize = Literal[
     "2X-Small", "X-Small", "Small", "Medium", "Large", "X-Large", "2X-Large", "3X-Large", "4X-Large"
 ]
 
-Cron = Annotated[str, AfterValidator(quartz.check)]
+
+def _readable(schedule: str) -> str:
+    quartz.parse(schedule)
+    return schedule
+
+
+Cron = Annotated[str, AfterValidator(_readable)]
 
 
 class Monitoring(Closed):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core import schedule
 from ..core.errors import invalid, not_found
-from ..core.quartz import Cron
 from ..core.store import Document
 from ..core.workspace import Principal, Workspace
 from ..identity.principals import find
@@ -55,7 +55,7 @@ def check(workspace: Workspace, caller: Principal, alert: Document) -> None:
             raise invalid(f"Missing required field: {name}")
     _check_evaluation(alert["evaluation"])
     _check_subscriptions(workspace, alert["evaluation"].get("notification") or {})
-    _check_schedule(alert["schedule"])
+    schedule.check(alert["schedule"], "quartz_cron_schedule")
     _check_run_as(workspace, caller, alert)
     if alert.get("parent_path"):
         folders.require(workspace, alert["parent_path"])
@@ -101,16 +101,6 @@ def _check_subscriptions(workspace: Workspace, notification: Document) -> None:
         wanted = entry.get("destination_id")
         if wanted and destinations.find(workspace, wanted) is None:
             raise not_found(f"Notification destination {wanted} does not exist.")
-
-
-def _check_schedule(schedule: Document) -> None:
-    for name in ("quartz_cron_schedule", "timezone_id"):
-        if not schedule.get(name):
-            raise invalid(f"Missing required field: schedule.{name}")
-    Cron.parse(schedule["quartz_cron_schedule"], schedule["timezone_id"])
-    paused = schedule.get("pause_status", "UNPAUSED")
-    if paused not in ("PAUSED", "UNPAUSED"):
-        raise _not_one("schedule.pause_status", paused, ("PAUSED", "UNPAUSED"))
 
 
 def _check_run_as(workspace: Workspace, caller: Principal, alert: Document) -> None:

@@ -7,9 +7,8 @@ import logging
 
 from ..alerts.evaluation import evaluate
 from ..core.errors import ApiError
-from ..core.quartz import Cron
 from ..core.routing import Routes
-from ..core.store import Document
+from ..core.schedule import is_due
 from ..core.workspace import Workspace
 from ..objects.objects import ALERT, JOB
 from .execution import of
@@ -53,19 +52,12 @@ async def run_due(workspace: Workspace, after_ms: int, now_ms: int) -> None:
     """
     for alert_id, document in workspace.store.items(ALERT.name):
         schedule = document["alert"]["schedule"]
-        if _is_due(schedule, schedule["quartz_cron_schedule"], after_ms, now_ms):
+        if is_due(schedule, "quartz_cron_schedule", after_ms, now_ms):
             try:
                 await evaluate(workspace, alert_id)
             except ApiError as error:  # trashed meanwhile
                 _log.info("alert %s: %s", alert_id, error)
     for _, job in workspace.store.items(JOB.name):
         schedule = job["settings"].get("schedule")
-        if schedule and _is_due(schedule, schedule["quartz_cron_expression"], after_ms, now_ms):
+        if schedule and is_due(schedule, "quartz_cron_expression", after_ms, now_ms):
             of(workspace).start(job, job["owner"], "PERIODIC", {})
-
-
-def _is_due(schedule: Document, expression: str, after_ms: int, now_ms: int) -> bool:
-    if schedule.get("pause_status") == "PAUSED":
-        return False
-    due = Cron.parse(expression, schedule["timezone_id"]).next_ms(after_ms)
-    return due is not None and due <= now_ms

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
+from ..core import schedule
 from ..core.errors import invalid, not_found
-from ..core.quartz import Cron
 from ..core.store import Document
 from ..core.workspace import Principal, Workspace
 from ..identity.principals import find
@@ -35,9 +34,7 @@ def check(workspace: Workspace, caller: Principal, settings: Document) -> None:
     """
     _check_tasks(settings)
     if settings.get("schedule"):
-        schedule = settings["schedule"]
-        Cron.parse(schedule.get("quartz_cron_expression"), schedule.get("timezone_id"))
-        _one_of("schedule.pause_status", schedule.get("pause_status", "UNPAUSED"))
+        schedule.check(settings["schedule"], "quartz_cron_expression")
     most = settings.get("max_concurrent_runs", 1)
     if not isinstance(most, int) or not 0 <= most <= RUN_LIMIT:
         raise invalid(f"max_concurrent_runs {most!r} must be a number from 0 to {RUN_LIMIT}.")
@@ -158,8 +155,3 @@ def _check_wheel(task: Document) -> None:
 
 def _task_error(task: Document, problem: str) -> Exception:
     return invalid(f"Task {task.get('task_key')!r}: {problem}.")
-
-
-def _one_of(field: str, value: Any) -> None:
-    if value not in ("PAUSED", "UNPAUSED"):
-        raise invalid(f"{field} {value!r} is not one of PAUSED, UNPAUSED.")

@@ -81,9 +81,7 @@ def create_app(workspace: Workspace, leave_out: Collection[str] = ()) -> Starlet
     recorder = Recorder(workspace.logs / "requests.jsonl", lambda: principals.tokens(workspace))
     workspace.runtime["recorder"] = recorder
     modules = [
-        importlib.import_module(f"..{area}", __package__)
-        for area in AREAS
-        if area.rpartition(".")[2] not in leave_out
+        importlib.import_module(f"..{area}", __package__) for area in AREAS if area not in leave_out
     ]
 
     @asynccontextmanager

@@ -74,7 +74,7 @@ def test_schedules_follow_the_clock_of_the_workspace(
     """Due, paused and later ones; the clock moves over midnight of the first of a month."""
     due = _alert(admin, "SELECT 1 AS rate", "0 0 0 1 * ?")
     paused = _alert(admin, "SELECT 1 AS rate", "0 0 0 1 * ?", pause_status="PAUSED")
-    later = _alert(admin, "SELECT 1 AS rate", "0 0 0 1 * ? 2199")
+    later = _alert(admin, "SELECT 1 AS rate", "0 0 0 1 * ? 2099")
     job = {"name": "j", "schedule": {"quartz_cron_expression": "0 0 0 1 * ?", "timezone_id": "UTC"}}
     job_id = admin.post("/api/2.2/jobs/create", json=job).json()["job_id"]
     target = datetime(2030, 3, 1, 0, 0, 1, tzinfo=UTC).timestamp() * 1000
