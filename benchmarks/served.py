@@ -67,7 +67,7 @@ def endpoint(checkpoint: Path) -> Iterator[None]:
         try:
             _scgpt("workspace", "start", *workspace, "--port", str(PORT))
             _scgpt("deploy", LOCAL)
-            _scgpt("build", "--env", LOCAL, "--checkpoint", str(checkpoint.resolve()))
+            _scgpt("build", LOCAL, "--checkpoint", str(checkpoint.resolve()))
             _scgpt("deploy", LOCAL)
             yield
         finally:

@@ -178,7 +178,7 @@ def parse(text: str, *, environment: str, source: str) -> Manifest:
     if sealed is None or of is None:
         raise ReleaseError(
             f"{source}: has no digest: it was written by an older version, or by hand. Remove it "
-            f"and run `scgpt build --env {environment} --checkpoint DIR` again: the version that "
+            f"and run `scgpt build {environment} --checkpoint DIR` again: the version that "
             "is registered is found, not built anew"
         )
     if of != environment:

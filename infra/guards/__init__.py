@@ -97,9 +97,9 @@ def skipped(settings: Settings | None, facts: Facts) -> dict[str, str]:
     """Checks that cannot be made with what is known, with the reason."""
     found: dict[str, str] = {}
     if settings is None:
-        found |= dict.fromkeys(_OF_SETTINGS, "needs the environment's settings (--env)")
+        found |= dict.fromkeys(_OF_SETTINGS, "needs the environment's settings (ENV)")
     if facts.versions is None:
-        found |= dict.fromkeys(_OF_WORKSPACE, "needs the workspace (--env)")
+        found |= dict.fromkeys(_OF_WORKSPACE, "needs the workspace (ENV)")
     return found
 
 

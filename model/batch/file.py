@@ -44,13 +44,13 @@ class FileReport:
         In the file.
     resumed_at
         Cells that an earlier run had finished.
-    digest
+    model_digest
         The model's digest.
     """
 
     cells: int
     resumed_at: int
-    digest: str
+    model_digest: str
 
 
 def embed_file(

@@ -188,6 +188,6 @@ def _write(
 def _origin(endpoint: Endpoint, report: Report) -> dict[str, Any]:
     return {
         "endpoint": endpoint.name,
-        "model_digest": report.digest,
+        "model_digest": report.model_digest,
         "served_entities": list(report.served),
     }

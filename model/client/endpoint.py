@@ -164,14 +164,14 @@ class Report:
     ----------
     requests
         Requests that were answered.
-    digest
+    model_digest
         Digest of the model that spoke; one for all answers.
     served
         Served entities that answered, sorted.
     """
 
     requests: int
-    digest: str
+    model_digest: str
     served: tuple[str, ...]
 
 

@@ -162,7 +162,7 @@ def _toml(
     tables = draft.settings_tables(
         seen, environment=environment, profile=profile, state=state, grants=grants, cloud=cloud
     )
-    return to_toml(tables, f"Written by `scgpt adopt {endpoint}`; dev.toml explains every key.")
+    return to_toml(tables, f"Written by `scgpt adopt {environment}`; dev.toml explains every key.")
 
 
 def _names(seen: found.Found, environment: str) -> naming.Names:
@@ -277,8 +277,8 @@ def _refuse_others(texts: Mapping[Path, str]) -> None:
     ]
     if different:
         raise RefusedError(
-            f"{', '.join(different)} exists and says something else: choose another name with "
-            "--environment or another folder with --out"
+            f"{', '.join(different)} exists and says something else: choose another name, "
+            "or another folder with --environments"
         )
 
 

@@ -8,28 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import json_option, reporter, show
-from .options import FOLDER_HELP
+from .options import dry_run_option, new_environment_argument
 
 if TYPE_CHECKING:
     from ..adopt import Adoption
 
 
 @click.command()
-@click.argument("endpoint")
-@click.option("--profile", help="Profile of the Databricks configuration file.")
+@new_environment_argument
+@click.option("--endpoint", metavar="NAME", required=True, help="The endpoint to take over.")
 @click.option(
-    "--env",
-    "--environment",
-    "environment",
-    metavar="ENV",
-    help="Name of the new environment: one that has no file yet.  [default: that of the profile]",
-)
-@click.option(
-    "--environments",
-    "--out",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help=FOLDER_HELP,
+    "--profile",
+    metavar="NAME",
+    help="Profile of the Databricks configuration file.  [default: the shell's login]",
 )
 @click.option(
     "--state",
@@ -41,44 +32,42 @@ if TYPE_CHECKING:
 @click.option(
     "--cloud",
     type=click.Choice(["aws", "azure", "gcp"]),
-    help="Of the workspace, where its address does not tell.",
+    help="Cloud of the workspace, where its address does not tell.",
 )
 @click.option(
     "--blocks",
     is_flag=True,
     help="Write import blocks, which the next deploy applies; leave the state alone.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@dry_run_option
 @json_option
 def adopt(
+    environment: str,
+    folder: Path | None,
     endpoint: str,
     profile: str | None,
-    environment: str | None,
-    folder: Path | None,
     state: tuple[str, ...],
     cloud: str | None,
     blocks: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Take over ENDPOINT, however it was made: TOML file, release manifest, Terraform's state.
+    """Take over an endpoint that was made elsewhere, as the new environment ENV.
 
     \b
-    The workspace is only read. What the first deploy would add or change is said
-    before anything is written; exit code 3 when the endpoint cannot be described.
-    Example:  scgpt adopt scgpt-serving --profile dev --environment adopted --dry-run
+    Writes the TOML file, the release manifest and Terraform's state; only reads
+    the workspace. Says first what the first deploy would add or change.
+    Exit code 3 when the endpoint cannot be described, or ENV says something else.
+    Example:  scgpt adopt adopted --endpoint scgpt-serving --profile prod --dry-run
     """
     from ..adopt import adopt as adopt_endpoint
 
-    name = environment or profile
-    if name is None:
-        raise click.UsageError("give --profile, --env, or both")
     pairs = [entry.partition("=") for entry in state or ("backend=local",)]
     if wrong := [key for key, equals, _ in pairs if not equals]:
         raise click.BadParameter(f"{wrong[0]!r} is no KEY=VALUE", param_hint="--state")
     result = adopt_endpoint(
         endpoint,
-        environment=name,
+        environment=environment,
         profile=profile,
         folder=folder,
         state=_state_table({key: value for key, _, value in pairs}),

@@ -8,12 +8,11 @@ from pathlib import Path
 import click
 
 from .console import err, json_option, show, step
-from .options import environments_option
+from .options import environment_argument
 
 
 @click.command()
-@click.option("--env", "environment", metavar="ENV", required=True, help="Build for ENV.")
-@environments_option
+@environment_argument
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
@@ -51,8 +50,8 @@ def build(
     \b
     Validation loads the logged model in a process that cannot see this
     repository, serves it over HTTP and compares its answers with the engine.
-    Example:  scgpt build --env local --checkpoint .local/demo/checkpoint
-              scgpt build --env prod --checkpoint whole-human --with-hvg \\
+    Example:  scgpt build local --checkpoint .local/demo/checkpoint
+              scgpt build prod --checkpoint whole-human --with-hvg \\
                 --allowed-path-prefix /Volumes/main/scgpt/artifacts
     """
     from scgpt_databricks.infra.settings import load

@@ -149,7 +149,7 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
         "provider": result.provider,
         "changes": result.changes,
         "refused": result.refused,
-        "digest": result.digest,
+        "plan_digest": result.digest,
         "stacks": {
             stack.stack: {
                 "changes": [{"address": a, "action": action} for a, action in stack.changes],

@@ -105,7 +105,7 @@ def embed(
     show(
         {**asdict(report), "cells": adata.n_obs, "file": str(out)},
         as_json,
-        f'{adata.n_obs} cells in obsm["{key}"] of {out}; model {report.digest[:12]}',
+        f'{adata.n_obs} cells in obsm["{key}"] of {out}; model {report.model_digest[:12]}',
     )
 
 
@@ -121,7 +121,8 @@ def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
     from ..embed import smoke as ask
 
     report = ask(environment, folder)
-    show(asdict(report), as_json, f"{', '.join(report.served)} answers; model {report.digest[:12]}")
+    text = f"{', '.join(report.served)} answers; model {report.model_digest[:12]}"
+    show(asdict(report), as_json, text)
 
 
 @click.command("embed-file")
@@ -169,7 +170,7 @@ def embed_file(
     show(
         {**asdict(report), "file": str(out)},
         as_json,
-        f'{report.cells} cells in obsm["{key}"] of {out}; model {report.digest[:12]}'
+        f'{report.cells} cells in obsm["{key}"] of {out}; model {report.model_digest[:12]}'
         + (f"; went on after {report.resumed_at}" if report.resumed_at else ""),
     )
 

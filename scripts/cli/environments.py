@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @click.command()
 @environments_option
 @click.option("--offline", is_flag=True, help="Read the files only; ask no workspace.")
-@click.option("--limit", default=20.0, show_default=True, help="Seconds for all workspaces.")
+@click.option("--timeout", default=20.0, show_default=True, help="Seconds for all workspaces.")
 @json_option
-def environments(folder: Path | None, offline: bool, limit: float, as_json: bool) -> None:
+def environments(folder: Path | None, offline: bool, timeout: float, as_json: bool) -> None:
     """Show each environment: workspace, stacks, live version, drift, last deploy.
 
     \b
@@ -37,7 +37,7 @@ def environments(folder: Path | None, offline: bool, limit: float, as_json: bool
     """
     from ..overview import overview
 
-    rows = overview(folder, offline=offline, limit_s=limit)
+    rows = overview(folder, offline=offline, limit_s=timeout)
     if as_json:
         show({"environments": [_as_dict(row) for row in rows]}, True, "")
         return

@@ -49,7 +49,7 @@ def reviewed(environment: str, as_json: bool) -> None:
     """Print the digest of ENV's plan in the pull request that was merged as GITHUB_SHA.
 
     \b
-    In a job of GitHub Actions it becomes the step's output `digest`.
+    In a job of GitHub Actions it becomes the step's output `plan_digest`.
     Exit code 3 when nobody reviewed a plan.
     Example:  scgpt deploy dev --reviewed "$(scgpt reviewed dev)"
     """
@@ -57,8 +57,8 @@ def reviewed(environment: str, as_json: bool) -> None:
     from ..gitops.github import append
 
     digest = reviewed_digest(environment)
-    append("GITHUB_OUTPUT", f"digest={digest}")
-    show({"environment": environment, "digest": digest}, as_json, digest)
+    append("GITHUB_OUTPUT", f"plan_digest={digest}")
+    show({"environment": environment, "plan_digest": digest}, as_json, digest)
 
 
 @click.command()

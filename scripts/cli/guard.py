@@ -20,17 +20,23 @@ _WIDE = 240
 
 
 @click.command()
-@click.argument("plan", metavar="PLAN.json", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--env", "environment", metavar="ENV", help="Load ENV and ask its workspace.")
+@click.argument("environment", metavar="[ENV]", required=False)
 @environments_option
+@click.option(
+    "--plan",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The plan, as `terraform show -json` prints it; -: from stdin.",
+)
 @json_option
-def guard(plan: Path, environment: str | None, folder: Path | None, as_json: bool) -> None:
-    """Judge a Terraform plan, as `terraform show -json` prints it ("-": from stdin).
+def guard(environment: str | None, folder: Path | None, plan: Path, as_json: bool) -> None:
+    """Judge a Terraform plan that was made anywhere.
 
     \b
-    Exit code 3 when a guard refuses. Without --env no setting and no workspace is known: the
-    checks that were skipped are named.
-    Example:  terraform show -json deploy.tfplan > plan.json && scgpt guard plan.json --env dev
+    With ENV, its settings and its workspace are asked too; without it, the checks
+    that were skipped are named. Exit code 3 when a guard refuses.
+    Example:  terraform show -json deploy.tfplan | scgpt guard dev --plan -
     """
     from ..deploy.guarding import judge
 

@@ -1,4 +1,4 @@
-"""What many commands take, said in one way: the environment and where its file lies."""
+"""Options that many commands take, each spelled and explained once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,28 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FOLDER_HELP = "Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]"
 
-environments_option = click.option(
-    "--environments",
-    "folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help=FOLDER_HELP,
+def _environments(*, exists: bool) -> Callable[[F], F]:
+    return click.option(
+        "--environments",
+        "folder",
+        type=click.Path(path_type=Path, exists=exists, file_okay=False),
+        help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
+    )
+
+
+environments_option = _environments(exists=True)
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would be done; change nothing."
 )
-
-dry_run_option = click.option("--dry-run", is_flag=True, help="Plan only; change nothing.")
 
 
 def environment_argument(command: F) -> F:
-    """``ENV`` and ``--environments DIR``."""
+    """Take ``ENV`` and ``--environments DIR``."""
     return click.argument("environment", metavar="ENV")(environments_option(command))
+
+
+def new_environment_argument(command: F) -> F:
+    """Take ``ENV`` and ``--environments DIR``, where neither need exist yet."""
+    return click.argument("environment", metavar="ENV")(_environments(exists=False)(command))

@@ -229,7 +229,7 @@ def _record(deployment: Deployment, planned: PlanResult) -> None:
         at=datetime.now(UTC).replace(microsecond=0),
         by=str(planned.facts.deployer),
         commit=git_commit(),
-        digest=planned.digest,
+        plan_digest=planned.digest,
     )
     try:
         record.write(deployment.client, deployment.settings, done)

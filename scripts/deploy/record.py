@@ -29,8 +29,8 @@ class Record(BaseModel):
     """User name, or application id of a service principal."""
     commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}(-dirty)?|unknown)$")]
     """Of this repository."""
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """Of the plan, as in its review."""
+    plan_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """As in the review of the plan."""
 
 
 def write(client: WorkspaceClient, settings: Settings, record: Record) -> None:

@@ -27,8 +27,8 @@ class Review:
 
     environment: str
     markdown: str
-    digest: str | None
-    """Of the plan; None where there is none that could be applied."""
+    plan_digest: str | None
+    """None where there is none that could be applied."""
     changes: int
     refused: bool
     """Whether a guard refuses the plan."""

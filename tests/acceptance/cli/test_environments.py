@@ -24,7 +24,7 @@ def listing(site: Site) -> list[str]:
 COMMANDS = [
     ("plan", "prd"),
     ("smoke", "prd"),
-    ("build", "--env", "prd", "--checkpoint", "nowhere"),
+    ("build", "prd", "--checkpoint", "nowhere"),
 ]
 
 

@@ -29,7 +29,7 @@ def commands() -> list[str]:
 
 
 def test_the_readme_shows_the_main_commands() -> None:
-    for command in ("workspace start", "build --env local", "smoke local", "embed local", "plan"):
+    for command in ("workspace start", "build local", "smoke local", "embed local", "plan"):
         assert any(line.startswith(f"scgpt {command}") for line in commands())
     assert any(line.startswith("python") and "embed(" in line for line in commands())
 

@@ -96,7 +96,7 @@ def _it_is_recorded(environments: Path, done: DeployResult) -> None:
     assert (row.stacks, row.deployed) == (("local-registry",), ("local-registry",))
     first = row.last_deploy
     assert first is not None
-    assert (first.by, first.digest) == ("admin@local.test", done.plan.digest)
+    assert (first.by, first.plan_digest) == ("admin@local.test", done.plan.digest)
     assert first.commit == git_commit()
     assert abs((datetime.now(UTC) - first.at).total_seconds()) < 120
     assert deploy("local", folder=environments).plan.changes == 0

@@ -246,7 +246,7 @@ def released(clone: Clone, checkpoint: Path, **metrics: float) -> None:
 
 def built(site: Site, checkpoint: Path, **metrics: float) -> None:
     """A version, and metrics that an evaluation logged to its run."""
-    site.succeed("build", "--env", ENVIRONMENT, "--checkpoint", checkpoint)
+    site.succeed("build", ENVIRONMENT, "--checkpoint", checkpoint)
     run_id = json.loads(site.manifest.read_text())["served"][0]["run_id"]
     for key, value in metrics.items():
         metric = {"run_id": run_id, "key": key, "value": value, "timestamp": 0, "step": 0}

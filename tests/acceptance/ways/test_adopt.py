@@ -22,7 +22,7 @@ def test_an_endpoint_made_by_rest_is_described_in_full(
 ) -> None:
     run(place, "-m", "examples.endpoint.with_rest", environments=declared)
     out = tmp_path / "adopted"
-    command = ("adopt", "scgpt-serving", "--environment", "local", "--out", out, "--json")
+    command = ("adopt", "local", "--endpoint", "scgpt-serving", "--environments", out, "--json")
     done = place.succeed(*command, "--dry-run").json
     assert not out.exists()
     assert set(done["imports"]["local-serving"]) == {
@@ -57,7 +57,7 @@ def by_hand(place: Site) -> Iterator[None]:
 @pytest.mark.usefixtures("by_hand")
 def test_a_wrong_state_leaves_nothing_behind(place: Site, tmp_path: Path) -> None:
     """So that the command with another one is not refused."""
-    command = ("adopt", "by-hand", "--environment", "local", "--out", tmp_path)
+    command = ("adopt", "local", "--endpoint", "by-hand", "--environments", tmp_path)
     secret = place.scgpt(*command, "--blocks", "--state", "backend=local", "--state", "password=x")
     assert secret.code == 2
     assert "state.password: unknown key" in secret.err
@@ -70,7 +70,7 @@ def test_a_wrong_state_leaves_nothing_behind(place: Site, tmp_path: Path) -> Non
 
 
 def test_an_endpoint_that_does_not_exist(place: Site, tmp_path: Path) -> None:
-    done = place.scgpt("adopt", "nothing", "--environment", "local", "--out", tmp_path)
+    done = place.scgpt("adopt", "local", "--endpoint", "nothing", "--environments", tmp_path)
     assert done.code == 1
     assert "no endpoint 'nothing'" in done.err
     assert list(tmp_path.iterdir()) == []

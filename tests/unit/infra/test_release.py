@@ -131,7 +131,7 @@ def test_a_manifest_that_was_copied_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_of_an_older_version_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "local.release.json"
     path.write_text(champion(DEV).model_dump_json())
-    with pytest.raises(ReleaseError, match="scgpt build --env local --checkpoint DIR"):
+    with pytest.raises(ReleaseError, match="scgpt build local --checkpoint DIR"):
         release.read(path)
 
 

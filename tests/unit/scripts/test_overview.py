@@ -128,7 +128,7 @@ def test_what_is_there_against_what_is_declared_and_the_last_deploy() -> None:
         at=datetime(2026, 11, 21, 10, 40, tzinfo=UTC),
         by="ann@example.com",
         commit="a" * 40 + "-dirty",
-        digest="b" * 64,
+        plan_digest="b" * 64,
     )
     said = _cells(replace(row, last_deploy=done), False)[7]
     assert said == "2026-11-21 10:40 UTC by ann@example.com, commit aaaaaaaa and changes"

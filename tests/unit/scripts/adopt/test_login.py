@@ -25,13 +25,13 @@ def _bare_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--environment", "bio"], "no login for a workspace: "),
+        ([], "no login for a workspace: "),
         (["--profile", "nope"], "has no nope profile configured"),
     ],
     ids=["no login", "unknown profile"],
 )
 def test_a_login_that_is_missing_is_told(arguments: list[str], told: str) -> None:
-    result = CliRunner().invoke(cli, ["adopt", "cells", *arguments])
+    result = CliRunner().invoke(cli, ["adopt", "bio", "--endpoint", "cells", *arguments])
     assert result.exit_code == 1
     assert result.stderr.startswith("error: no login for ")
     assert told in result.stderr
@@ -42,7 +42,7 @@ def test_a_profiles_login_is_not_sent_where_the_shell_points(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DATABRICKS_HOST", HERE)
-    result = CliRunner().invoke(cli, ["adopt", "cells", "--profile", "there"])
+    result = CliRunner().invoke(cli, ["adopt", "bio", "--endpoint", "cells", "--profile", "there"])
     assert result.exit_code == 1
     assert f"'there' is of {THERE}, but DATABRICKS_HOST is {HERE}" in result.stderr
     assert "se%cret" not in result.output

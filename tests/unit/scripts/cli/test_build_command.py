@@ -12,7 +12,7 @@ from scgpt_databricks.scripts.cli.main import cli
 
 @pytest.mark.parametrize("prefix", ["/", "/etc", "/Volumes", "Volumes/main/x"])
 def test_a_prefix_outside_volumes_is_wrong_usage(prefix: str, tmp_path: Path) -> None:
-    arguments = ["build", "--env", "local", "--checkpoint", str(tmp_path), "--dry-run"]
+    arguments = ["build", "local", "--checkpoint", str(tmp_path), "--dry-run"]
     result = CliRunner().invoke(cli, [*arguments, "--allowed-path-prefix", prefix])
     assert result.exit_code == 2
     assert "each must be a folder below /Volumes" in " ".join(result.stderr.split())
@@ -20,7 +20,7 @@ def test_a_prefix_outside_volumes_is_wrong_usage(prefix: str, tmp_path: Path) ->
 
 def test_a_dry_run_refuses_an_unknown_environment(tmp_path: Path) -> None:
     (tmp_path / "dev.toml").touch()
-    arguments = ["build", "--env", "prd", "--checkpoint", str(tmp_path), "--dry-run"]
+    arguments = ["build", "prd", "--checkpoint", str(tmp_path), "--dry-run"]
     result = CliRunner().invoke(cli, [*arguments, "--environments", str(tmp_path)])
     assert result.exit_code == 2
     assert "unknown environment 'prd'" in result.stderr

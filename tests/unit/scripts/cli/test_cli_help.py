@@ -74,14 +74,15 @@ def test_every_result_can_be_had_as_json(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=joined)
-def test_an_environment_is_said_in_one_way(path: tuple[str, ...]) -> None:
+def test_an_environment_is_the_first_argument(path: tuple[str, ...]) -> None:
     named = {each.name: each for each in command_of(path).params}
     if environment := named.get("environment"):
-        assert environment.metavar == "ENV"
-        if isinstance(environment, click.Option):
-            assert "--env" in environment.opts
-    if path != ("reviewed",) and environment:  # it asks GitHub and reads no file
-        assert "--environments" in named["folder"].opts
+        arguments = [each for each in named.values() if isinstance(each, click.Argument)]
+        assert arguments[0] is environment
+        assert environment.metavar == ("[ENV]" if path == ("guard",) else "ENV")
+        if path != ("reviewed",):  # it asks GitHub and reads no file
+            assert "--environments" in named["folder"].opts
+    assert not {"--env", "--environment"} & {opt for each in named.values() for opt in each.opts}
 
 
 def test_the_exit_codes_are_told() -> None:

@@ -39,12 +39,12 @@ def test_an_unknown_environment_is_wrong_usage(command: str, environments: Path)
 def test_a_judgement_for_people_has_a_line_for_each_finding(tmp_path: Path) -> None:
     plan = plan_of("schema", ["delete"], {}, None) | {"format_version": "1.2"}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    result = scgpt("guard", tmp_path / "plan.json")
+    result = scgpt("guard", "--plan", tmp_path / "plan.json")
     assert result.exit_code == 3
     first, *between, last = result.stdout.splitlines()
     assert first.startswith("refuse: databricks_schema.x: would be deleted")
     assert all(line.startswith("skipped: ") for line in between)
-    assert "skipped: workload-type: needs the environment's settings (--env)" in between
+    assert "skipped: workload-type: needs the environment's settings (ENV)" in between
     assert last == "refused"
 
 

@@ -18,7 +18,7 @@ from scgpt_databricks.scripts.deploy.record import Record
 DEV = settings.load("dev", layout.ENVIRONMENTS)
 PATH = "/Volumes/dev/scgpt/artifacts/last_deploy.json"
 DONE = Record(
-    at=datetime(2026, 11, 21, 10, 40, tzinfo=UTC), by="an-id", commit="a" * 40, digest="b" * 64
+    at=datetime(2026, 11, 21, 10, 40, tzinfo=UTC), by="an-id", commit="a" * 40, plan_digest="b" * 64
 )
 
 

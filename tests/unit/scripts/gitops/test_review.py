@@ -40,7 +40,7 @@ def test_a_plan() -> None:
     result = planned(MOVED, findings=(NO_LOG,))
     found = describe(result, ["All is well."], "| versions |")
     assert found.markdown.startswith(plan_marker("dev"))
-    assert digest_in(found.markdown) == found.digest == result.digest
+    assert digest_in(found.markdown) == found.plan_digest == result.digest
     assert "### dev: 1 change\n" in found.markdown
     assert f"Digest of the plan of commit `abcdef012345`: `{result.digest}`." in found.markdown
     assert f"- **warn**: {NO_LOG}" in found.markdown
@@ -59,7 +59,7 @@ def test_a_plan() -> None:
 def test_a_refused_plan_has_no_digest() -> None:
     """So that its merge cannot apply it, even when the guard has nothing to say any more."""
     found = describe(planned(MOVED, findings=(BUSY,)), [])
-    assert (found.refused, found.digest, digest_in(found.markdown)) == (True, None, None)
+    assert (found.refused, found.plan_digest, digest_in(found.markdown)) == (True, None, None)
     assert f"- **refuse**: {BUSY}" in found.markdown
     assert "a merge deploys nothing to `dev`" in found.markdown
 
@@ -68,7 +68,7 @@ def test_an_empty_plan() -> None:
     found = describe(planned(), [])
     assert "**For users** nothing changes.\n" in found.markdown
     assert "### dev: no changes\n" in found.markdown
-    assert digest_in(found.markdown) == found.digest
+    assert digest_in(found.markdown) == found.plan_digest
     assert "<details>" not in found.markdown
 
 
@@ -130,7 +130,7 @@ def test_an_error_cannot_close_its_block() -> None:
 
 def test_what_cannot_be_planned() -> None:
     found = unplannable("dev", SettingsError("dev.toml: 1 problem\n  `tgas`: unknown key"))
-    assert (found.digest, digest_in(found.markdown), found.refused) == (None, None, False)
+    assert (found.plan_digest, digest_in(found.markdown), found.refused) == (None, None, False)
     assert "`tgas`: unknown key" in found.markdown
     refused = unplannable("dev", RefusedError("deletion protection"))
     assert refused.refused

@@ -5,7 +5,7 @@ state alone.
   $ api POST /api/2.0/serving-endpoints "$(cat made.json)"
   200
   $ until show /api/2.0/serving-endpoints/by-hand state config_update | grep -q NOT; do sleep 0.3; done
-  $ quietly scgpt adopt by-hand --profile local --blocks | grep -e adopted -e written
+  $ quietly scgpt adopt local --endpoint by-hand --profile local --blocks | grep -e adopted -e written
   by-hand adopted as local: 9 resources
     written: <folder>/local.toml
     written: <folder>/local.release.json

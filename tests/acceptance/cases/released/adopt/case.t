@@ -14,7 +14,7 @@ entity keeps its name.
   $ sent
   POST /api/2.0/serving-endpoints -> 200
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
-  $ quietly scgpt adopt by-hand --profile local --dry-run
+  $ quietly scgpt adopt local --endpoint by-hand --profile local --dry-run
   by-hand would be adopted as local: 10 resources
     would be written: <folder>/local.toml
     would be written: <folder>/local.release.json
@@ -28,7 +28,7 @@ entity keeps its name.
 Adopting writes the settings, the manifest and Terraform's state; the workspace is only read. The
 plan is empty at once.
 
-  $ quietly scgpt adopt by-hand --profile local
+  $ quietly scgpt adopt local --endpoint by-hand --profile local
   by-hand adopted as local: 10 resources
     written: <folder>/local.toml
     written: <folder>/local.release.json
@@ -37,7 +37,7 @@ plan is empty at once.
   the first deploy will change nothing
   next: scgpt plan local
   $ cat local.toml
-  # Written by `scgpt adopt by-hand`; dev.toml explains every key.
+  # Written by `scgpt adopt local`; dev.toml explains every key.
   catalog = "main"
   schema = "scgpt"
   model = "scgpt_gene_embeddings"
@@ -77,8 +77,8 @@ plan is empty at once.
 A file that says something else by now is not overwritten.
 
   $ sed 's/^workload_size.*/workload_size = "Medium"/' -i.kept local.toml
-  $ quietly scgpt adopt by-hand --profile local
-  error: <folder>/local.toml exists and says something else: choose another name with --environment or another folder with --out
+  $ quietly scgpt adopt local --endpoint by-hand --profile local
+  error: <folder>/local.toml exists and says something else: choose another name, or another folder with --environments
   [3]
   $ mv local.toml.kept local.toml
 

@@ -39,28 +39,28 @@ a module of their own.
 
 Offline, what needs settings or a workspace is skipped, and said to be.
 
-  $ scgpt guard module/plan.json
+  $ scgpt guard --plan module/plan.json
   refuse: databricks_model_serving.ours: routes add up to 90 % (traffic). Configure a route for every served entity, 100 % in all.
   refuse: databricks_model_serving.ours: ai_gateway.inference_table_config has enabled = false, which the provider never sends (disabled-is-not-sent). Leave the whole block out to turn it off.
   refuse: databricks_model_serving.ours: create timeout 45m: <n> s before that the provider deletes an endpoint that is not ready (short-timeout). Give it 91m or more (endpoint.timeout_minutes).
-  skipped: production-without-table: needs the environment's settings (--env)
-  skipped: production-scale-to-zero: needs the environment's settings (--env)
-  skipped: workload-type: needs the environment's settings (--env)
-  skipped: destroy-production: needs the environment's settings (--env)
-  skipped: waiver-expired: needs the environment's settings (--env)
-  skipped: waiver-unknown: needs the environment's settings (--env)
-  skipped: deploy-by-person: needs the workspace (--env)
-  skipped: version-missing: needs the workspace (--env)
-  skipped: version-not-validated: needs the workspace (--env)
-  skipped: manifest-missing: needs the workspace (--env)
-  skipped: exists-already: needs the workspace (--env)
-  skipped: endpoint-updating: needs the workspace (--env)
+  skipped: production-without-table: needs the environment's settings (ENV)
+  skipped: production-scale-to-zero: needs the environment's settings (ENV)
+  skipped: workload-type: needs the environment's settings (ENV)
+  skipped: destroy-production: needs the environment's settings (ENV)
+  skipped: waiver-expired: needs the environment's settings (ENV)
+  skipped: waiver-unknown: needs the environment's settings (ENV)
+  skipped: deploy-by-person: needs the workspace (ENV)
+  skipped: version-missing: needs the workspace (ENV)
+  skipped: version-not-validated: needs the workspace (ENV)
+  skipped: manifest-missing: needs the workspace (ENV)
+  skipped: exists-already: needs the workspace (ENV)
+  skipped: endpoint-updating: needs the workspace (ENV)
   refused
   [3]
 
 With an environment, these checks are made too.
 
-  $ scgpt guard module/plan.json --env local
+  $ scgpt guard local --plan module/plan.json
   refuse: databricks_model_serving.ours: routes add up to 90 % (traffic). Configure a route for every served entity, 100 % in all.
   refuse: databricks_model_serving.ours: version 9 of main.scgpt.scgpt_gene_embeddings does not exist in Unity Catalog, or is not ready (version-missing). Build it, or let the release manifest name one that exists.
   refuse: databricks_model_serving.ours: ai_gateway.inference_table_config has enabled = false, which the provider never sends (disabled-is-not-sent). Leave the whole block out to turn it off.
@@ -71,7 +71,7 @@ With an environment, these checks are made too.
 A team that still logs to a legacy table edits its endpoint: the gateway is taken out, and the entity
 loses its name. Terraform shows this plan as one update; each of the three would go wrong.
 
-  $ scgpt guard plan-of-others.json | grep -v ^skipped
+  $ scgpt guard --plan plan-of-others.json | grep -v ^skipped
   refuse: databricks_model_serving.theirs: serves nothing, or an entity without a name (unnamed-entity). Name every served entity: without one, a new version is sent under the old name.
   refuse: databricks_model_serving.theirs: uses auto_capture_config, which the platform no longer supports (legacy-table). Log payloads through the AI Gateway's inference table.
   refuse: databricks_model_serving.theirs: ai_gateway would be removed: the provider fails and then believes it was done (gateway-removed). Keep the block, and leave out the parts that are to be off.
@@ -79,7 +79,7 @@ loses its name. Terraform shows this plan as one update; each of the three would
 
 From stdin, for programs:
 
-  $ scgpt guard - --json < module/plan.json | head -8
+  $ scgpt guard --plan - --json < module/plan.json | head -8
   {
     "findings": [
       {
@@ -91,6 +91,6 @@ From stdin, for programs:
 
 What is no plan is wrong usage.
 
-  $ scgpt guard module/main.tf
+  $ scgpt guard --plan module/main.tf
   error: module/main.tf: no JSON: give what `terraform show -json PLANFILE` prints
   [2]

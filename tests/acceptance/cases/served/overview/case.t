@@ -38,7 +38,7 @@ Somebody puts version 2 behind the endpoint by hand. The table, and in full the 
         "last_deploy": {
           "at": "<time>",
           "by": "admin@local.test",
-          "digest": "<digest>"
+          "plan_digest": "<digest>"
         },
         "live": {
           "2": 100
