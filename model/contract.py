@@ -18,8 +18,8 @@ GUIDE_COLUMNS = (MATRIX, OBS, VAR)
 
 # --- tasks ---
 CELL_EMBEDDINGS, GENE_EMBEDDINGS = "cell_embeddings", "gene_embeddings"
-CONTEXTUAL_GENE_EMBEDDINGS = "contextual_gene_embeddings"
-TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS)
+GENES_IN_CONTEXT = "contextual_gene_embeddings"
+TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, GENES_IN_CONTEXT)
 
 # --- limits, of one row of input unless said otherwise, whatever its form ---
 MAX_PACKED_CHARS = 16 * 1024 * 1024  # the platform's limit of a request
@@ -202,16 +202,16 @@ def params_to_send(
 
 
 # What only some tasks have a use for; elsewhere it would be ignored in silence.
-_CELL_TASKS = (CELL_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS)
+_CELL_TASKS = (CELL_EMBEDDINGS, GENES_IN_CONTEXT)
 _TASKS_OF = {
     "ties": _CELL_TASKS,
     "max_length": _CELL_TASKS,
     "seed": _CELL_TASKS,
     "allow_imputed": _CELL_TASKS,
-    "genes": (GENE_EMBEDDINGS, CONTEXTUAL_GENE_EMBEDDINGS),
+    "genes": (GENE_EMBEDDINGS, GENES_IN_CONTEXT),
     "gene_offset": (GENE_EMBEDDINGS,),
     "gene_limit": (GENE_EMBEDDINGS,),
-    "group_by": (CONTEXTUAL_GENE_EMBEDDINGS,),
+    "group_by": (GENES_IN_CONTEXT,),
 }
 
 

@@ -104,7 +104,7 @@ export function decodeEmbeddings(text) {
  *   symbols: string[], grouped: boolean, notFound: string[], digest: string}} A row is a group
  *   when `grouped`, else one cell; `sum` over `count` is the gene's mean vector in it.
  */
-export function decodeContextual(text) {
+export function decodeGenesInContext(text) {
   const body = new Body(text, [KIND_CONTEXT_ANSWER]);
   const { names, symbols, dim, value_type: type, grouped } = body.header;
   const { not_found: notFound, model_digest: digest } = body.header;
@@ -138,7 +138,7 @@ export function decodeContextual(text) {
  * @param {{url: string, token?: string}} endpoint `url` ends in `/invocations`.
  * @param {string | string[]} packed Of `encodeCells`.
  * @param {object} params Of the wire contract; numbers come as float32 unless it says otherwise.
- * @returns {Promise<object[]>} Of `decodeEmbeddings`, or of `decodeContextual` for that task.
+ * @returns {Promise<object[]>} Of `decodeEmbeddings`, or of `decodeGenesInContext` for that task.
  */
 export async function embed({ url, token }, packed, params = {}) {
   if (params.response_format === "json")
@@ -158,7 +158,7 @@ export async function embed({ url, token }, packed, params = {}) {
   const text = await response.text();
   if (!response.ok) throw refusal(response.status, text);
   const decode =
-    params.task === "contextual_gene_embeddings" ? decodeContextual : decodeEmbeddings;
+    params.task === "contextual_gene_embeddings" ? decodeGenesInContext : decodeEmbeddings;
   return JSON.parse(text).predictions.map((row) => decode(row.packed));
 }
 

@@ -21,8 +21,8 @@ _SCORES = 1 << 20  # numbers; more leave the cache of a core
 
 
 @dataclass(frozen=True)
-class Cells:
-    """Which rows of ``[T, D]`` belong to which cell.
+class Layout:
+    """The rows of ``[T, D]`` that belong to each cell.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class Cells:
     slots: Tensor | None = None  # [T]
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device, *, pad: bool) -> Cells:
-        """Cells of the given lengths, one after the other; `pad`: those of a padded batch too."""
+    def of(cls, lengths: Sequence[int], device: torch.device, *, pad: bool) -> Layout:
+        """Lay cells of these lengths end to end; `pad`: give the slots of a padded batch too."""
         tokens = torch.tensor(lengths)  # [B]
         first = tokens.cumsum(0) - tokens  # [B]
         if not pad or len(set(lengths)) == 1:
@@ -58,7 +58,7 @@ class Cells:
         return cls(first.to(device), tuple(lengths), *padded)
 
     def spans(self) -> Iterator[slice]:
-        """The rows of each cell."""
+        """Yield the rows of each cell."""
         start = 0
         for length in self.lengths:
             yield slice(start, start + length)
@@ -66,11 +66,11 @@ class Cells:
 
 
 def pads(device: torch.device) -> bool:
-    """Whether attention on a device wants cells padded to one length."""
+    """Say if attention on a device wants cells padded to one length."""
     return device.type != "cpu"
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int) -> Tensor:
     """Mix the values of each cell as its queries ask.
 
     Parameters
@@ -80,7 +80,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int
     key, value
         ``[T, D]``.
     cells
-        Which rows belong together.
+        The rows that belong together.
     n_heads
         H.
 
@@ -94,7 +94,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int
 
 
 def attend_cell_by_cell(
-    query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int
+    query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int
 ) -> Tensor:
     """As ``attend``, one cell at a time; of a long cell, some queries at a time."""
     mixed = torch.empty_like(query)  # [Q, D]
@@ -121,7 +121,7 @@ def attend_cell_by_cell(
     return mixed
 
 
-def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Cells, n_heads: int) -> Tensor:
+def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int) -> Tensor:
     """As ``attend``, all cells at once, padded to the longest."""
     batch, whole = len(cells.lengths), len(query) == len(key)
 

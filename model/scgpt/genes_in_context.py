@@ -1,4 +1,4 @@
-"""Contextual gene embeddings: the transformer's output for each gene token, by cell or by group."""
+"""Genes in the context of cells: the transformer's output for each gene, by cell or by group."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ..cells.cells import Cells
 from ..cells.checks import check_genes
 from ..errors import EngineError, InvalidRequest, LimitExceeded
-from ..wire.genes_in_context import ContextualGenes
+from ..wire.genes_in_context import GenesInContext
 from .embedder import Embedder
 from .tokenizer import Ties, Tokens
 from .vocab import UNKNOWN
 
 
-def embed_in_context(
+def embed_genes_in_context(
     embedder: Embedder,
     cells: Cells,
     *,
@@ -29,7 +29,7 @@ def embed_in_context(
     max_length: int | None = None,
     seed: int = 0,
     require_known: bool = True,
-) -> ContextualGenes:
+) -> GenesInContext:
     """Embed the genes of cells, each in the cells in which it was a token.
 
     Parameters
@@ -68,7 +68,7 @@ def embed_in_context(
     if max_vectors is not None:
         _refuse_more(len(vectors.rows), max_vectors)
     kinds, place = np.unique(vectors.genes, return_inverse=True)
-    return ContextualGenes(
+    return GenesInContext(
         names=names,
         symbols=[embedder.vocab.tokens[i] for i in kinds],
         indptr=np.searchsorted(vectors.rows, np.arange(len(names) + 1)),

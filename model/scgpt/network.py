@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Tensor
 
-from .attention import Cells, attend, pads
+from .attention import Layout, attend, pads
 from .config import ModelConfig
 from .linear import Linear, Matmul, matmul_for
 
@@ -51,7 +51,7 @@ class Layer:
     norm2: Norm
     n_heads: int
 
-    def __call__(self, x: Tensor, cells: Cells, rows: Tensor | None = None) -> Tensor:
+    def __call__(self, x: Tensor, cells: Layout, rows: Tensor | None = None) -> Tensor:
         """Update the given rows of ``x`` ``[T, D]`` (all by default), attending to all tokens."""
         target = x if rows is None else x[rows]  # [Q, D]
         key, value = self.key_value(x).chunk(2, dim=-1)  # 2 x [T, D]
@@ -114,7 +114,7 @@ class Network:
         Tensor
             float32 ``[B, D]``.
         """
-        cells = Cells.of(lengths, self.device, pad=pads(self.device))
+        cells = Layout.of(lengths, self.device, pad=pads(self.device))
         x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers[:-1]:
             x = layer(x, cells)  # [T, D]
@@ -126,7 +126,7 @@ class Network:
 
         Parameters as ``cell_embeddings``.
         """
-        cells = Cells.of(lengths, self.device, pad=pads(self.device))
+        cells = Layout.of(lengths, self.device, pad=pads(self.device))
         x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers:
             x = layer(x, cells)  # [T, D]

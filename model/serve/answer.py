@@ -25,7 +25,7 @@ from ..wire.embeddings import GeneEmbeddings
 from ..wire.lines import applied, cells_of, rounded
 from ..wire.rows import Row, holds_input, read_rows
 from .filters import check_filters
-from .genes_in_context import answer_in_context
+from .genes_in_context import answer_genes_in_context
 from .preprocess import preprocess
 from .volumes import allowed_file
 
@@ -76,7 +76,7 @@ def answer(
     respond = {
         contract.CELL_EMBEDDINGS: _answer_cells,
         contract.GENE_EMBEDDINGS: _answer_genes,
-        contract.CONTEXTUAL_GENE_EMBEDDINGS: answer_in_context,
+        contract.GENES_IN_CONTEXT: answer_genes_in_context,
     }[task]
     filtered = _filtered(embedder, rows, options) if reads_cells else [(row, []) for row in rows]
     lines = [

@@ -7,19 +7,19 @@ from typing import Any
 from .. import contract
 from ..contract import Options
 from ..scgpt.embedder import Embedder
-from ..scgpt.genes_in_context import embed_in_context
-from ..wire.genes_in_context import ContextualGenes, encode_contextual
+from ..scgpt.genes_in_context import embed_genes_in_context
+from ..wire.genes_in_context import GenesInContext, encode_genes_in_context
 from ..wire.lines import applied, cells_of, rounded
 from ..wire.rows import Row
 
 
-def answer_in_context(
+def answer_genes_in_context(
     embedder: Embedder, row: Row, steps: list[str], options: Options, position: int
 ) -> list[dict[str, Any]]:
     """One line per cell or group; one in all for a packed answer."""
     cells = cells_of(row)
     is_json = options.response_format == "json"
-    found = embed_in_context(
+    found = embed_genes_in_context(
         embedder,
         cells,
         group_by=options.group_by,
@@ -32,7 +32,7 @@ def answer_in_context(
     )
     common = {"input_row": position, "model_digest": found.digest, **applied(steps)}
     if not is_json:
-        return [{"packed": encode_contextual(found, options.response_format), **common}]
+        return [{"packed": encode_genes_in_context(found, options.response_format), **common}]
     line = _group_line if options.group_by else _cell_line
     return [
         {
@@ -47,7 +47,7 @@ def answer_in_context(
     ]
 
 
-def _cell_line(found: ContextualGenes, i: int) -> dict[str, Any]:
+def _cell_line(found: GenesInContext, i: int) -> dict[str, Any]:
     symbols, span = found.row(i)
     vectors = rounded(found.sums[span])
     return {
@@ -56,7 +56,7 @@ def _cell_line(found: ContextualGenes, i: int) -> dict[str, Any]:
     }
 
 
-def _group_line(found: ContextualGenes, i: int) -> dict[str, Any]:
+def _group_line(found: GenesInContext, i: int) -> dict[str, Any]:
     symbols, span = found.row(i)
     return {
         "group": found.names[i],

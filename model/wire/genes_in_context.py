@@ -19,7 +19,7 @@ from .envelope import FLOATS, KIND_GENES_IN_CONTEXT, Body, pack, type_name_of
 
 
 @dataclass(frozen=True)
-class ContextualGenes:
+class GenesInContext:
     """Sums of the transformer's output for genes, by cell or by group of cells.
 
     Parameters
@@ -72,7 +72,7 @@ class ContextualGenes:
         return [self.symbols[g] for g in self.genes[span]], span
 
 
-def merge(parts: Sequence[ContextualGenes]) -> ContextualGenes:
+def merge(parts: Sequence[GenesInContext]) -> GenesInContext:
     """Put answers about different cells together: groups of one name are added up.
 
     Parameters
@@ -120,7 +120,7 @@ def merge(parts: Sequence[ContextualGenes]) -> ContextualGenes:
     per_row = {
         name: added(name, row, len(names)) for name in ("cells", "matched", "unknown", "truncated")
     }
-    return ContextualGenes(
+    return GenesInContext(
         names=names,
         symbols=symbols,
         indptr=np.searchsorted(pairs, np.arange(len(names) + 1) * len(symbols)),
@@ -134,7 +134,7 @@ def merge(parts: Sequence[ContextualGenes]) -> ContextualGenes:
     )
 
 
-def _are_groups(parts: Sequence[ContextualGenes]) -> bool:
+def _are_groups(parts: Sequence[GenesInContext]) -> bool:
     """Whether the rows are groups. Cells must differ in name: they are never added up."""
     if len({part.grouped for part in parts}) != 1:
         raise InvalidRequest(
@@ -155,7 +155,7 @@ def _are_groups(parts: Sequence[ContextualGenes]) -> bool:
     return False
 
 
-def encode_contextual(answer: ContextualGenes, dtype: str) -> str:
+def encode_genes_in_context(answer: GenesInContext, dtype: str) -> str:
     """Pack an answer, its vectors as ``float16`` or ``float32``.
 
     Raises
@@ -186,7 +186,7 @@ def encode_contextual(answer: ContextualGenes, dtype: str) -> str:
     return pack(KIND_GENES_IN_CONTEXT, header, [*arrays, numbers], level=1)
 
 
-def decode_contextual(text: str, *, max_chars: int | None = None) -> ContextualGenes:
+def decode_genes_in_context(text: str, *, max_chars: int | None = None) -> GenesInContext:
     """Unpack an answer (errors as ``decode_cells``). ``max_chars``: own limit, or none."""
     body = Body(text, KIND_GENES_IN_CONTEXT, max_chars=max_chars)
     names, symbols = body.strings("names", MAX_CELLS), body.strings("symbols", MAX_GENES)
@@ -209,7 +209,7 @@ def decode_contextual(text: str, *, max_chars: int | None = None) -> ContextualG
             f"gene indices must rise within a row and stay below {len(symbols)}, and counts be 1 "
             "or more.",
         )
-    return ContextualGenes(
+    return GenesInContext(
         names=names,
         symbols=symbols,
         indptr=np.concatenate([[0], np.cumsum(lengths)]),

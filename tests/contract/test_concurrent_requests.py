@@ -12,7 +12,7 @@ from scipy import sparse
 
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.wire.codec import decode_embeddings, encode_cells
-from scgpt_databricks.model.wire.genes_in_context import decode_contextual
+from scgpt_databricks.model.wire.genes_in_context import decode_genes_in_context
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
 
@@ -36,7 +36,7 @@ def ask(server: Server, seed: int) -> dict[str, Any]:
 def vectors(seed: int, line: dict[str, Any]) -> np.ndarray:
     if seed % 2:
         return decode_embeddings(line["packed"]).embeddings
-    return np.asarray(decode_contextual(line["packed"]).sums)
+    return np.asarray(decode_genes_in_context(line["packed"]).sums)
 
 
 def test_requests_at_the_same_time_do_not_disturb_each_other(

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from scgpt_databricks.model.cells.cells import Cells
 from scgpt_databricks.model.scgpt.embedder import Embedder
-from scgpt_databricks.model.scgpt.genes_in_context import embed_in_context
+from scgpt_databricks.model.scgpt.genes_in_context import embed_genes_in_context
 from scgpt_databricks.model.wire.codec import decode_cells, encode_cells
 from tests.contract.conftest import Server
 from tests.contract.test_vectors import FOLDER, check_cells
@@ -86,9 +86,10 @@ def test_answers_are_read_as_written() -> None:
 
 def test_genes_in_context_are_read_as_written() -> None:
     read = node(
-        """return given.map((c) => client.decodeContextual(c.packed));""", vectors("contextual")
+        """return given.map((c) => client.decodeGenesInContext(c.packed));""",
+        vectors("genes_in_context"),
     )
-    for answer, case in zip(read, vectors("contextual"), strict=True):
+    for answer, case in zip(read, vectors("genes_in_context"), strict=True):
         for name in ("symbols", "grouped", "digest"):
             assert answer[name] == case[name]
         assert answer["notFound"] == case["not_found"]
@@ -103,11 +104,11 @@ def test_genes_in_context_are_read_as_written() -> None:
 def test_what_is_refused_of_genes_in_context() -> None:
     names = node(
         """return given.map(({ packed }) => {
-               try { client.decodeContextual(packed); return "accepted"; }
+               try { client.decodeGenesInContext(packed); return "accepted"; }
                catch (error) { return error.constructor.name; } });""",
-        vectors("refused_contextual"),
+        vectors("refused_genes_in_context"),
     )
-    assert names == ["PackingError"] * len(vectors("refused_contextual"))
+    assert names == ["PackingError"] * len(vectors("refused_genes_in_context"))
 
 
 def test_a_server_answers_it_about_genes_in_context(server: Server, embedder: Embedder) -> None:
@@ -118,7 +119,7 @@ def test_a_server_answers_it_about_genes_in_context(server: Server, embedder: Em
            return answer;""",
         {"url": server.url + "/invocations", "packed": encode_cells(counts, GENES[:12])},
     )
-    expected = embed_in_context(embedder, Cells(counts, GENES[:12]))
+    expected = embed_genes_in_context(embedder, Cells(counts, GENES[:12]))
     assert [row["name"] for row in answer["rows"]] == expected.names
     for i, row in enumerate(answer["rows"]):
         symbols, span = expected.row(i)

@@ -18,7 +18,10 @@ from scgpt_databricks.model.wire.codec import (
     encode_cells,
     encode_embeddings,
 )
-from scgpt_databricks.model.wire.genes_in_context import decode_contextual, encode_contextual
+from scgpt_databricks.model.wire.genes_in_context import (
+    decode_genes_in_context,
+    encode_genes_in_context,
+)
 
 FOLDER = Path(__file__).parent / "vectors"
 
@@ -65,11 +68,11 @@ def test_answers_are_read_as_written(case: dict[str, Any]) -> None:
         assert answer.digest == case["digest"]
 
 
-@vectors("contextual")
+@vectors("genes_in_context")
 def test_genes_in_context_are_read_as_written(case: dict[str, Any]) -> None:
-    answer = decode_contextual(case["packed"])
-    for text in (case["packed"], encode_contextual(answer, "float32")):
-        answer = decode_contextual(text)
+    answer = decode_genes_in_context(case["packed"])
+    for text in (case["packed"], encode_genes_in_context(answer, "float32")):
+        answer = decode_genes_in_context(text)
         assert answer.names == [row["name"] for row in case["rows"]]
         for name in ("cells", "matched", "unknown", "truncated"):
             assert getattr(answer, name).tolist() == [row[name] for row in case["rows"]]
@@ -84,10 +87,10 @@ def test_genes_in_context_are_read_as_written(case: dict[str, Any]) -> None:
         assert (answer.grouped, answer.digest) == (case["grouped"], case["digest"])
 
 
-@vectors("refused_contextual")
+@vectors("refused_genes_in_context")
 def test_what_is_refused_of_genes_in_context(case: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        decode_contextual(case["packed"])
+        decode_genes_in_context(case["packed"])
     assert refusal.value.code == case["code"]
 
 

@@ -95,7 +95,7 @@ def answers() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def contextual() -> list[dict[str, Any]]:
+def genes_in_context() -> list[dict[str, Any]]:
     """Genes in the context of cells. ``rows``: per row its counts, and its vectors by gene."""
 
     def answer(name: str, symbols: list[str], value_type: str, grouped: bool,
@@ -167,7 +167,7 @@ def refused() -> list[dict[str, Any]]:
     return [{"name": n, "code": code, "packed": text} for n, (code, text) in cases.items()]
 
 
-def refused_contextual() -> list[dict[str, Any]]:
+def refused_genes_in_context() -> list[dict[str, Any]]:
     """Answers about genes in context that a reader refuses."""
     head = {
         "names": ["a"], "symbols": ["A", "B"], "dim": 1, "value_type": "f4", "not_found": [],
@@ -195,7 +195,7 @@ def refused_contextual() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    for write in (cells, answers, contextual, refused_contextual, refused):
+    for write in (cells, answers, genes_in_context, refused_genes_in_context, refused):
         name, cases = write.__name__, write()
         text = json.dumps(cases, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{")
         (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")

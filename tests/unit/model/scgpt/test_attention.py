@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scgpt_databricks.model.scgpt import attention
-from scgpt_databricks.model.scgpt.attention import Cells, attend_cell_by_cell, attend_padded
+from scgpt_databricks.model.scgpt.attention import Layout, attend_cell_by_cell, attend_padded
 
 HEADS, WIDTH = 4, 32
 CPU = torch.device("cpu")
@@ -44,14 +44,14 @@ def _formula(
 def test_both_ways_are_the_formula(lengths: list[int], only_cls: bool, way: str) -> None:
     query, key, value = _inputs(sum(lengths), len(lengths) if only_cls else sum(lengths))
     run = attend_padded if way == "padded" else attend_cell_by_cell
-    mixed = run(query, key, value, Cells.of(lengths, CPU, pad=way == "padded"), HEADS)
+    mixed = run(query, key, value, Layout.of(lengths, CPU, pad=way == "padded"), HEADS)
     torch.testing.assert_close(mixed, _formula(query, key, value, lengths), atol=1e-6, rtol=0)
 
 
 def test_a_long_cell_is_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = [50, 20]
     query, key, value = _inputs(70, 70)
-    cells = Cells.of(lengths, CPU, pad=False)
+    cells = Layout.of(lengths, CPU, pad=False)
     whole = attend_cell_by_cell(query, key, value, cells, HEADS)
     monkeypatch.setattr(attention, "_SCORES", 7 * HEADS * 50)
     parts = attend_cell_by_cell(query, key, value, cells, HEADS)
@@ -59,7 +59,7 @@ def test_a_long_cell_is_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cells_of_one_length_are_not_padded() -> None:
-    even, uneven = (Cells.of(x, CPU, pad=True) for x in ([4, 4], [4, 3]))
+    even, uneven = (Layout.of(x, CPU, pad=True) for x in ([4, 4], [4, 3]))
     assert even.mask is None
     assert uneven.mask is not None
     assert uneven.first.tolist() == [0, 4]

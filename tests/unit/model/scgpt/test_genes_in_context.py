@@ -14,11 +14,11 @@ from scipy import sparse
 from scgpt_databricks.model.cells.cells import Cells
 from scgpt_databricks.model.errors import InvalidPacking, InvalidRequest, LimitExceeded
 from scgpt_databricks.model.scgpt.embedder import Embedder
-from scgpt_databricks.model.scgpt.genes_in_context import embed_in_context
+from scgpt_databricks.model.scgpt.genes_in_context import embed_genes_in_context
 from scgpt_databricks.model.wire.genes_in_context import (
-    ContextualGenes,
-    decode_contextual,
-    encode_contextual,
+    GenesInContext,
+    decode_genes_in_context,
+    encode_genes_in_context,
     merge,
 )
 from tests.unit.model.reference import (
@@ -38,7 +38,7 @@ def part(first: int, last: int) -> Cells:
     return Cells(COUNTS[first:last], GENES, CELLS.ids[first:last], {"type": LABELS[first:last]})
 
 
-def vectors(found: ContextualGenes) -> dict[tuple[str, str], np.ndarray]:
+def vectors(found: GenesInContext) -> dict[tuple[str, str], np.ndarray]:
     out = {}
     for i, name in enumerate(found.names):
         symbols, span = found.row(i)
@@ -49,7 +49,7 @@ def vectors(found: ContextualGenes) -> dict[tuple[str, str], np.ndarray]:
 def test_cells_get_the_independent_models_output(
     embedder: Embedder, reference_model: ReferenceModel
 ) -> None:
-    found = embed_in_context(embedder, CELLS)
+    found = embed_genes_in_context(embedder, CELLS)
     tokens = embedder.tokenize(COUNTS, GENES)
     encoder, values_of = reference_model.encoder, reference_model.value_encoder
     for i in range(20):
@@ -68,8 +68,8 @@ def test_cells_get_the_independent_models_output(
 
 
 def test_groups_are_sums_over_the_cells_in_which_a_gene_was_a_token(embedder: Embedder) -> None:
-    single = vectors(embed_in_context(embedder, CELLS))
-    found = embed_in_context(embedder, CELLS, group_by="type")
+    single = vectors(embed_genes_in_context(embedder, CELLS))
+    found = embed_genes_in_context(embedder, CELLS, group_by="type")
     assert (found.names, found.cells.tolist()) == (["B", "T"], [13, 7])
     for i, label in enumerate(found.names):
         symbols, span = found.row(i)
@@ -82,13 +82,13 @@ def test_groups_are_sums_over_the_cells_in_which_a_gene_was_a_token(embedder: Em
 
 @pytest.mark.parametrize("cuts", [[7], [1, 2, 19]])
 def test_chunks_merge_into_the_answer_about_all(embedder: Embedder, cuts: list[int]) -> None:
-    whole = embed_in_context(embedder, CELLS, group_by="type", genes=["G5", "G1", "nowhere"])
+    whole = embed_genes_in_context(embedder, CELLS, group_by="type", genes=["G5", "G1", "nowhere"])
     ends = [0, *cuts, 20]
     parts = [
-        embed_in_context(embedder, part(a, b), group_by="type", genes=["G5", "G1", "nowhere"])
+        embed_genes_in_context(embedder, part(a, b), group_by="type", genes=["G5", "G1", "nowhere"])
         for a, b in pairwise(ends)
     ]
-    packed = [decode_contextual(encode_contextual(p, "float32")) for p in parts]
+    packed = [decode_genes_in_context(encode_genes_in_context(p, "float32")) for p in parts]
     merged = merge(packed)
     order = [merged.names.index(name) for name in whole.names]
     np.testing.assert_array_equal(merged.cells[order], whole.cells)
@@ -101,34 +101,34 @@ def test_chunks_merge_into_the_answer_about_all(embedder: Embedder, cuts: list[i
 
 
 def test_only_the_genes_that_are_asked_for(embedder: Embedder) -> None:
-    found = embed_in_context(embedder, CELLS, genes=["G5", "nowhere", "G1"])
+    found = embed_genes_in_context(embedder, CELLS, genes=["G5", "nowhere", "G1"])
     assert (found.symbols, found.not_found) == (["G1", "G5"], ["nowhere"])
-    everything = vectors(embed_in_context(embedder, CELLS))
+    everything = vectors(embed_genes_in_context(embedder, CELLS))
     for key, vector in vectors(found).items():
         np.testing.assert_array_equal(vector, everything[key])
 
 
 def test_company_and_batches_never_change_a_vector(embedder: Embedder) -> None:
-    whole = vectors(embed_in_context(embedder, CELLS))
-    for key, vector in vectors(embed_in_context(embedder, part(4, 5))).items():
+    whole = vectors(embed_genes_in_context(embedder, CELLS))
+    for key, vector in vectors(embed_genes_in_context(embedder, part(4, 5))).items():
         np.testing.assert_allclose(vector, whole[key], atol=1e-5)
 
 
 def test_cells_without_tokens_have_no_vectors(embedder: Embedder) -> None:
     empty = Cells(sparse.csr_matrix((2, len(GENES)), dtype=np.float32), GENES)
-    found = embed_in_context(embedder, empty)
+    found = embed_genes_in_context(embedder, empty)
     assert (found.names, len(found.genes), found.symbols) == (["0", "1"], 0, [])
-    again = decode_contextual(encode_contextual(found, "float32"))
+    again = decode_genes_in_context(encode_genes_in_context(found, "float32"))
     assert again.sums.shape == (0, 32)
     labelled = Cells(empty.counts, GENES, None, {"type": ["B", "T"]})
-    groups = embed_in_context(embedder, labelled, group_by="type")
+    groups = embed_genes_in_context(embedder, labelled, group_by="type")
     assert merge([groups, groups]).cells.tolist() == [2, 2]
 
 
 def test_single_cells_are_put_side_by_side(embedder: Embedder) -> None:
-    sent = [embed_in_context(embedder, part(a, b)) for a, b in ((0, 7), (7, 20))]
-    merged = merge([decode_contextual(encode_contextual(p, "float32")) for p in sent])
-    whole = vectors(embed_in_context(embedder, CELLS))
+    sent = [embed_genes_in_context(embedder, part(a, b)) for a, b in ((0, 7), (7, 20))]
+    merged = merge([decode_genes_in_context(encode_genes_in_context(p, "float32")) for p in sent])
+    whole = vectors(embed_genes_in_context(embedder, CELLS))
     assert (merged.names, merged.grouped) == (CELLS.ids, False)
     assert (merged.cells == 1).all()
     for key, vector in vectors(merged).items():
@@ -137,31 +137,31 @@ def test_single_cells_are_put_side_by_side(embedder: Embedder) -> None:
 
 def test_different_cells_of_one_name_are_never_added(embedder: Embedder) -> None:
     """Chunks without ids: the first cell of each is called 0."""
-    sent = [embed_in_context(embedder, Cells(COUNTS[a : a + 2], GENES)) for a in (0, 2)]
+    sent = [embed_genes_in_context(embedder, Cells(COUNTS[a : a + 2], GENES)) for a in (0, 2)]
     with pytest.raises(InvalidRequest, match=r"2 names .* '0' .* with ids of its own") as caught:
-        merge([decode_contextual(encode_contextual(p, "float32")) for p in sent])
+        merge([decode_genes_in_context(encode_genes_in_context(p, "float32")) for p in sent])
     assert caught.value.code == "duplicate_cells"
-    twice = embed_in_context(embedder, Cells(COUNTS[:2], GENES, ["a", "a"]))
+    twice = embed_genes_in_context(embedder, Cells(COUNTS[:2], GENES, ["a", "a"]))
     with pytest.raises(InvalidRequest, match="'a'"):
         merge([twice])
 
 
 def test_groups_and_cells_are_not_merged(embedder: Embedder) -> None:
-    groups = embed_in_context(embedder, part(0, 7), group_by="type")
+    groups = embed_genes_in_context(embedder, part(0, 7), group_by="type")
     with pytest.raises(InvalidRequest, match="same group_by") as caught:
-        merge([groups, embed_in_context(embedder, part(7, 20))])
+        merge([groups, embed_genes_in_context(embedder, part(7, 20))])
     assert caught.value.code == "mixed_answers"
 
 
 def test_an_answer_says_whether_its_rows_are_groups(embedder: Embedder) -> None:
     """Also where each group holds one cell."""
-    one = embed_in_context(embedder, part(0, 1), group_by="type")
-    again = decode_contextual(encode_contextual(one, "float32"))
+    one = embed_genes_in_context(embedder, part(0, 1), group_by="type")
+    again = decode_genes_in_context(encode_genes_in_context(one, "float32"))
     assert (again.grouped, again.cells.tolist()) == (True, [1])
     assert merge([again, again]).cells.tolist() == [2]
     one_cell = replace(one, grouped="yes")  # type: ignore[arg-type]
     with pytest.raises(InvalidPacking, match="grouped must be true or false"):
-        decode_contextual(encode_contextual(one_cell, "float32"))
+        decode_genes_in_context(encode_genes_in_context(one_cell, "float32"))
 
 
 @pytest.mark.parametrize(
@@ -176,33 +176,33 @@ def test_an_answer_says_whether_its_rows_are_groups(embedder: Embedder) -> None:
 )
 def test_what_cannot_be_answered(embedder: Embedder, obs: dict, options: dict, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        embed_in_context(embedder, Cells(COUNTS, GENES, None, obs), **options)
+        embed_genes_in_context(embedder, Cells(COUNTS, GENES, None, obs), **options)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("kind", [list, np.array, pd.Index])
 def test_genes_may_be_named_in_any_kind_of_list(embedder: Embedder, kind: type) -> None:
-    found = embed_in_context(embedder, CELLS, genes=kind(["G1", "nowhere", "G2"]))
+    found = embed_genes_in_context(embedder, CELLS, genes=kind(["G1", "nowhere", "G2"]))
     assert found.not_found == ["nowhere"]
     assert set(found.symbols) == {"G1", "G2"}
-    assert len(embed_in_context(embedder, CELLS, genes=kind([])).symbols) > 2
+    assert len(embed_genes_in_context(embedder, CELLS, genes=kind([])).symbols) > 2
 
 
 def test_a_limit_is_kept_before_anything_is_computed(embedder: Embedder) -> None:
     with pytest.raises(LimitExceeded, match="group_by"):
-        embed_in_context(embedder, CELLS, max_vectors=10)
+        embed_genes_in_context(embedder, CELLS, max_vectors=10)
 
 
 def test_two_models_are_never_merged(embedder: Embedder, tmp_path_factory) -> None:
     folder = write_checkpoint(tmp_path_factory.mktemp("other"), make_model(seed=1))
-    other = embed_in_context(Embedder.load(folder, device="cpu"), CELLS)
+    other = embed_genes_in_context(Embedder.load(folder, device="cpu"), CELLS)
     with pytest.raises(InvalidRequest, match="cannot be merged") as caught:
-        merge([embed_in_context(embedder, CELLS), other])
+        merge([embed_genes_in_context(embedder, CELLS), other])
     assert caught.value.code == "two_models"
 
 
 def test_a_damaged_answer_is_refused(embedder: Embedder) -> None:
-    found = embed_in_context(embedder, part(0, 2))
+    found = embed_genes_in_context(embedder, part(0, 2))
     found.genes[0] = 10**6
     with pytest.raises(InvalidPacking, match="indices"):
-        decode_contextual(encode_contextual(found, "float32"))
+        decode_genes_in_context(encode_genes_in_context(found, "float32"))

@@ -18,7 +18,7 @@ from scgpt_databricks.model.errors import EngineError
 from scgpt_databricks.model.scgpt.batching import TokenBudget
 from scgpt_databricks.model.scgpt.demo import Recipe, pbmc_cells, random_checkpoint
 from scgpt_databricks.model.scgpt.embedder import Embedder
-from scgpt_databricks.model.scgpt.genes_in_context import embed_in_context
+from scgpt_databricks.model.scgpt.genes_in_context import embed_genes_in_context
 from scgpt_databricks.model.scgpt.network import Network
 
 held: list[weakref.ref[torch.Tensor]] = []
@@ -134,7 +134,7 @@ def test_nothing_of_a_request_outlives_its_answer(embedder: Embedder) -> None:
 
     def requests() -> None:
         embedder.embed_cells(cells.X, genes)
-        embed_in_context(embedder, Cells(cells.X, genes))
+        embed_genes_in_context(embedder, Cells(cells.X, genes))
         broken.budget.tokens = 4096
         broken.embed_cells(cells.X, genes)
 

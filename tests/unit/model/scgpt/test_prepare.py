@@ -12,7 +12,7 @@ from scipy import sparse
 from scgpt_databricks.model.cells.cells import Cells
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.scgpt.embedder import Embedder
-from scgpt_databricks.model.scgpt.genes_in_context import embed_in_context
+from scgpt_databricks.model.scgpt.genes_in_context import embed_genes_in_context
 from tests.unit.model.reference import GENES, make_counts
 
 KINDS: dict[str, Callable[[np.ndarray], Any]] = {
@@ -47,7 +47,7 @@ def test_every_kind_of_matrix_gives_the_same(
 def test_columns_give_the_same_genes_in_context(embedder: Embedder) -> None:
     counts = np.asarray(make_counts(20, 20))
     rows, columns = (
-        embed_in_context(embedder, Cells(kind(counts), GENES[:20]))
+        embed_genes_in_context(embedder, Cells(kind(counts), GENES[:20]))
         for kind in (sparse.csr_matrix, sparse.csc_matrix)
     )
     np.testing.assert_array_equal(rows.sums, columns.sums)

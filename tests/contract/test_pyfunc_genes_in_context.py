@@ -1,4 +1,4 @@
-"""Contextual gene embeddings over MLflow's server: both forms, JSON and packed, grouped or not."""
+"""Genes in context over MLflow's server: both forms, JSON and packed, grouped or not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy import sparse
 
 from scgpt_databricks.model.cells.cells import Cells
 from scgpt_databricks.model.scgpt.embedder import Embedder
-from scgpt_databricks.model.scgpt.genes_in_context import embed_in_context
+from scgpt_databricks.model.scgpt.genes_in_context import embed_genes_in_context
 from scgpt_databricks.model.wire.codec import encode_cells
-from scgpt_databricks.model.wire.genes_in_context import decode_contextual, merge
+from scgpt_databricks.model.wire.genes_in_context import decode_genes_in_context, merge
 from tests.contract.asking import code_of, send
 from tests.contract.conftest import Server
 from tests.unit.model.reference import GENES, make_counts
@@ -40,7 +40,7 @@ FORMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_per_cell_in_json(server: Server, embedder: Embedder, form: str) -> None:
     lines = send(server, FORMS[form], TASK).json()["predictions"]
-    wanted = embed_in_context(embedder, CELLS)
+    wanted = embed_genes_in_context(embedder, CELLS)
     assert [line["id"] for line in lines] == IDS
     for i, line in enumerate(lines):
         symbols, span = wanted.row(i)
@@ -54,7 +54,7 @@ def test_per_cell_in_json(server: Server, embedder: Embedder, form: str) -> None
 @pytest.mark.parametrize("form", FORMS)
 def test_per_group_in_json(server: Server, embedder: Embedder, form: str) -> None:
     lines = send(server, FORMS[form], GROUPED).json()["predictions"]
-    wanted = embed_in_context(embedder, CELLS, group_by="type")
+    wanted = embed_genes_in_context(embedder, CELLS, group_by="type")
     assert [(line["group"], line["cells"]) for line in lines] == [("B", 3), ("T", 3)]
     for i, line in enumerate(lines):
         _, span = wanted.row(i)
@@ -69,9 +69,9 @@ def test_packed_answers_of_chunks_merge(server: Server, embedder: Embedder) -> N
         obs = {name: labels[rows] for name, labels in OBS.items()}
         chunk = {"packed": encode_cells(COUNTS[rows], SOME, IDS[rows], obs)}
         answer = send(server, chunk, {**GROUPED, "response_format": "float32"})
-        parts.append(decode_contextual(answer.json()["predictions"][0]["packed"]))
+        parts.append(decode_genes_in_context(answer.json()["predictions"][0]["packed"]))
     merged = merge(parts)
-    wanted = merge([embed_in_context(embedder, CELLS, group_by="type")])  # its order of genes
+    wanted = merge([embed_genes_in_context(embedder, CELLS, group_by="type")])  # its order of genes
     assert merged.names == wanted.names
     np.testing.assert_array_equal(merged.counts, wanted.counts)
     np.testing.assert_allclose(merged.means(), wanted.means(), atol=1e-5)
