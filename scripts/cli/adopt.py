@@ -1,4 +1,4 @@
-"""``scgpt adopt``: an endpoint that was made elsewhere becomes an environment."""
+"""``scgpt adopt``: take over an endpoint that was made elsewhere."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def adopt(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Take over an endpoint that was made elsewhere, as the new environment ENV.
+    """Take over an endpoint that was made elsewhere, as ENV.
 
     \b
     Writes the TOML file, the release manifest and Terraform's state; only reads

@@ -45,7 +45,7 @@ def build(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Log, validate and register a model version, and point the release manifest to it.
+    """Register a validated version of a checkpoint for ENV.
 
     \b
     Validation loads the logged model in a process that cannot see this

@@ -4,13 +4,14 @@ error.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -32,6 +33,9 @@ err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+LONGEST_SHORT_HELP = 62
+"""Characters of a command's first sentence; beside its name it fits a line of 80."""
 
 REFUSED = 3
 """Exit code of what a gate, a guard, a review or an adoption refuses."""
@@ -122,28 +126,60 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
             bar.stop()
 
 
-class Commands(click.Group):
-    """A group whose commands are imported when they are called, and whose errors end in one line.
+class Group(click.Group):
+    """A group that names the commands that a mistyped one may have meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        typed, known = args[0], self.list_commands(ctx)
+        if typed not in known and not typed.startswith("-"):
+            meant = " or ".join(
+                repr(name) for name in difflib.get_close_matches(typed, known, cutoff=0.7)
+            )
+            ctx.fail(f"No such command {typed!r}." + (f" Did you mean {meant}?" if meant else ""))
+        return super().resolve_command(ctx, args)
+
+
+class Commands(Group):
+    """A group in sections. It imports a command when it is called; its errors end in one line.
 
     Parameters
     ----------
-    lazy
-        Name -> ``module:attribute`` of the click command.
+    sections
+        Title in the help -> name of a command -> its ``module:attribute`` in this package.
     """
 
-    def __init__(self, *args: Any, lazy: dict[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, sections: Mapping[str, Mapping[str, str]] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._lazy = lazy or {}
+        self._sections = sections or {}
+        self._lazy = {k: v for section in self._sections.values() for k, v in section.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *self._lazy])
+        return [*self._lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self._lazy:
             return super().get_command(ctx, name)
         module, attribute = self._lazy[name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(f".{module}", __package__)
+        command: click.Command = getattr(found, attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, self._lazy), default=0)
+        for title, names in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(widest), self._short_help(ctx, name)) for name in names]
+                )
+
+    def _short_help(self, ctx: click.Context, name: str) -> str:
+        command = self.get_command(ctx, name)
+        assert command is not None
+        return command.get_short_help_str(LONGEST_SHORT_HELP)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""``scgpt demo``: a small checkpoint and real cells to try everything with."""
+"""``scgpt demo``: make a small checkpoint and real cells to try everything with."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from .console import json_option, progress, show
+from .console import Group, json_option, progress, show
 
 
-@click.group()
+@click.group(cls=Group)
 def demo() -> None:
-    """A small checkpoint and real cells to try everything with.
+    """Make a small checkpoint and real cells to try with.
 
     \b
     Example:  scgpt demo checkpoint --out .local/demo/checkpoint
@@ -29,9 +29,10 @@ def demo() -> None:
 @click.option("--seed", default=0, show_default=True, help="Seed of weights and sampling.")
 @json_option
 def checkpoint(out: Path, untrained: bool, seed: int, as_json: bool) -> None:
-    """Train a demo checkpoint in scGPT's official directory form (about a minute; cached).
+    """Train a small checkpoint in scGPT's official form.
 
     \b
+    Takes about a minute. One that is there already is kept.
     Example:  scgpt demo checkpoint --out .local/demo/checkpoint
     """
     from scgpt_databricks.model.scgpt.demo import Recipe, random_checkpoint, train
@@ -50,7 +51,7 @@ def checkpoint(out: Path, untrained: bool, seed: int, as_json: bool) -> None:
 )
 @json_option
 def cells(out: Path, as_json: bool) -> None:
-    """Write the 700 PBMC cells that scanpy ships as an AnnData file.
+    """Write the 700 PBMC cells of scanpy to a file.
 
     \b
     Example:  scgpt demo cells --out pbmc.h5ad

@@ -1,4 +1,4 @@
-"""``scgpt plan | deploy | destroy | env``: an environment, the safe way."""
+"""``scgpt plan | deploy | destroy | env``: change an environment the safe way."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @environment_argument
 @json_option
 def plan(environment: str, folder: Path | None, as_json: bool) -> None:
-    """Show what a deploy of ENV would change, and what the guards say to it.
+    """Show what a deploy of ENV would change.
 
     \b
-    Exit code 3 when a guard refuses.
+    Says what the guards think of it, too. Exit code 3 when one of them refuses.
     Example:  scgpt plan dev
     """
     from ..deploy import plan as plan_environment
@@ -46,10 +46,11 @@ def plan(environment: str, folder: Path | None, as_json: bool) -> None:
 def deploy(
     environment: str, folder: Path | None, dry_run: bool, reviewed: str | None, as_json: bool
 ) -> None:
-    """Deploy ENV: plan, guard, apply exactly that plan, verify by API.
+    """Plan ENV, judge the plan, apply exactly that plan, and verify.
 
     \b
-    Exit code 3 when a guard refuses, or the plan is not the reviewed one; nothing is changed then.
+    Exit code 3 when a guard refuses, or the plan is not the reviewed one; then
+    nothing was changed.
     Example:  scgpt deploy local
     """
     from ..deploy import deploy as deploy_environment
@@ -74,11 +75,12 @@ def destroy(
     confirm: str | None,
     as_json: bool,
 ) -> None:
-    """Destroy ENV: endpoint, model with all versions, volumes, schema and what is in it.
+    """Destroy all that ENV declares, and what is in it.
 
     \b
-    Asks for the environment's name. Refused (exit code 3) while the environment has deletion
-    protection, and for production without a waiver.
+    Endpoint, model with all versions, volumes, schema and its tables go. Asks for
+    the environment's name. Exit code 3 while ENV has deletion protection, and for
+    production without a waiver.
     Example:  scgpt destroy local --yes
               scgpt destroy dev --confirm dev
     """
@@ -106,10 +108,10 @@ def destroy(
 @environment_argument
 @json_option
 def env(environment: str, folder: Path | None, as_json: bool) -> None:
-    """Print the variables with which bare cdktf, Terraform, SDK and mlflow reach ENV.
+    """Print the variables with which other tools reach ENV.
 
     \b
-    None of them is a secret.
+    For bare cdktf, Terraform, databricks-sdk and mlflow. None of them is a secret.
     Example:  eval "$(scgpt env local)" && npx cdktf deploy 'local-*'
     """
     from scgpt_databricks.infra.settings import load

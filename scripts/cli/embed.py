@@ -1,4 +1,4 @@
-"""``scgpt embed``, ``embed-file`` and ``smoke``: cells through an endpoint, or right here."""
+"""``scgpt embed | embed-file | smoke``: embed cells through an endpoint, or right here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CELLS = (
         required=True,
         help="AnnData file to write (.h5ad).",
     ),
-    click.option("--key", default=OBSM_KEY, show_default=True, help="Key of obsm."),
+    click.option("--key", default=OBSM_KEY, show_default=True, help="Key of obsm to write."),
     click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]"),
     click.option("--raw", is_flag=True, help="The counts are in raw, which has its own genes."),
     click.option(
@@ -72,7 +72,7 @@ def embed(
     chunk: int,
     as_json: bool,
 ) -> None:
-    """Embed the cells of an AnnData file through ENV's endpoint.
+    """Embed the cells of a file through ENV's endpoint.
 
     \b
     .X, a layer or .raw holds raw, normalised or log1p counts; .var_names gene symbols.
@@ -113,9 +113,10 @@ def embed(
 @environment_argument
 @json_option
 def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
-    """Ask ENV's endpoint for three real cells.
+    """Ask ENV's endpoint for the embeddings of three real cells.
 
     \b
+    Fails where the endpoint is not ready, or answers with no proper vectors.
     Example:  scgpt smoke local
     """
     from ..embed import smoke as ask
@@ -142,11 +143,11 @@ def embed_file(
     chunk: int,
     as_json: bool,
 ) -> None:
-    """Embed a file of any size on this machine, without an endpoint; resumable.
+    """Embed a file of any size on this machine, without an endpoint.
 
     \b
-    Of the file only the matrix is read, chunk by chunk, so memory stays flat. A stopped
-    run goes on where it was. Genes and values are judged as in a request.
+    Reads only the matrix, chunk by chunk, so memory stays flat. A stopped run
+    goes on where it was. Genes and values are judged as in a request.
     Example:  scgpt embed-file .local/demo/checkpoint atlas.h5ad --out atlas_scgpt.h5ad
               scgpt embed-file whole-human atlas.h5ad --layer counts --out atlas_scgpt.h5ad
     """

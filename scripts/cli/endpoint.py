@@ -1,4 +1,4 @@
-"""``scgpt endpoint apply``: what only the API can change."""
+"""``scgpt endpoint apply``: change what only the API can change."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from .console import json_option, reporter, show
+from .console import Group, json_option, reporter, show
 from .options import dry_run_option, environment_argument
 
 
-@click.group()
+@click.group(cls=Group)
 def endpoint() -> None:
     """Change an endpoint where Terraform's provider cannot.
 
@@ -25,13 +25,12 @@ def endpoint() -> None:
 @dry_run_option
 @json_option
 def apply(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
-    """Send ENV's endpoint what the provider never sends, then let Terraform read it anew.
-
-    E-mail notifications; tags and AI Gateway after a deploy that failed half way. What neither can
-    change (budget policy, description, route optimisation) is refused, with exit code 3 and the way
-    out.
+    """Send ENV's endpoint what the provider never sends.
 
     \b
+    E-mail notifications; tags and AI Gateway after a deploy that failed half way.
+    Then Terraform reads the endpoint anew. Exit code 3 for what the API cannot
+    change either: budget policy, description, route optimisation.
     Example:  scgpt endpoint apply dev --dry-run
     """
     from ..deploy.endpoint import apply_endpoint

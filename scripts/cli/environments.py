@@ -1,4 +1,4 @@
-"""``scgpt environments``: all of them at a glance."""
+"""``scgpt environments``: show all of them at a glance."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
 @click.option("--timeout", default=20.0, show_default=True, help="Seconds for all workspaces.")
 @json_option
 def environments(folder: Path | None, offline: bool, timeout: float, as_json: bool) -> None:
-    """Show each environment: workspace, stacks, live version, drift, last deploy.
+    """Show all environments with versions, drift and last deploy.
 
     \b
     A broken file or a workspace that does not answer is a row with the reason.
-    The last deploy is that by `scgpt deploy`; where none is recorded, the last change of the
-    endpoint is shown.
+    Where `scgpt deploy` recorded none, the last change of the endpoint is shown.
     Example:  scgpt environments --json
     """
     from ..overview import overview

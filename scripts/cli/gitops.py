@@ -1,4 +1,4 @@
-"""``scgpt review | reviewed | drift | summary``: what the workflows on GitHub call."""
+"""``scgpt review | reviewed | drift | summary``: tell people on GitHub what a plan changes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .options import environment_argument
 @click.option("--post", is_flag=True, help="Write it into the comment of this job's pull request.")
 @json_option
 def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> None:
-    """Plan ENV and describe the plan for reviewers, in Markdown; change nothing.
+    """Plan ENV and describe the plan for reviewers, in Markdown.
 
     \b
-    In a job of GitHub Actions it is also added to the job's summary.
+    Changes nothing. A job of GitHub Actions gets it in its summary, too.
     Exit code 3 when a guard refuses.
     Example:  scgpt review dev
     """
@@ -46,10 +46,11 @@ def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> 
 @click.argument("environment", metavar="ENV")
 @json_option
 def reviewed(environment: str, as_json: bool) -> None:
-    """Print the digest of ENV's plan in the pull request that was merged as GITHUB_SHA.
+    """Print the digest of the plan of ENV that was reviewed.
 
     \b
-    In a job of GitHub Actions it becomes the step's output `plan_digest`.
+    Reads it in the pull request that was merged as GITHUB_SHA. In a job of GitHub
+    Actions it becomes the step's output `plan_digest`.
     Exit code 3 when nobody reviewed a plan.
     Example:  scgpt deploy dev --reviewed "$(scgpt reviewed dev)"
     """
@@ -66,10 +67,11 @@ def reviewed(environment: str, as_json: bool) -> None:
 @click.option("--post", is_flag=True, help="Open, update or close the issue about ENV.")
 @json_option
 def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> None:
-    """Plan ENV, ask its workspace field by field, and describe what is not as declared.
+    """Describe what in ENV's workspace is not as declared.
 
     \b
-    Exit code 1 when something is not, or cannot be compared; nothing is changed.
+    Plans ENV and compares its workspace field by field; changes nothing.
+    Exit code 1 when something differs, or cannot be compared.
     Example:  scgpt drift dev
     """
     from .. import gitops
@@ -99,9 +101,10 @@ def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> N
 @environment_argument
 @json_option
 def summary(environment: str, folder: Path | None, as_json: bool) -> None:
-    """Say what ENV serves now, in Markdown; in a job of GitHub Actions, in its summary too.
+    """Say what ENV serves now, in Markdown.
 
     \b
+    A job of GitHub Actions gets it in its summary, too.
     Example:  scgpt summary dev
     """
     from ..gitops import summary as describe

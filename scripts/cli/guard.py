@@ -61,10 +61,11 @@ def guard(environment: str | None, folder: Path | None, plan: Path, as_json: boo
 @environment_argument
 @json_option
 def verify(environment: str, folder: Path | None, as_json: bool) -> None:
-    """Compare what ENV declares with what its workspace says, field by field.
+    """Compare what ENV declares with what its workspace says.
 
     \b
-    Exit code 1 when they differ. An empty plan is no proof: the provider does not see all.
+    An empty plan is no proof: the provider does not see every field.
+    Exit code 1 when they differ.
     Example:  scgpt verify prod
     """
     from ..deploy import verify_environment

@@ -6,37 +6,53 @@ import click
 
 from .console import Commands
 
-_LAZY = {
-    "adopt": "scgpt_databricks.scripts.cli.adopt:adopt",
-    "build": "scgpt_databricks.scripts.cli.build:build",
-    "demo": "scgpt_databricks.scripts.cli.demo:demo",
-    "deploy": "scgpt_databricks.scripts.cli.deploy:deploy",
-    "destroy": "scgpt_databricks.scripts.cli.deploy:destroy",
-    "drift": "scgpt_databricks.scripts.cli.gitops:drift",
-    "embed": "scgpt_databricks.scripts.cli.embed:embed",
-    "embed-file": "scgpt_databricks.scripts.cli.embed:embed_file",
-    "endpoint": "scgpt_databricks.scripts.cli.endpoint:endpoint",
-    "env": "scgpt_databricks.scripts.cli.deploy:env",
-    "guard": "scgpt_databricks.scripts.cli.guard:guard",
-    "environments": "scgpt_databricks.scripts.cli.environments:environments",
-    "plan": "scgpt_databricks.scripts.cli.deploy:plan",
-    "provider": "scgpt_databricks.scripts.cli.provider:provider",
-    "quickstart": "scgpt_databricks.scripts.cli.quickstart:quickstart",
-    "review": "scgpt_databricks.scripts.cli.gitops:review",
-    "reviewed": "scgpt_databricks.scripts.cli.gitops:reviewed",
-    "smoke": "scgpt_databricks.scripts.cli.embed:smoke",
-    "summary": "scgpt_databricks.scripts.cli.gitops:summary",
-    "verify": "scgpt_databricks.scripts.cli.guard:verify",
-    "workspace": "scgpt_databricks.scripts.cli.workspace:workspace",
+_SECTIONS = {
+    "Try it on this machine": {
+        "quickstart": "quickstart:quickstart",
+        "workspace": "workspace:workspace",
+        "demo": "demo:demo",
+        "provider": "provider:provider",
+    },
+    "Embed cells": {
+        "embed": "embed:embed",
+        "embed-file": "embed:embed_file",
+        "smoke": "embed:smoke",
+    },
+    "Build and release": {
+        "build": "build:build",
+    },
+    "Deploy": {
+        "environments": "environments:environments",
+        "plan": "deploy:plan",
+        "deploy": "deploy:deploy",
+        "verify": "guard:verify",
+        "destroy": "deploy:destroy",
+        "adopt": "adopt:adopt",
+        "endpoint": "endpoint:endpoint",
+        "env": "deploy:env",
+    },
+    "Review and watch": {
+        "review": "gitops:review",
+        "reviewed": "gitops:reviewed",
+        "summary": "gitops:summary",
+        "drift": "gitops:drift",
+        "guard": "guard:guard",
+    },
 }
+"""All commands, in the order in which the help lists them."""
 
 
-@click.group(cls=Commands, lazy=_LAZY, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    sections=_SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="scgpt-databricks", prog_name="scgpt")
 def cli() -> None:
     """Run scGPT as governed infrastructure on Databricks, and all of it on a laptop.
 
     \b
+    ENV is the name of an environment: of its TOML file, without the ending.
     Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused (gate, guard,
                 review, adoption); 128+n ended by signal n.
     Example:  scgpt quickstart

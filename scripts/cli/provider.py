@@ -1,4 +1,4 @@
-"""``scgpt provider``: which Databricks provider Terraform runs here."""
+"""``scgpt provider``: find the Databricks provider that Terraform runs here."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .console import json_option, show
 @click.option("--refresh", is_flag=True, help="Ask again, whatever was remembered.")
 @json_option
 def provider(refresh: bool, as_json: bool) -> None:
-    """Find out which Databricks provider Terraform runs: the real one or the stand-in.
+    """Find out which Databricks provider Terraform runs here.
 
     \b
-    The public registry or a configured mirror comes first; where neither can be
-    reached, the stand-in of the local workspace serves loopback hosts.
+    The real one comes from the public registry or a configured mirror. Where
+    neither can be reached, the stand-in takes its place, for loopback hosts only.
     Example:  scgpt provider --json
     """
     from ..deploy.provider import find_provider

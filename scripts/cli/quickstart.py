@@ -42,7 +42,7 @@ class _Screen:
 @click.option("--stop-after", type=click.Choice(list(_TITLES)), help="Stop after this step.")
 @json_option
 def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
-    """Real cells embedded through a deployed endpoint, all on this machine.
+    """Embed real cells through a deployed endpoint on this machine.
 
     \b
     Starts the local workspace, trains a demo checkpoint, deploys with Terraform,

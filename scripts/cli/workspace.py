@@ -1,4 +1,4 @@
-"""``scgpt workspace``: the local workspace, a stand-in for Databricks on loopback."""
+"""``scgpt workspace``: start, ask, stop and remove the local workspace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import click
 from scgpt_databricks.infra.layout import environments_folder, runtime_folder
 from scgpt_databricks.local_workspace.server.instance import DEFAULT_PORT
 
-from .console import err, json_option, show, step
+from .console import Group, err, json_option, show, step
+from .options import dry_run_option
 
 if TYPE_CHECKING:
     from scgpt_databricks.local_workspace.server.instance import Info
@@ -23,11 +24,12 @@ folder_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def workspace() -> None:
-    """The local workspace: unmodified Terraform, databricks-sdk and mlflow talk to it.
+    """Run the local workspace, which stands in for Databricks.
 
     \b
+    Unmodified Terraform, databricks-sdk and mlflow talk to it on loopback.
     Example:  scgpt workspace start && eval "$(scgpt env local)"
     """
 
@@ -37,9 +39,10 @@ def workspace() -> None:
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Loopback port.")
 @json_option
 def start(folder: Path, port: int, as_json: bool) -> None:
-    """Start it; credentials go to databrickscfg (mode 600) beside the folder, profile `local`.
+    """Start it and write a login for it.
 
     \b
+    The login is profile `local` of databrickscfg (mode 600) beside the folder.
     Example:  scgpt workspace start --port 8765
     """
     from scgpt_databricks.local_workspace.server.instance import AlreadyRunning
@@ -59,7 +62,7 @@ def start(folder: Path, port: int, as_json: bool) -> None:
 @click.option("--quiet", is_flag=True, help="Say nothing when it is not running.")
 @json_option
 def stop(folder: Path, quiet: bool, as_json: bool) -> None:
-    """Stop it and everything that it started. State is kept.
+    """Stop it and all that it started, and keep its state.
 
     \b
     Example:  scgpt workspace stop
@@ -79,9 +82,10 @@ def stop(folder: Path, quiet: bool, as_json: bool) -> None:
 @folder_option
 @json_option
 def status(folder: Path, as_json: bool) -> None:
-    """Is it running, and where? Exit code 1 when it is not.
+    """Say whether it runs, and where.
 
     \b
+    Exit code 1 when it does not run.
     Example:  scgpt workspace status --json
     """
     from scgpt_databricks.local_workspace.server.instance import status as instance_status
@@ -95,39 +99,48 @@ def status(folder: Path, as_json: bool) -> None:
 
 @workspace.command()
 @folder_option
-@click.option("--yes", is_flag=True, help="Really remove; otherwise only say what would go.")
+@dry_run_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def reset(folder: Path, yes: bool, as_json: bool) -> None:
-    """Remove all state of a stopped workspace: models, endpoints, tables, credentials.
+def reset(folder: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove all state of a stopped workspace.
 
     \b
+    Models, endpoints, tables and logins go. Asks before it removes them.
     Example:  scgpt workspace stop && scgpt workspace reset --yes
     """
     from scgpt_databricks.local_workspace.server.instance import reset as reset_instance
 
     is_there = folder.exists()
-    if yes:
+    if is_there and not (yes or dry_run):
+        click.confirm(f"This removes {folder} and all that is in it. Go on?", abort=True, err=True)
+    if not dry_run:
         reset_instance(folder)
     if as_json:
-        show({"folder": str(folder), "removed": yes and is_there}, True, "")
-    elif yes:
-        err.print(f"removed {folder}" if is_there else f"nothing to remove: no {folder}")
+        show({"folder": str(folder), "removed": is_there and not dry_run}, True, "")
+    elif is_there:
+        err.print(f"{'would remove' if dry_run else 'removed'} {folder}")
     else:
-        err.print(f"would remove {folder}; run again with --yes")
+        err.print(f"nothing to remove: no {folder}")
 
 
 @workspace.command()
 @folder_option
-@click.option("-n", "lines", default=40, show_default=True, help="Lines of each log.")
-def logs(folder: Path, lines: int) -> None:
-    """The last lines of its logs: server, mlflow server, scoring processes.
+@click.option("-n", "--lines", default=40, show_default=True, help="Lines of each log.")
+@json_option
+def logs(folder: Path, lines: int, as_json: bool) -> None:
+    """Print the last lines of its logs.
 
     \b
+    They are those of the server, the mlflow server and the scoring processes.
     Example:  scgpt workspace logs -n 100
     """
-    for path in sorted((folder / "logs").glob("**/*.log")):
-        click.echo(f"==> {path.relative_to(folder)} <==")
-        click.echo("\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
+    ends = {
+        str(path.relative_to(folder)): path.read_text(errors="replace").splitlines()[-lines:]
+        for path in sorted((folder / "logs").glob("**/*.log"))
+    }
+    text = "\n".join("\n".join([f"==> {name} <==", *end]) for name, end in ends.items())
+    show({"logs": ends}, as_json, text)
 
 
 def _as_dict(info: Info) -> dict[str, Any]:

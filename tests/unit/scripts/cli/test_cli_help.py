@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from scgpt_databricks.scripts.cli.console import LONGEST_SHORT_HELP
 from scgpt_databricks.scripts.cli.main import cli
 
 
@@ -52,12 +54,50 @@ def test_the_tree_has_branches() -> None:
 def test_help_has_an_example_of_this_command(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli, [*path, "--help"])
     assert result.exit_code == 0
-    assert command_of(path).get_short_help_str()
     (example,) = [line for line in result.stdout.splitlines() if "Example:" in line]
     assert example.strip().startswith("Example:"), "an example has a line of its own"
     assert joined(path) in example
     # A line of an example may end in a backslash, for the shell; click's own mark never shows.
     assert not [line for line in result.stdout.splitlines() if line.strip() in ("\\", "\\b")]
+
+
+@pytest.mark.parametrize("path", ALL, ids=joined)
+def test_help_begins_with_one_sentence(path: tuple[str, ...]) -> None:
+    command = command_of(path)
+    first, _, _ = str(command.help).partition("\n\n")
+    assert re.fullmatch(r"[A-Z][^.:;]+\.", first.strip()), first
+    assert path == () or not command.get_short_help_str(LONGEST_SHORT_HELP).endswith("...")
+
+
+def test_sections_name_every_command_once() -> None:
+    shown = CliRunner().invoke(cli, ["--help"]).stdout
+    _, _, listed = shown.partition("Try it on this machine:")
+    names = re.findall(r"^  ([a-z-]+)  ", listed, re.M)
+    assert sorted(names) == sorted(path[0] for path in ALL if len(path) == 1)
+
+
+@pytest.mark.parametrize("path", ALL, ids=joined)
+def test_a_mistyped_command_is_told_the_nearest_one(path: tuple[str, ...]) -> None:
+    if path == ():
+        return
+    *group, name = path
+    result = CliRunner().invoke(cli, [*group, f"{name}x"])
+    assert result.exit_code == 2
+    assert f"No such command '{name}x'. Did you mean '{name}'" in result.stderr
+
+
+def test_what_resembles_no_command_gets_no_suggestion() -> None:
+    for arguments in (["sing"], ["workspace", "sing"]):
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 2
+        assert result.stderr.endswith("No such command 'sing'.\n")
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=joined)
+def test_a_mistyped_option_is_told_the_nearest_one(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*path, "--jsonn"])
+    assert result.exit_code == 2
+    assert "No such option '--jsonn'. Did you mean '--json'?" in result.stderr
 
 
 @pytest.mark.parametrize("path", ALL, ids=joined)
@@ -68,9 +108,18 @@ def test_every_option_is_explained(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("path", COMMANDS, ids=joined)
 def test_every_result_can_be_had_as_json(path: tuple[str, ...]) -> None:
-    names = {parameter.name for parameter in command_of(path).params}
-    is_text_as_it_is = path == ("workspace", "logs")
-    assert ("as_json" in names) is not is_text_as_it_is
+    assert "as_json" in {parameter.name for parameter in command_of(path).params}
+
+
+def test_an_option_means_the_same_everywhere() -> None:
+    """Same spelling, same kind; `--out` and `--folder` say what of in their help."""
+    kinds: dict[str, set[tuple[object, bool]]] = {}
+    for path in COMMANDS:
+        for each in command_of(path).params:
+            if isinstance(each, click.Option):
+                for spelling in each.opts:
+                    kinds.setdefault(spelling, set()).add((each.name, each.is_flag))
+    assert {spelling: kind for spelling, kind in kinds.items() if len(kind) > 1} == {}
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=joined)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from scgpt_databricks.scripts.cli.main import cli
@@ -29,8 +30,31 @@ def test_reset_as_json(tmp_path: Path) -> None:
     folder = tmp_path / "workspace"
     folder.mkdir()
     (folder / "store.sqlite").touch()  # what an instance is known by
-    assert workspace("reset", folder) == {"folder": str(folder), "removed": False}
+    assert workspace("reset", folder, "--dry-run") == {"folder": str(folder), "removed": False}
     assert folder.exists()
     assert workspace("reset", folder, "--yes") == {"folder": str(folder), "removed": True}
     assert not folder.exists()
     assert workspace("reset", folder, "--yes") == {"folder": str(folder), "removed": False}
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1), ("", 1)])
+def test_reset_asks(typed: str, code: int, tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "store.sqlite").touch()
+    command = ["workspace", "reset", "--folder", str(folder)]
+    result = CliRunner().invoke(cli, command, input=typed)
+    assert result.exit_code == code
+    assert folder.exists() is (code != 0)
+
+
+def test_logs_end_with_the_lines_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "mlflow").mkdir(parents=True)
+    (tmp_path / "logs" / "server.log").write_text("one\ntwo\nthree\n")
+    (tmp_path / "logs" / "mlflow" / "server.log").write_text("four\n")
+    found = workspace("logs", tmp_path, "--lines", "2")
+    assert found == {
+        "logs": {"logs/server.log": ["two", "three"], "logs/mlflow/server.log": ["four"]}
+    }
+    shown = CliRunner().invoke(cli, ["workspace", "logs", "--folder", str(tmp_path), "-n", "1"])
+    assert shown.stdout == "==> logs/mlflow/server.log <==\nfour\n==> logs/server.log <==\nthree\n"
