@@ -22,7 +22,17 @@ from scgpt_databricks.infra.settings import known, load
 from scgpt_databricks.scripts.cli.main import cli
 from scgpt_databricks.scripts.deploy.terraform import Terraform
 from scgpt_databricks.scripts.deploy.variables import child_environment
-from tests.unit.scripts.gitops.workflows import FOLDER, NAMES, SETUP, jobs, read, steps, workflow
+from tests.unit.scripts.gitops.workflows import (
+    DEPENDABOT,
+    FOLDER,
+    FORMS,
+    NAMES,
+    SETUP,
+    jobs,
+    read,
+    steps,
+    workflow,
+)
 
 CONTEXTS = {"matrix", "github", "vars", "steps", "inputs"}
 
@@ -59,6 +69,9 @@ def by_schema(schema: str, *files: Path) -> subprocess.CompletedProcess[str]:
         ("vendor.github-workflows", sorted(FOLDER.iterdir())),
         ("custom.github-workflows-require-timeout", sorted(FOLDER.iterdir())),
         ("vendor.github-actions", [SETUP]),
+        ("vendor.dependabot", [DEPENDABOT]),
+        ("vendor.github-issue-forms", [FORMS / "bug.yml", FORMS / "feature.yml"]),
+        ("vendor.github-issue-config", [FORMS / "config.yml"]),
     ],
 )
 def test_each_file_is_valid_by_its_schema(schema: str, files: list[Path]) -> None:
@@ -73,6 +86,8 @@ def test_each_file_is_valid_by_its_schema(schema: str, files: list[Path]) -> Non
         ("vendor.github-workflows", FOLDER / "plan.yml", "id-token: write", "id-token: all"),
         ("vendor.github-workflows", FOLDER / "drift.yml", "schedule:", "scheduled:"),
         ("vendor.github-actions", SETUP, "shell: bash", "shall: bash"),
+        ("vendor.dependabot", DEPENDABOT, "interval: weekly", "interval: often"),
+        ("vendor.github-issue-forms", FORMS / "bug.yml", "type: dropdown", "type: list"),
     ],
 )
 def test_a_broken_copy_is_not(
@@ -231,7 +246,7 @@ def test_forks_never_meet_our_identities() -> None:
 def test_the_checks_to_require_have_one_name_and_always_report() -> None:
     """GitHub's checks are jobs. One of a matrix has a name per environment, and none in a fork."""
     written = (ROOT / "docs" / "gitops.md").read_text()
-    named = re.search(r"the checks (`\w+`(?:, `\w+`)* and `\w+`)\s+required", written)
+    named = re.search(r"the checks (`\w+`(?:,\s+`\w+`)*\s+and\s+`\w+`)\s+required", written)
     assert named is not None
     found = {name.partition(".")[2]: job for name, job, _ in jobs()}
     required = re.findall(r"`(\w+)`", named[1])

@@ -14,6 +14,8 @@ Json = dict[str, Any]
 
 FOLDER = ROOT / ".github" / "workflows"
 SETUP = ROOT / ".github" / "actions" / "setup" / "action.yml"
+DEPENDABOT = ROOT / ".github" / "dependabot.yml"
+FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
 NAMES = ("ci", "deploy", "drift", "plan", "soak")
 
 
