@@ -1,6 +1,6 @@
 """A stand-in Databricks workspace on loopback, for development, tests and demos.
 
-It imports nothing else of this repository. One module per API area; each declares its routes in a
-table (:mod:`.routing`), keeps its state in the one store (:mod:`.store`) and refuses in the words
-of the real service (:mod:`.errors`).
+It imports nothing else of this repository but the parser of schedules. Each room holds one part of
+the API. A module declares its routes in a table (:mod:`.core.routing`), keeps its state in the one
+store (:mod:`.core.store`) and refuses in the words of the real service (:mod:`.core.errors`).
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .server.server import serve
+from .server.process import serve
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""SQL alerts: stored, evaluated, told to an outbox through notification destinations."""

@@ -12,8 +12,7 @@ from typing import Any
 
 from ..catalog.access import admin
 from ..core.errors import invalid, not_found
-from ..core.paging import page
-from ..core.routing import Call, Routes
+from ..core.routing import Call, Routes, page
 from ..core.store import Document
 from ..core.workspace import Workspace
 

@@ -12,9 +12,9 @@ from ..core.routing import Call, Routes
 from ..core.store import Document
 from ..core.workspace import WORKSPACE_ID, Workspace
 from ..identity.principals import find
-from ..objects import objects
-from ..objects.objects import ALERT
-from ..sql import sql, warehouses
+from ..objects import documents
+from ..objects.documents import ALERT
+from ..sql import statements, warehouses
 from ..sql.query import Result, SqlError
 from . import destinations, outbox
 from . import spec as alert_spec
@@ -66,8 +66,8 @@ async def evaluate(workspace: Workspace, alert_id: str) -> dict[str, Any]:
     ApiError
         404 when there is no such alert.
     """
-    outcome = await _outcome(workspace, objects.get(workspace, ALERT, alert_id))
-    found, now = objects.get(workspace, ALERT, alert_id), workspace.now_ms()
+    outcome = await _outcome(workspace, documents.get(workspace, ALERT, alert_id))
+    found, now = documents.get(workspace, ALERT, alert_id), workspace.now_ms()
     before, after = found["state"], outcome["state"]
     notification = found["alert"]["evaluation"].get("notification") or {}
     sent: list[str] = []
@@ -75,7 +75,7 @@ async def evaluate(workspace: Workspace, alert_id: str) -> dict[str, Any]:
         sent = _notify(workspace, found, outcome)
         found["notified_at"] = now
     found |= {"state": after, "evaluated_at": now}
-    objects.put(workspace, ALERT, alert_id, found)
+    documents.put(workspace, ALERT, alert_id, found)
     return {**outcome, "notified": sent}
 
 
@@ -87,7 +87,7 @@ async def _outcome(workspace: Workspace, document: Document) -> dict[str, Any]:
         return {"state": "ERROR", "value": None, "error": "Its principal does not exist any more."}
     try:
         warehouses.use(workspace, principal, alert["warehouse_id"])
-        result = await sql.select(workspace, principal, alert["query_text"])
+        result = await statements.select(workspace, principal, alert["query_text"])
         state, value = _compare(alert["evaluation"], result)
     except (SqlError, ApiError) as error:
         return {"state": "ERROR", "value": None, "error": str(error)}

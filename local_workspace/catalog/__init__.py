@@ -1,0 +1,1 @@
+"""Unity Catalog: securables with grants that are enforced, model versions, and the Files API."""

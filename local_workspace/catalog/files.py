@@ -1,5 +1,7 @@
 """The Files API: files and directories under ``/api/2.0/fs``.
 
+Three roots: ``/Volumes/{catalog}/{schema}/{volume}``, ``/Models/{catalog}/{schema}/{model}/{n}``
+and ``/WorkspaceInternal/Mlflow/Artifacts`` (artifacts of runs and logged models, open to all).
 Bodies are streamed to disk and appear under their name only when they are complete. Uploads in
 parts and signed URLs are in :mod:`.uploads`.
 """
@@ -15,15 +17,80 @@ from typing import Any
 from starlette.responses import FileResponse, Response
 
 from ..core.errors import ApiError, invalid
-from ..core.paging import page
-from ..core.routing import Call, Routes
-from ..core.workspace import Workspace
-from . import paths
+from ..core.routing import Call, Routes, page
+from ..core.workspace import Principal, Workspace
+from . import access, versions
 
 routes = Routes()
 
+_ARTIFACTS = ("WorkspaceInternal", "Mlflow", "Artifacts")
+_OBJECT_DEPTH = {"Volumes": 4, "Models": 5, "WorkspaceInternal": 3}
 _FILE = "/api/2.0/fs/files/{path:path}"
 _DIRECTORY = "/api/2.0/fs/directories/{path:path}"
+
+
+def not_there(path: str) -> ApiError:
+    """The Files API's own 404."""
+    return ApiError(404, "NOT_FOUND", f"The path {path} does not exist.")
+
+
+def resolve(workspace: Workspace, path: str) -> Path:
+    """The place of an API path on disk.
+
+    Raises
+    ------
+    ApiError
+        400 for a path that leaves its root, has empty or dot segments, or lies outside the roots.
+    """
+    return workspace.files.joinpath(*segments(path))
+
+
+def segments(path: str) -> tuple[str, ...]:
+    """The parts of an API path, names of Unity Catalog objects in lower case."""
+    parts = tuple(path.strip("/").split("/"))
+    if any(part in ("", ".", "..") or "\x00" in part or "\\" in part for part in parts):
+        raise invalid(f"Path {path!r}: empty, '.' and '..' segments are not allowed.")
+    depth = _OBJECT_DEPTH.get(parts[0], 0)
+    if len(parts) < depth or not depth:
+        raise invalid(
+            f"Path {path!r} must start with /Volumes/catalog/schema/volume, "
+            "/Models/catalog/schema/model/version or /WorkspaceInternal/Mlflow/Artifacts."
+        )
+    if parts[0] == "WorkspaceInternal":
+        if parts[:depth] != _ARTIFACTS:
+            raise invalid(f"Path {path!r} must lie below /{'/'.join(_ARTIFACTS)}.")
+        return parts
+    return (parts[0], *(part.lower() for part in parts[1:4]), *parts[4:])
+
+
+def is_object_root(path: str) -> bool:
+    """Whether the path is a volume, a version or the artifact root itself, not a thing inside."""
+    parts = segments(path)
+    return len(parts) == _OBJECT_DEPTH[parts[0]]
+
+
+def authorise(workspace: Workspace, principal: Principal, path: str, *, write: bool) -> None:
+    """Refuse unless the principal may read, or write, below the object that the path names.
+
+    Raises
+    ------
+    ApiError
+        404 when volume, model or version do not exist, 403 without the privilege, 400 for writing
+        to a version whose upload was finished.
+    """
+    parts = segments(path)
+    name = ".".join(parts[1:4])
+    if parts[0] == "Volumes":
+        wanted = "WRITE_VOLUME" if write else "READ_VOLUME"
+        access.require(workspace, principal, "volumes", name, wanted)
+    elif parts[0] == "Models":
+        wanted = "CREATE_MODEL_VERSION" if write else "EXECUTE"
+        access.require(workspace, principal, "models", name, wanted, access.OWN)
+        version = versions.get(workspace, name, parts[4])
+        if write and version["status"] != versions.PENDING:
+            raise invalid(
+                f"Model version '{name}/{parts[4]}' is {version['status']}: its files are final."
+            )
 
 
 def api_path(call: Call) -> str:
@@ -33,12 +100,12 @@ def api_path(call: Call) -> str:
 
 def reads(call: Call) -> None:
     """Rule: may read what the path in the URL names."""
-    paths.authorise(call.workspace, call.principal, api_path(call), write=False)
+    authorise(call.workspace, call.principal, api_path(call), write=False)
 
 
 def writes(call: Call) -> None:
     """Rule: may write what the path in the URL names."""
-    paths.authorise(call.workspace, call.principal, api_path(call), write=True)
+    authorise(call.workspace, call.principal, api_path(call), write=True)
 
 
 def incoming(workspace: Workspace) -> Path:
@@ -85,8 +152,8 @@ def check_target(workspace: Workspace, path: str, *, overwrite: bool) -> Path:
     ApiError
         409 for a file that is there and may not be replaced, 400 for a directory.
     """
-    target = paths.resolve(workspace, path)
-    if paths.is_object_root(path) or target.is_dir():
+    target = resolve(workspace, path)
+    if is_object_root(path) or target.is_dir():
         raise invalid(f"{path} is a directory, not a file.")
     if target.exists() and not overwrite:
         raise ApiError(409, "ALREADY_EXISTS", f"The file {path} exists: ask for overwrite=true.")
@@ -101,9 +168,9 @@ def file_response(workspace: Workspace, path: str) -> Response:
     ApiError
         404 when there is no such file.
     """
-    file = paths.resolve(workspace, path)
+    file = resolve(workspace, path)
     if not file.is_file():
-        raise paths.not_there(path)
+        raise not_there(path)
     return FileResponse(file, media_type="application/octet-stream")
 
 
@@ -127,20 +194,20 @@ async def head_file(call: Call) -> Response:
 
 @routes.add("DELETE", _FILE, rule=writes)
 async def delete_file(call: Call) -> Response:
-    file = paths.resolve(call.workspace, api_path(call))
+    file = resolve(call.workspace, api_path(call))
     if not file.is_file():
-        raise paths.not_there(api_path(call))
+        raise not_there(api_path(call))
     file.unlink()
     return Response(status_code=204)
 
 
 def _folder(call: Call) -> Path:
     """A directory that exists; that of a volume or version does as long as the object does."""
-    folder = paths.resolve(call.workspace, api_path(call))
-    if paths.is_object_root(api_path(call)):
+    folder = resolve(call.workspace, api_path(call))
+    if is_object_root(api_path(call)):
         folder.mkdir(parents=True, exist_ok=True)
     if not folder.is_dir():
-        raise paths.not_there(api_path(call))
+        raise not_there(api_path(call))
     return folder
 
 
@@ -170,7 +237,7 @@ def _entry(parent: str, entry: Path) -> dict[str, Any]:
 
 @routes.add("PUT", _DIRECTORY, rule=writes)
 async def make_directory(call: Call) -> Response:
-    folder = paths.resolve(call.workspace, api_path(call))
+    folder = resolve(call.workspace, api_path(call))
     if folder.is_file():
         raise ApiError(409, "ALREADY_EXISTS", f"{api_path(call)} is a file.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +247,7 @@ async def make_directory(call: Call) -> Response:
 @routes.add("DELETE", _DIRECTORY, rule=writes)
 async def delete_directory(call: Call) -> Response:
     folder = _folder(call)
-    if paths.is_object_root(api_path(call)):
+    if is_object_root(api_path(call)):
         raise invalid(f"{api_path(call)} cannot be deleted: delete the object that it belongs to.")
     if any(folder.iterdir()):
         raise ApiError(400, "DIRECTORY_NOT_EMPTY", f"{api_path(call)} is not empty.")

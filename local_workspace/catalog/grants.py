@@ -8,7 +8,7 @@ from ..core.errors import invalid
 from ..core.routing import Call, Routes
 from ..identity.principals import check_known
 from . import access, securables
-from .catalog import BASE
+from .api import BASE
 from .securables import Kind
 
 routes = Routes()

@@ -1,21 +1,18 @@
 """The model registry that mlflow's ``databricks-uc`` speaks: ``/api/2.0/mlflow/unity-catalog``.
 
-The other view on the same store (:mod:`.versions`) is :mod:`.catalog_versions`.
+The other API on the same store (:mod:`.versions`) is Unity Catalog's own, :mod:`.api`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from ..core.errors import invalid
-from ..core.paging import page
-from ..core.routing import Call, Routes
+from ..core.routing import Call, H, Routes, page
 from ..core.store import Document
-from ..core.workspace import Workspace
 from . import access, securables, versions
-from . import objects as catalog_objects
-from . import registry_views as views
 from .securables import KINDS
 
 routes = Routes()
@@ -29,6 +26,11 @@ _ADD = ("CREATE_MODEL_VERSION", access.OWN)
 _TAG = ("APPLY_TAG", access.OWN)
 
 
+def _on(method: str, path: str, *privileges: str) -> Callable[[H], H]:
+    """Add a route that takes one of these privileges on the model that the call names."""
+    return routes.add(method, f"{_MLFLOW}/{path}", rule=access.on("models", _by_name, *privileges))
+
+
 # --- registered models as mlflow sees them ---------------------------------------------------
 
 
@@ -40,26 +42,24 @@ def _may_create_model(call: Call) -> None:
 @routes.add("POST", f"{_MLFLOW}/registered-models/create", rule=_may_create_model)
 async def create_model(call: Call) -> dict[str, Any]:
     workspace, who = call.workspace, call.principal.name
-    fields = {**views.split(_by_name(call)), "comment": call.body.get("description")}
+    fields = {**versions.split(_by_name(call)), "comment": call.body.get("description")}
     with workspace.store.transaction():
-        document = catalog_objects.create_securable(workspace, KINDS["models"], who, fields)
+        document = securables.create_securable(workspace, KINDS["models"], who, fields)
         document["tags"] = versions.tags_of(call.body)
         workspace.store.put("models", document["full_name"], document)
-    return {"registered_model": views.model(workspace, document)}
+    return {"registered_model": versions.model_view(workspace, document)}
 
 
-@routes.add(
-    "GET", f"{_MLFLOW}/registered-models/get", rule=access.on("models", _by_name, *_READ, *_ADD)
-)
+@_on("GET", "registered-models/get", *_READ, *_ADD)
 async def get_model(call: Call) -> dict[str, Any]:
     document = securables.get(call.workspace, "models", _by_name(call))
-    return {"registered_model": views.model(call.workspace, document)}
+    return {"registered_model": versions.model_view(call.workspace, document)}
 
 
 @routes.add("GET", f"{_MLFLOW}/registered-models/search")
 async def search_models(call: Call) -> dict[str, Any]:
     visible = [
-        views.model(call.workspace, document)
+        versions.model_view(call.workspace, document)
         for name, document in call.workspace.store.items("models")
         if access.allows(call.workspace, call.principal, "models", name, *_READ)
     ]
@@ -67,40 +67,34 @@ async def search_models(call: Call) -> dict[str, Any]:
     return {"registered_models": found, **more}
 
 
-@routes.add(
-    "PATCH", f"{_MLFLOW}/registered-models/update", rule=access.on("models", _by_name, access.OWN)
-)
+@_on("PATCH", "registered-models/update", access.OWN)
 async def update_model(call: Call) -> dict[str, Any]:
     if call.body.get("new_name"):
         raise invalid(f"Registered model '{_by_name(call)}' cannot be renamed here.")
     document = _change_model(call, {"comment": call.body.get("description", "")})
-    return {"registered_model": views.model(call.workspace, document)}
+    return {"registered_model": versions.model_view(call.workspace, document)}
 
 
-@routes.add(
-    "DELETE", f"{_MLFLOW}/registered-models/delete", rule=access.on("models", _by_name, access.OWN)
-)
+@_on("DELETE", "registered-models/delete", access.OWN)
 async def delete_model(call: Call) -> dict[str, Any]:
-    catalog_objects.delete_securable(call.workspace, KINDS["models"], _by_name(call))
+    securables.delete_securable(call.workspace, KINDS["models"], _by_name(call))
     return {}
 
 
-@routes.add(
-    "POST", f"{_MLFLOW}/registered-models/set-tag", rule=access.on("models", _by_name, *_TAG)
-)
-async def set_model_tag(call: Call) -> dict[str, Any]:
+@_on("POST", "registered-models/set-tag", *_TAG)
+@_on("DELETE", "registered-models/delete-tag", *_TAG)
+async def change_model_tag(call: Call) -> dict[str, Any]:
     tags = securables.get(call.workspace, "models", _by_name(call)).get("tags", {})
-    _change_model(call, {"tags": {**tags, call.need("key"): call.body.get("value", "")}})
+    _change_model(call, {"tags": _tags(call, tags)})
     return {}
 
 
-@routes.add(
-    "DELETE", f"{_MLFLOW}/registered-models/delete-tag", rule=access.on("models", _by_name, *_TAG)
-)
-async def delete_model_tag(call: Call) -> dict[str, Any]:
-    tags = securables.get(call.workspace, "models", _by_name(call)).get("tags", {})
-    _change_model(call, {"tags": {k: v for k, v in tags.items() if k != call.need("key")}})
-    return {}
+def _tags(call: Call, tags: Document) -> Document:
+    """Return the tags with the one that the call sets, or without the one that it deletes."""
+    left = {key: value for key, value in tags.items() if key != call.need("key")}
+    if call.request.method == "DELETE":
+        return left
+    return {**left, call.need("key"): call.body.get("value", "")}
 
 
 def _change_model(call: Call, changes: Document) -> Document:
@@ -115,49 +109,45 @@ def _change_model(call: Call, changes: Document) -> Document:
 # --- aliases ---------------------------------------------------------------------------------
 
 
-@routes.add(
-    "POST", f"{_MLFLOW}/registered-models/alias", rule=access.on("models", _by_name, access.OWN)
-)
+@_on("POST", "registered-models/alias", access.OWN)
 async def set_alias(call: Call) -> dict[str, Any]:
     versions.set_alias(call.workspace, _by_name(call), call.need("alias"), call.need("version"))
     return {}
 
 
-@routes.add(
-    "DELETE", f"{_MLFLOW}/registered-models/alias", rule=access.on("models", _by_name, access.OWN)
-)
+@_on("DELETE", "registered-models/alias", access.OWN)
 async def delete_alias(call: Call) -> dict[str, Any]:
     versions.delete_alias(call.workspace, _by_name(call), call.need("alias"))
     return {}
 
 
-@routes.add("GET", f"{_MLFLOW}/registered-models/alias", rule=access.on("models", _by_name, *_READ))
+@_on("GET", "registered-models/alias", *_READ)
 async def get_by_alias(call: Call) -> dict[str, Any]:
     document = versions.by_alias(call.workspace, _by_name(call), call.query.get("alias", ""))
-    return {"model_version": views.version(call.workspace, document)}
+    return {"model_version": versions.version_view(call.workspace, document)}
 
 
 # --- versions --------------------------------------------------------------------------------
 
 
-@routes.add("POST", f"{_MLFLOW}/model-versions/create", rule=access.on("models", _by_name, *_ADD))
+@_on("POST", "model-versions/create", *_ADD)
 async def create_version(call: Call) -> dict[str, Any]:
     who = call.principal.name
     document = versions.create(call.workspace, _by_name(call), who, call.body)
-    return {"model_version": views.version(call.workspace, document)}
+    return {"model_version": versions.version_view(call.workspace, document)}
 
 
-@routes.add("POST", f"{_MLFLOW}/model-versions/finalize", rule=access.on("models", _by_name, *_ADD))
+@_on("POST", "model-versions/finalize", *_ADD)
 async def finalize_version(call: Call) -> dict[str, Any]:
     who = call.principal.name
     document = versions.finalize(call.workspace, _by_name(call), call.need("version"), who)
-    return {"model_version": views.version(call.workspace, document)}
+    return {"model_version": versions.version_view(call.workspace, document)}
 
 
-@routes.add("GET", f"{_MLFLOW}/model-versions/get", rule=access.on("models", _by_name, *_READ))
+@_on("GET", "model-versions/get", *_READ)
 async def get_version(call: Call) -> dict[str, Any]:
     document = versions.get(call.workspace, _by_name(call), call.query.get("version", ""))
-    return {"model_version": views.version(call.workspace, document)}
+    return {"model_version": versions.version_view(call.workspace, document)}
 
 
 @routes.add("GET", f"{_MLFLOW}/model-versions/search")
@@ -168,7 +158,7 @@ async def search_versions(call: Call) -> dict[str, Any]:
         raise invalid(f"Filter {text!r} is not supported: only name='catalog.schema.model'.")
     names = [match.group(1)] if match else [n for n, _ in call.workspace.store.items("models")]
     visible = [
-        views.version(call.workspace, document)
+        versions.version_view(call.workspace, document)
         for name in names
         if access.allows(call.workspace, call.principal, "models", name, *_READ)
         for document in versions.listed(call.workspace, name)
@@ -177,35 +167,23 @@ async def search_versions(call: Call) -> dict[str, Any]:
     return {"model_versions": found, **more}
 
 
-@routes.add(
-    "PATCH", f"{_MLFLOW}/model-versions/update", rule=access.on("models", _by_name, access.OWN)
-)
+@_on("PATCH", "model-versions/update", access.OWN)
 async def update_version(call: Call) -> dict[str, Any]:
     changes = {"description": call.body.get("description", "")}
-    return {"model_version": views.version(call.workspace, _change_version(call, changes))}
+    return {"model_version": versions.version_view(call.workspace, _change_version(call, changes))}
 
 
-@routes.add(
-    "DELETE", f"{_MLFLOW}/model-versions/delete", rule=access.on("models", _by_name, access.OWN)
-)
+@_on("DELETE", "model-versions/delete", access.OWN)
 async def delete_version(call: Call) -> dict[str, Any]:
     versions.delete(call.workspace, _by_name(call), call.need("version"))
     return {}
 
 
-@routes.add("POST", f"{_MLFLOW}/model-versions/set-tag", rule=access.on("models", _by_name, *_TAG))
-async def set_version_tag(call: Call) -> dict[str, Any]:
+@_on("POST", "model-versions/set-tag", *_TAG)
+@_on("DELETE", "model-versions/delete-tag", *_TAG)
+async def change_version_tag(call: Call) -> dict[str, Any]:
     tags = versions.get(call.workspace, _by_name(call), call.need("version"))["tags"]
-    _change_version(call, {"tags": {**tags, call.need("key"): call.body.get("value", "")}})
-    return {}
-
-
-@routes.add(
-    "DELETE", f"{_MLFLOW}/model-versions/delete-tag", rule=access.on("models", _by_name, *_TAG)
-)
-async def delete_version_tag(call: Call) -> dict[str, Any]:
-    tags = versions.get(call.workspace, _by_name(call), call.need("version"))["tags"]
-    _change_version(call, {"tags": {k: v for k, v in tags.items() if k != call.need("key")}})
+    _change_version(call, {"tags": _tags(call, tags)})
     return {}
 
 
@@ -221,15 +199,10 @@ def _change_version(call: Call, changes: Document) -> Document:
     "GET", f"{_MLFLOW}/registered-models:is-databricks-sdk-models-artifact-repository-enabled"
 )
 async def sdk_artifacts(call: Call) -> dict[str, Any]:
-    return {
-        "is_databricks_sdk_models_artifact_repository_enabled": files_api_for_models(call.workspace)
-    }
-
-
-def files_api_for_models(workspace: Workspace) -> bool:
-    """Whether clients move model files with the Files API (multipart) or with one URL per file."""
-    setting = workspace.store.get("control", "artifacts") or {}
-    return bool(setting.get("files_api", True))
+    """Say whether model files go by the Files API (multipart) or with one URL per file."""
+    setting = call.workspace.store.get("control", "artifacts") or {}
+    enabled = bool(setting.get("files_api", True))
+    return {"is_databricks_sdk_models_artifact_repository_enabled": enabled}
 
 
 def _may_have_credentials(call: Call) -> None:
@@ -256,18 +229,12 @@ async def credentials(call: Call) -> dict[str, Any]:
     }
 
 
-@routes.add(
-    "GET",
-    f"{_MLFLOW}/model-versions/get-download-uri",
-    rule=access.on("models", _by_name, *_READ),
-)
+@_on("GET", "model-versions/get-download-uri", *_READ)
 async def download_uri(call: Call) -> dict[str, Any]:
     document = versions.get(call.workspace, _by_name(call), call.query.get("version", ""))
-    return {"artifact_uri": views.location(document)}
+    return {"artifact_uri": versions.location(document)}
 
 
-@routes.add(
-    "POST", f"{_MLFLOW}/model-versions/emit-lineage", rule=access.on("models", _by_name, *_READ)
-)
+@_on("POST", "model-versions/emit-lineage", *_READ)
 async def emit_lineage(call: Call) -> dict[str, Any]:
     return {}

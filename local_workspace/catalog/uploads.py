@@ -19,7 +19,7 @@ from ..core.routing import Call, Routes, whole_number
 from ..core.store import Document
 from ..core.workspace import Workspace
 from ..identity import signing
-from . import paths
+from . import files
 from .files import api_path, check_target, file_response, incoming, receive, writes
 
 routes = Routes()
@@ -37,11 +37,11 @@ def _asked_path(call: Call) -> str:
 
 
 def _may_read_asked(call: Call) -> None:
-    paths.authorise(call.workspace, call.principal, _asked_path(call), write=False)
+    files.authorise(call.workspace, call.principal, _asked_path(call), write=False)
 
 
 def _may_write_asked(call: Call) -> None:
-    paths.authorise(call.workspace, call.principal, _asked_path(call), write=True)
+    files.authorise(call.workspace, call.principal, _asked_path(call), write=True)
 
 
 # --- asking for URLs -------------------------------------------------------------------------
@@ -50,16 +50,16 @@ def _may_write_asked(call: Call) -> None:
 @routes.add("POST", f"{_FS}/create-download-url", rule=_may_read_asked)
 async def create_download_url(call: Call) -> dict[str, Any]:
     path = _asked_path(call)
-    if not paths.resolve(call.workspace, path).is_file():
-        raise paths.not_there(path)
-    return {"url": signing.sign(call.workspace, "GET", f"/_signed/files{path}", {}), "headers": []}
+    if not files.resolve(call.workspace, path).is_file():
+        raise files.not_there(path)
+    return {"url": signing.sign_url(call.workspace, "GET", f"/_signed/files{path}"), "headers": []}
 
 
 @routes.add("POST", f"{_FS}/create-upload-url", rule=_may_write_asked)
 async def create_upload_url(call: Call) -> dict[str, Any]:
     path = _asked_path(call)
     check_target(call.workspace, path, overwrite=True)
-    return {"url": signing.sign(call.workspace, "PUT", f"/_signed/files{path}", {}), "headers": []}
+    return {"url": signing.sign_url(call.workspace, "PUT", f"/_signed/files{path}"), "headers": []}
 
 
 @routes.add("POST", f"{_FS}/files/{{path:path}}", rule=writes)
@@ -82,7 +82,7 @@ async def create_part_urls(call: Call) -> dict[str, Any]:
     urls = [
         {
             "part_number": number,
-            "url": signing.sign(call.workspace, "PUT", f"/_signed/parts/{token}/{number}", {}),
+            "url": signing.sign_url(call.workspace, "PUT", f"/_signed/parts/{token}/{number}"),
             "headers": [],
         }
         for number in range(first, first + count)
@@ -93,7 +93,7 @@ async def create_part_urls(call: Call) -> dict[str, Any]:
 @routes.add("POST", f"{_FS}/create-abort-upload-url", rule=_may_write_asked)
 async def create_abort_url(call: Call) -> dict[str, Any]:
     token = _session(call.workspace, call.need("session_token"), _asked_path(call))[0]
-    url = signing.sign(call.workspace, "DELETE", f"/_signed/uploads/{token}", {})
+    url = signing.sign_url(call.workspace, "DELETE", f"/_signed/uploads/{token}")
     return {"abort_upload_url": {"url": url, "headers": []}}
 
 

@@ -8,7 +8,7 @@ once, for all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,8 @@ from .errors import ApiError, invalid
 
 if TYPE_CHECKING:
     from .workspace import Principal, Workspace
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,33 @@ def whole_number(value: object, name: str) -> int:
     if isinstance(value, bool) or not text.isdecimal():
         raise invalid(f"{name}={value!r} must be a whole number, 0 or more")
     return int(text)
+
+
+def page(
+    entries: list[T], query: Mapping[str, str], size: int = 1000, limit: str = "max_results"
+) -> tuple[list[T], dict[str, str]]:
+    """One page and the ``next_page_token`` to add to the answer, empty on the last page.
+
+    Parameters
+    ----------
+    entries
+        The whole list, in a stable order.
+    query
+        Parameters of the request: `limit` and ``page_token``.
+    size
+        Entries of a page when the request names no positive number.
+
+    Raises
+    ------
+    ApiError
+        400 for a limit or token that is no number.
+    """
+    wanted, start = query.get(limit) or "0", query.get("page_token") or "0"
+    if not wanted.isdecimal() or not start.isdecimal():
+        raise invalid(f"{limit}={wanted!r}, page_token={start!r}: both must be whole numbers")
+    first, end = int(start), int(start) + (int(wanted) or size)
+    more = {"next_page_token": str(end)} if end < len(entries) else {}
+    return entries[first:end], more
 
 
 Handler = Callable[[Call], Awaitable[Response | dict[str, Any] | None]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ class Principal:
     @property
     def is_admin(self) -> bool:
         return "admins" in self.groups
+
+
+def time_text(milliseconds: int) -> str:
+    """Write a time in UTC, as the newer parts of the API answer it."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass

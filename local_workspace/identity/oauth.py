@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from ..core.routing import Call, Routes
 from ..core.workspace import Workspace
-from . import oauth_tokens
+from . import signing
 from .principals import find_service_principal
 
 routes = Routes()
@@ -45,9 +45,9 @@ async def token(call: Call) -> Response | dict[str, Any]:
     except _Refused as refused:
         return JSONResponse(refused.body, refused.status)
     return {
-        "access_token": oauth_tokens.issue(call.workspace, name, details),
+        "access_token": signing.issue_token(call.workspace, name, details),
         "token_type": "Bearer",
-        "expires_in": oauth_tokens.LIFETIME_S,
+        "expires_in": signing.TOKEN_LIFETIME_S,
     }
 
 
@@ -56,7 +56,7 @@ def _who(workspace: Workspace, request: Request, form: dict[str, str]) -> str:
     if grant == "client_credentials":
         return _client(workspace, request, form)
     if grant == _JWT_BEARER:
-        issued = oauth_tokens.read(workspace, form.get("assertion", ""))
+        issued = signing.read_token(workspace, form.get("assertion", ""))
         if issued is None or issued.details:
             message = "The assertion is no valid OAuth token of this workspace."
             raise _Refused(400, "invalid_grant", message)
@@ -73,7 +73,7 @@ def _client(workspace: Workspace, request: Request, form: dict[str, str]) -> str
         with suppress(ValueError):
             name, _, secret = base64.b64decode(sent).decode().partition(":")
     known = find_service_principal(workspace, name)
-    right = oauth_tokens.client_secret(workspace, name)
+    right = signing.client_secret(workspace, name)
     if known is None or not hmac.compare_digest(secret.encode(), right.encode()):
         raise _Refused(401, "invalid_client", "Client authentication failed")
     return name

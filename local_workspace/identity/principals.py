@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core.errors import ApiError, unauthenticated
 from ..core.store import Document
 from ..core.workspace import BUILDER_APPLICATION_ID, METASTORE_ID, Principal, Workspace
-from . import oauth_tokens
+from . import signing
 
 PROFILES = {"local": "admin", "local-builder": "builder", "local-reader": "reader"}
 """Profile of the Databricks configuration file -> seeded principal, by its personal token."""
@@ -109,7 +109,7 @@ def authenticate(workspace: Workspace, header: str | None) -> Principal:
     for _, document in workspace.store.items("principals"):
         if hmac.compare_digest(token.encode(), str(document["token"]).encode()):
             return _principal(document)
-    issued = oauth_tokens.read(workspace, token)
+    issued = signing.read_token(workspace, token)
     found = find(workspace, issued.name) if issued and not issued.details else None
     if found is None:
         raise unauthenticated(
@@ -197,7 +197,7 @@ def write_config(workspace: Workspace, path: Path) -> None:
     )
     text += (
         f"[{OAUTH_PROFILE}]\nhost = {workspace.url}\nclient_id = {BUILDER_APPLICATION_ID}\n"
-        f"client_secret = {oauth_tokens.client_secret(workspace, BUILDER_APPLICATION_ID)}\n\n"
+        f"client_secret = {signing.client_secret(workspace, BUILDER_APPLICATION_ID)}\n\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")

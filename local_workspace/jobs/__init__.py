@@ -1,0 +1,1 @@
+"""Jobs: stored, run as processes of this machine, started by their schedule."""

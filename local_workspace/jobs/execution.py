@@ -15,7 +15,6 @@ from ..alerts import outbox
 from ..core.children import Child
 from ..core.store import Document
 from ..core.workspace import Workspace
-from . import jobs
 from . import spec as job_spec
 from . import states as job_states
 from .process import Ending, TaskProcess
@@ -57,7 +56,7 @@ class Runs:
         """Start a run of a job, or have it wait for the others of that job."""
         settings, workspace = job["settings"], self._workspace
         run: Document = {
-            "id": jobs.new_id(),
+            "id": job_spec.new_id(),
             "job_id": job["id"],
             "owner": creator,
             "run_as": job_spec.run_as(settings, job["owner"]),
@@ -67,7 +66,7 @@ class Runs:
             "overrides": overrides,
             "state": state(PENDING),
             "tasks": [
-                {"task_key": task["task_key"], "id": jobs.new_id(), "state": state(PENDING)}
+                {"task_key": task["task_key"], "id": job_spec.new_id(), "state": state(PENDING)}
                 for task in job_spec.order(settings.get("tasks") or [])
             ],
         }

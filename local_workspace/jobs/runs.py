@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import ApiError, invalid, not_found
-from ..core.paging import page
-from ..core.routing import Call, Routes, whole_number
+from ..core.routing import Call, Routes, page, whole_number
 from ..core.store import Document
 from ..core.workspace import Workspace
-from ..objects import objects
-from ..objects.objects import JOB
+from ..objects import documents
+from ..objects.documents import JOB
 from . import process as job_process
 from . import states as job_states
+from .api import find_job, paths
 from .execution import KIND, Runs, of
-from .jobs import find_job, paths
 from .states import OVER
 
 routes = Routes()
@@ -137,7 +136,7 @@ def _require(call: Call, run: Document, needed: str) -> None:
     """The permissions of a run are those of its job; of a deleted job's, its creator's."""
     if call.principal.name == run["owner"] or call.principal.is_admin:
         return
-    objects.require(call.workspace, call.principal, JOB, str(run["job_id"]), needed)
+    documents.require(call.workspace, call.principal, JOB, str(run["job_id"]), needed)
 
 
 def _may_see(call: Call, run: Document) -> bool:

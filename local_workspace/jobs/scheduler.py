@@ -10,7 +10,7 @@ from ..core.errors import ApiError
 from ..core.routing import Routes
 from ..core.schedule import is_due
 from ..core.workspace import Workspace
-from ..objects.objects import ALERT, JOB
+from ..objects.documents import ALERT, JOB
 from .execution import of
 
 routes = Routes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from graphlib import CycleError, TopologicalSorter
 
 from ..core import schedule
@@ -22,6 +23,11 @@ _LIST_KEYS = {
     "parameters": "name",
 }
 _COMPUTE = ("existing_cluster_id", "new_cluster", "job_cluster_key")
+
+
+def new_id() -> int:
+    """Return an id as Databricks gives it: a number of 15 digits."""
+    return 10**14 + uuid.uuid4().int % (9 * 10**14)
 
 
 def check(workspace: Workspace, caller: Principal, settings: Document) -> None:

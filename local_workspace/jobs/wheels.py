@@ -10,7 +10,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from ..catalog import paths
+from ..catalog import files
 from ..core.errors import ApiError
 from ..core.workspace import Principal, Workspace
 
@@ -39,8 +39,8 @@ async def install(workspace: Workspace, principal: Principal, wheel: str) -> Pat
     """
     path = wheel.removeprefix("dbfs:")
     try:
-        paths.authorise(workspace, principal, path, write=False)
-        file = paths.resolve(workspace, path)
+        files.authorise(workspace, principal, path, write=False)
+        file = files.resolve(workspace, path)
     except ApiError as error:
         raise WheelError(f"{wheel}: {error.message}") from error
     if not file.is_file():

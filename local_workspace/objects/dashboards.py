@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 from ..core.errors import ApiError, already_exists, conflict, invalid, not_found
-from ..core.paging import page
-from ..core.routing import Call, Routes
+from ..core.routing import Call, Routes, page
 from ..core.store import Document
-from . import folders, objects
-from .objects import DASHBOARD
+from ..core.workspace import time_text
+from . import documents, folders
+from .documents import DASHBOARD
 
 routes = Routes()
 
@@ -42,7 +41,7 @@ async def create(call: Call) -> dict[str, Any]:
         **_content(call),
     }
     _check_name(call, document)
-    objects.put(call.workspace, DASHBOARD, document["id"], document)
+    documents.put(call.workspace, DASHBOARD, document["id"], document)
     return _view(document)
 
 
@@ -51,7 +50,7 @@ async def list_all(call: Call) -> dict[str, Any]:
     trashed = call.query.get("show_trashed", "").lower() == "true"
     entries = [
         {key: value for key, value in _view(document).items() if key != "serialized_dashboard"}
-        for document in objects.visible(call.workspace, call.principal, DASHBOARD)
+        for document in documents.visible(call.workspace, call.principal, DASHBOARD)
         if trashed or document["lifecycle_state"] == "ACTIVE"
     ]
     found, more = page(entries, call.query, limit="page_size")
@@ -60,7 +59,7 @@ async def list_all(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", _ONE)
 async def get(call: Call) -> dict[str, Any]:
-    return _view(objects.called(call, DASHBOARD, "CAN_READ"))
+    return _view(documents.called(call, DASHBOARD, "CAN_READ"))
 
 
 @routes.add("PATCH", _ONE)
@@ -77,7 +76,7 @@ async def update(call: Call) -> dict[str, Any]:
     found |= _content(call)
     found |= {"etag": found["etag"] + 1, "updated_at": call.workspace.now_ms()}
     _check_name(call, found)
-    objects.put(call.workspace, DASHBOARD, found["id"], found)
+    documents.put(call.workspace, DASHBOARD, found["id"], found)
     return _view(found)
 
 
@@ -85,7 +84,7 @@ async def update(call: Call) -> dict[str, Any]:
 async def trash(call: Call) -> dict[str, Any]:
     found = _active(call, "CAN_MANAGE")
     found |= {"lifecycle_state": "TRASHED", "published": None}
-    objects.put(call.workspace, DASHBOARD, found["id"], found)
+    documents.put(call.workspace, DASHBOARD, found["id"], found)
     return {}
 
 
@@ -96,7 +95,7 @@ async def publish(call: Call) -> dict[str, Any]:
         "display_name": found["display_name"],
         "warehouse_id": call.body.get("warehouse_id") or found.get("warehouse_id", ""),
         "embed_credentials": bool(call.body.get("embed_credentials", True)),
-        "revision_create_time": _time(call.workspace.now_ms()),
+        "revision_create_time": time_text(call.workspace.now_ms()),
     }
     content = found.get("serialized_dashboard")
     found |= {
@@ -104,13 +103,13 @@ async def publish(call: Call) -> dict[str, Any]:
         "published_content": content,
         "publisher": call.principal.name,
     }
-    objects.put(call.workspace, DASHBOARD, found["id"], found)
+    documents.put(call.workspace, DASHBOARD, found["id"], found)
     return published
 
 
 @routes.add("GET", f"{_ONE}/published")
 async def get_published(call: Call) -> dict[str, Any]:
-    published = objects.called(call, DASHBOARD, "CAN_READ").get("published")
+    published = documents.called(call, DASHBOARD, "CAN_READ").get("published")
     if not published:
         raise _unpublished(call)
     found: dict[str, Any] = published
@@ -119,17 +118,17 @@ async def get_published(call: Call) -> dict[str, Any]:
 
 @routes.add("DELETE", f"{_ONE}/published")
 async def unpublish(call: Call) -> dict[str, Any]:
-    found = objects.called(call, DASHBOARD, "CAN_EDIT")
+    found = documents.called(call, DASHBOARD, "CAN_EDIT")
     if not found.get("published"):
         raise _unpublished(call)
-    objects.put(call.workspace, DASHBOARD, found["id"], {**found, "published": None})
+    documents.put(call.workspace, DASHBOARD, found["id"], {**found, "published": None})
     return {}
 
 
 def _active(call: Call, needed: str) -> Document:
-    found = objects.called(call, DASHBOARD, needed)
+    found = documents.called(call, DASHBOARD, needed)
     if found["lifecycle_state"] != "ACTIVE":
-        raise objects.missing(DASHBOARD, f"{found['id']} (in the trash)")
+        raise documents.missing(DASHBOARD, f"{found['id']} (in the trash)")
     return found
 
 
@@ -196,14 +195,9 @@ def _view(document: Document) -> dict[str, Any]:
         "display_name": document["display_name"],
         "path": _path(document),
         "parent_path": document["parent_path"],
-        "create_time": _time(document["created_at"]),
-        "update_time": _time(document["updated_at"]),
+        "create_time": time_text(document["created_at"]),
+        "update_time": time_text(document["updated_at"]),
         "etag": str(document["etag"]),
         "lifecycle_state": document["lifecycle_state"],
         **{key: document[key] for key in _FIELDS if key in document},
     }
-
-
-def _time(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

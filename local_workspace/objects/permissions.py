@@ -1,5 +1,6 @@
-"""Access control lists of warehouses, alerts, dashboards, experiments and jobs:
-``/api/2.0/permissions``. Those of experiments are kept, and not enforced.
+"""Access control lists of all objects: ``/api/2.0/permissions``.
+
+Those of experiments are kept, and not enforced.
 """
 
 from __future__ import annotations
@@ -7,17 +8,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ..core.errors import invalid
+from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
 from ..core.store import Document
 from ..identity.principals import check_known, find
-from . import objects
-from .objects import ACL_FIELDS, ALERT, DASHBOARD, EXPERIMENT, JOB, WAREHOUSE, ObjectKind
+from . import documents
+from .documents import ACL_FIELDS, ALERT, DASHBOARD, ENDPOINT, EXPERIMENT, JOB, WAREHOUSE
 
 routes = Routes()
 
 _BASE = "/api/2.0/permissions"
-_KINDS: dict[str, tuple[ObjectKind, str]] = {
+_KINDS = {
+    "serving-endpoints": (ENDPOINT, "serving-endpoint"),
     "warehouses": (WAREHOUSE, "warehouses"),
     "sql/warehouses": (WAREHOUSE, "warehouses"),
     "alertsv2": (ALERT, "alertv2"),
@@ -28,80 +30,98 @@ _KINDS: dict[str, tuple[ObjectKind, str]] = {
 """Path -> kind and ``object_type`` of the answer."""
 
 
+class _List:
+    """The access control list of the object in a URL, for a caller who has a permission level."""
+
+    def __init__(self, path: str, call: Call, needed: str | None = None) -> None:
+        self.kind, self._type = _KINDS[path]
+        self._workspace, self._id = call.workspace, call.path["id"]
+        self._path = f"/{path}/{self._id}"
+        self._key = _key(call) if self.kind is ENDPOINT else self._id
+        self._document = documents.require(
+            call.workspace, call.principal, self.kind, self._key, needed or self.kind.levels[0]
+        )
+
+    def entries(self) -> list[Document]:
+        return documents.acl(self._workspace, self.kind, self._key)
+
+    def put(self, entries: list[Document]) -> None:
+        """Replace the entries; an IS_OWNER among them changes the owner."""
+        owners = [entry for entry in entries if entry["permission_level"] == "IS_OWNER"]
+        if len(owners) > 1:
+            title = f"{self.kind.title} {self._id}"
+            raise invalid(f"{title} can have one owner, not {len(owners)}.")
+        if owners:
+            self._document |= {self.kind.owner: documents.acl_principal(owners[0])}
+            documents.put(self._workspace, self.kind, self._key, self._document)
+        if self.kind.lists_owner:
+            owner = self._document[self.kind.owner]
+            entries = [one for one in entries if documents.acl_principal(one) != owner]
+        documents.put_acl(self._workspace, self.kind, self._key, entries)
+
+    def answer(self) -> dict[str, Any]:
+        shown = [_shown(entry, inherited=False) for entry in self.entries()]
+        if self.kind.lists_owner:
+            owner, level = str(self._document[self.kind.owner]), self.kind.levels[-1]
+            own = {documents.name_field(owner): owner, "permission_level": level}
+            shown.insert(0, _shown(own, inherited=False))
+        admins = {"group_name": "admins", "permission_level": "CAN_MANAGE"}
+        return {
+            "object_id": self._path,
+            "object_type": self._type,
+            "access_control_list": [*shown, _shown(admins, inherited=True)],
+        }
+
+
 async def _get(path: str, call: Call) -> dict[str, Any]:
-    kind, _ = _KINDS[path]
-    return _answer(path, call, objects.called(call, kind, kind.levels[0]))
+    return _List(path, call).answer()
 
 
 async def _levels(path: str, call: Call) -> dict[str, Any]:
-    kind, _ = _KINDS[path]
-    objects.called(call, kind, kind.levels[0])
-    return {"permission_levels": [{"permission_level": level} for level in kind.levels]}
+    levels = _List(path, call).kind.levels
+    return {"permission_levels": [{"permission_level": level} for level in levels]}
 
 
 async def _put(path: str, call: Call) -> dict[str, Any]:
     """Replace the list, or with PATCH add to it."""
-    kind, _ = _KINDS[path]
-    found, object_id = objects.called(call, kind, "CAN_MANAGE"), call.path["id"]
-    entries = _sent(kind, call)
+    found = _List(path, call, "CAN_MANAGE")
+    sent = _sent(found.kind.levels, call)
     if call.request.method == "PATCH":
-        known = objects.acl(call.workspace, kind, object_id)
-        entries = {objects.acl_principal(entry).lower(): entry for entry in known} | entries
-    owners = [entry for entry in entries.values() if entry["permission_level"] == "IS_OWNER"]
-    if len(owners) > 1:
-        raise invalid(f"{kind.title} {object_id} can have one owner, not {len(owners)}.")
-    if owners:
-        found = {**found, "owner": objects.acl_principal(owners[0])}
-        objects.put(call.workspace, kind, object_id, found)
-    # The owner's own entry is answered always, and once.
-    others = [
-        entry
-        for entry in entries.values()
-        if entry["permission_level"] != "IS_OWNER"
-        and objects.acl_principal(entry) != found["owner"]
-    ]
-    objects.put_acl(call.workspace, kind, object_id, others)
-    return _answer(path, call, found)
+        sent = {documents.acl_principal(one).lower(): one for one in found.entries()} | sent
+    found.put(list(sent.values()))
+    return found.answer()
 
 
-def _sent(kind: ObjectKind, call: Call) -> dict[str, Document]:
-    """The entries of the body, checked, by principal."""
+def _key(call: Call) -> str:
+    """Return the name of an endpoint: the store has it by name, this API by id."""
+    for name, document in call.workspace.store.items(ENDPOINT.name):
+        if document["id"] == call.path["id"]:
+            return name
+    raise not_found(f"Endpoint with id '{call.path['id']}' does not exist.")
+
+
+def _sent(levels: tuple[str, ...], call: Call) -> dict[str, Document]:
+    """Return the entries of the body, checked, by principal."""
     entries = {}
     for sent in call.body.get("access_control_list", []):
         given = [field for field in ACL_FIELDS if sent.get(field)]
         if len(given) != 1:
             raise invalid(f"Access control entry {sent}: exactly one of {', '.join(ACL_FIELDS)}.")
         level, name = sent.get("permission_level"), str(sent[given[0]])
-        if level not in kind.levels:
-            raise invalid(f"Access control entry {sent}: one of {', '.join(kind.levels)}.")
+        if level not in levels:
+            raise invalid(f"Access control entry {sent}: level must be one of {', '.join(levels)}.")
         check_known(call.workspace, name)
         if (given[0] == "group_name") == (find(call.workspace, name) is not None):
-            raise invalid(f"Access control entry {sent}: '{name}' is no {given[0][:-5]}.")
+            what = given[0].removesuffix("_name").replace("_", " ")
+            raise invalid(f"Access control entry {sent}: '{name}' is no {what}.")
         entries[name.lower()] = {given[0]: name, "permission_level": level}
     return entries
 
 
-def _answer(path: str, call: Call, document: Document) -> dict[str, Any]:
-    kind, object_type = _KINDS[path]
-    owner = find(call.workspace, document["owner"])
-    field = "user_name" if owner is None or "@" in owner.name else "service_principal_name"
-    direct = [
-        {field: document["owner"], "permission_level": kind.levels[-1]},
-        *objects.acl(call.workspace, kind, call.path["id"]),
-    ]
-    entries = [_entry(entry, inherited=False) for entry in direct]
-    admins = {"group_name": "admins", "permission_level": "CAN_MANAGE"}
-    return {
-        "object_id": f"/{path}/{call.path['id']}",
-        "object_type": object_type,
-        "access_control_list": [*entries, _entry(admins, inherited=True)],
-    }
-
-
-def _entry(entry: Document, *, inherited: bool) -> dict[str, Any]:
+def _shown(entry: Document, *, inherited: bool) -> dict[str, Any]:
     level = {"permission_level": entry["permission_level"], "inherited": inherited}
     who = {field: value for field, value in entry.items() if field in ACL_FIELDS}
-    return {**who, "display_name": objects.acl_principal(entry), "all_permissions": [level]}
+    return {**who, "display_name": documents.acl_principal(entry), "all_permissions": [level]}
 
 
 for _path in _KINDS:

@@ -1,0 +1,1 @@
+"""The process of an instance: the application that every request passes, faults, control routes."""

@@ -1,0 +1,1 @@
+"""Model Serving: endpoints, their rollout, scoring processes, queries, inference tables."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..core.store import Document
 from ..core.workspace import Workspace
+from ..objects.documents import ENDPOINT
 from . import endpoints, system_tables
 from .endpoints import FAILED, IN_PROGRESS, NOT_UPDATING, READY, UPDATE_FAILED
 from .scoring import Fleet
@@ -36,7 +37,7 @@ class Deployments:
 
     def resume(self) -> None:
         """After a start of the instance: serve again what served, go on with what was under way."""
-        for name, document in self._workspace.store.items(endpoints.KIND):
+        for name, document in self._workspace.store.items(ENDPOINT.name):
             for entity in (document["config"] or {}).get("entities", []):
                 self.fleet.ensure(entity, proven=True)
             if document["update"] == IN_PROGRESS:
@@ -44,17 +45,13 @@ class Deployments:
 
     def begin(self, document: Document, pending: Document) -> None:
         """Start to roll out a config; the caller has checked that no other one is under way."""
-        self._workspace.store.put(
-            endpoints.KIND,
-            document["name"],
-            {
-                **document,
-                "pending": pending,
-                "update": IN_PROGRESS,
-                "last_config_version": pending["config_version"],
-                "last_updated_timestamp": self._workspace.now_ms(),
-            },
-        )
+        changes = {
+            "pending": pending,
+            "update": IN_PROGRESS,
+            "last_config_version": pending["config_version"],
+            "last_updated_timestamp": self._workspace.now_ms(),
+        }
+        endpoints.put(self._workspace, document | changes)
         system_tables.record(self._workspace, document, pending)
         self._follow(document["name"])
 

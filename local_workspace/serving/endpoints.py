@@ -9,108 +9,29 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..core.errors import forbidden, not_found
 from ..core.store import Document
-from ..core.workspace import WORKSPACE_ID, Principal, Workspace
+from ..core.workspace import WORKSPACE_ID, Workspace
+from ..objects import documents
+from ..objects.documents import ENDPOINT
 from .spec import ECHOED
 
 IN_PROGRESS, NOT_UPDATING, UPDATE_FAILED = "IN_PROGRESS", "NOT_UPDATING", "UPDATE_FAILED"
 CREATING, READY, FAILED = "DEPLOYMENT_CREATING", "DEPLOYMENT_READY", "DEPLOYMENT_FAILED"
 
-LEVELS = ("CAN_VIEW", "CAN_QUERY", "CAN_MANAGE")
-"""Permission levels, lowest first; each includes those before it."""
-
-ACL_FIELDS = ("user_name", "group_name", "service_principal_name")
-
-KIND, _ACL = "endpoints", "endpoint_acl"
-
 
 def get(workspace: Workspace, name: str) -> Document:
-    """The document of an endpoint.
+    """Return the document of an endpoint.
 
     Raises
     ------
     ApiError
         404 when it does not exist.
     """
-    document = workspace.store.get(KIND, name)
-    if document is None:
-        raise not_found(f"Endpoint with name '{name}' does not exist.")
-    return document
-
-
-def by_id(workspace: Workspace, endpoint_id: str) -> Document:
-    """The endpoint with an id of 32 hex digits.
-
-    Raises
-    ------
-    ApiError
-        404 when none has it.
-    """
-    for _, document in workspace.store.items(KIND):
-        if document["id"] == endpoint_id:
-            return document
-    raise not_found(f"Endpoint with id '{endpoint_id}' does not exist.")
+    return documents.get(workspace, ENDPOINT, name)
 
 
 def put(workspace: Workspace, document: Document) -> None:
-    workspace.store.put(KIND, str(document["name"]), document)
-
-
-def level(workspace: Workspace, principal: Principal, document: Document) -> str | None:
-    """The caller's highest permission level on an endpoint; ``None`` without any.
-
-    The creator and the group `admins` always manage.
-    """
-    if principal.is_admin or principal.name == document["creator"]:
-        return "CAN_MANAGE"
-    names = {principal.name.lower(), *(group.lower() for group in principal.groups)}
-    found = [
-        entry["permission_level"]
-        for entry in acl(workspace, document["id"])
-        if acl_principal(entry).lower() in names
-    ]
-    return max(found, key=LEVELS.index, default=None)
-
-
-def acl(workspace: Workspace, endpoint_id: str) -> list[Document]:
-    """Entries of the access control list: one of :data:`ACL_FIELDS` and ``permission_level``."""
-    entries: list[Document] = (workspace.store.get(_ACL, endpoint_id) or {}).get("entries", [])
-    return entries
-
-
-def put_acl(workspace: Workspace, endpoint_id: str, entries: list[Document]) -> None:
-    workspace.store.put(_ACL, endpoint_id, {"entries": entries})
-
-
-def acl_principal(entry: Document) -> str:
-    """Whom an entry is about."""
-    return str(next(entry[field] for field in ACL_FIELDS if field in entry))
-
-
-def delete(workspace: Workspace, document: Document) -> None:
-    """Forget an endpoint and its access control list."""
-    with workspace.store.transaction():
-        workspace.store.delete(_ACL, document["id"])
-        workspace.store.delete(KIND, document["name"])
-
-
-def require(workspace: Workspace, principal: Principal, name: str, needed: str) -> Document:
-    """An endpoint that the caller may use at a permission level.
-
-    Raises
-    ------
-    ApiError
-        404 when it does not exist, 403 below the level.
-    """
-    document = get(workspace, name)
-    have = level(workspace, principal, document)
-    if have is None or LEVELS.index(have) < LEVELS.index(needed):
-        raise forbidden(
-            f"{principal.name} does not have {needed} on serving endpoint '{name}'"
-            f" (has {have or 'no permission'}). Ask its owner or an admin."
-        )
-    return document
+    documents.put(workspace, ENDPOINT, str(document["name"]), document)
 
 
 def new_config(

@@ -19,7 +19,7 @@ import pyarrow
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from ..catalog import access, securables
-from ..catalog.objects import register_table
+from ..catalog.securables import register_table
 from ..core.errors import invalid
 from ..core.store import Document
 from ..core.workspace import Principal, Workspace

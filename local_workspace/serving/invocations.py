@@ -18,7 +18,9 @@ from ..core.errors import ApiError, conflict, invalid, not_found, unauthenticate
 from ..core.routing import Call, Routes
 from ..core.store import Document
 from ..core.workspace import WORKSPACE_ID, Principal, Workspace
-from ..identity import oauth_tokens, principals
+from ..identity import principals, signing
+from ..objects import documents
+from ..objects.documents import ENDPOINT
 from . import deployment, endpoints, inference
 from .metrics import Metrics
 from .scoring import EXECUTION_LIMIT_S, Scorer
@@ -143,7 +145,7 @@ async def invoke_optimized(call: Call) -> Response:
     """One query of a route-optimised endpoint, past the workspace: it knows OAuth tokens only."""
     body = await _read(call.request)
     token = principals.bearer(call.request.headers.get("authorization"))
-    issued = oauth_tokens.read(call.workspace, token)
+    issued = signing.read_token(call.workspace, token)
     if issued is None:
         raise unauthenticated(
             "Invalid OAuth token. Personal access tokens are not supported by route-optimized "
@@ -213,7 +215,8 @@ async def _read(request: Request) -> bytes:
 
 def _endpoint(call: Call) -> Document:
     """The endpoint, when the caller may query it and it has ever become ready."""
-    endpoint = endpoints.require(call.workspace, call.principal, call.path["name"], "CAN_QUERY")
+    name = call.path["name"]
+    endpoint = documents.require(call.workspace, call.principal, ENDPOINT, name, "CAN_QUERY")
     if endpoint["config"] is None:
         raise conflict(
             f"Endpoint '{endpoint['name']}' is not ready (config_update {endpoint['update']}): "

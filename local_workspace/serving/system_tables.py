@@ -9,7 +9,8 @@ import pyarrow
 
 from ..core.store import Document
 from ..core.workspace import WORKSPACE_ID, Principal, Workspace
-from . import endpoints
+from ..objects import documents
+from ..objects.documents import ENDPOINT
 
 pa: Any = pyarrow  # its annotations cover too little to check against
 
@@ -61,11 +62,7 @@ def record_deletion(workspace: Workspace, endpoint: Document) -> None:
 
 def served_entities(workspace: Workspace, principal: Principal) -> Any:
     """The rows, as an Arrow table, about endpoints that the caller may view; all for an admin."""
-    visible = {
-        document["id"]
-        for _, document in workspace.store.items(endpoints.KIND)
-        if endpoints.level(workspace, principal, document)
-    }
+    visible = {document["id"] for document in documents.visible(workspace, principal, ENDPOINT)}
     rows = [
         {**row, **{name: _time(row.get(name)) for name in ("change_time", "endpoint_delete_time")}}
         for _, row in workspace.store.items(_KIND)

@@ -1,0 +1,1 @@
+"""SQL warehouses, and SELECT statements over Delta tables by DuckDB."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -25,7 +26,6 @@ from ..catalog import access, securables
 from ..core.errors import ApiError
 from ..core.workspace import Principal, Workspace
 from ..serving.system_tables import SERVED_ENTITIES, served_entities
-from .types import type_name, type_text
 
 INLINE_LIMIT = 26_214_400
 """Bytes of a result that is returned inline."""
@@ -40,6 +40,27 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": "2",
 }
 _PARAMETER_TYPES = ("STRING", "BOOLEAN", "INT", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP")
+_TYPES = {
+    "BOOLEAN": ("BOOLEAN", "BOOLEAN"),
+    "TINYINT": ("BYTE", "TINYINT"),
+    "SMALLINT": ("SHORT", "SMALLINT"),
+    "INTEGER": ("INT", "INT"),
+    "BIGINT": ("LONG", "BIGINT"),
+    # Sums and counts, which are BIGINT in Databricks.
+    "HUGEINT": ("LONG", "BIGINT"),
+    "FLOAT": ("FLOAT", "FLOAT"),
+    "DOUBLE": ("DOUBLE", "DOUBLE"),
+    "VARCHAR": ("STRING", "STRING"),
+    "JSON": ("STRING", "STRING"),
+    "UUID": ("STRING", "STRING"),
+    "BLOB": ("BINARY", "BINARY"),
+    "DATE": ("DATE", "DATE"),
+    "TIMESTAMP": ("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"),
+    "TIMESTAMP WITH TIME ZONE": ("TIMESTAMP", "TIMESTAMP"),
+    "INTERVAL": ("INTERVAL", "INTERVAL"),
+    '"NULL"': ("NULL", "VOID"),
+}
+_DECIMAL = re.compile(r"DECIMAL\(\d+,\d+\)")
 _NOT_TRANSLATED = ("FROM_JSON", "SCHEMA_OF_JSON", "AI_QUERY", "READ_FILES")
 
 
@@ -144,7 +165,7 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, row_limit: int | No
     except duckdb.Error as error:
         raise SqlError(f"[{type(error).__name__}] {error}") from error
     columns = [
-        {"name": n, "position": i, "type_name": type_name(kind), "type_text": type_text(kind)}
+        {"name": n, "position": i, "type_name": _type_name(kind), "type_text": _type_text(kind)}
         for i, (n, kind) in enumerate(zip(names, kinds, strict=True))
     ]
     truncated = row_limit is not None and len(rows) > row_limit
@@ -275,3 +296,22 @@ def _text(value: Any) -> str | None:
     if isinstance(value, (list, dict)):
         return json.dumps(value, default=_text)
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _type_name(kind: str) -> str:
+    """``type_name`` of the API: LONG, STRING, ARRAY, ..."""
+    if kind.endswith("[]"):
+        return "ARRAY"
+    for nested in ("STRUCT", "MAP", "DECIMAL"):
+        if kind.startswith(nested):
+            return nested
+    return _TYPES.get(kind, ("STRING", ""))[0]
+
+
+def _type_text(kind: str) -> str:
+    """``type_text`` of the API: BIGINT, ARRAY<STRING>, DECIMAL(10,2), ..."""
+    if kind.endswith("[]"):
+        return f"ARRAY<{_type_text(kind[:-2])}>"
+    if _DECIMAL.fullmatch(kind):
+        return kind
+    return _TYPES.get(kind, ("", kind))[1]

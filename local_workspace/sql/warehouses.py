@@ -16,8 +16,8 @@ from ..core.errors import already_exists, invalid
 from ..core.routing import Call, Routes
 from ..core.store import Document
 from ..core.workspace import Principal, Workspace
-from ..objects import objects
-from ..objects.objects import WAREHOUSE
+from ..objects import documents
+from ..objects.documents import WAREHOUSE
 
 routes = Routes()
 
@@ -60,7 +60,7 @@ async def startup(workspace: Workspace) -> None:
     if workspace.store.get(WAREHOUSE.name, WAREHOUSE_ID) is None:
         _put_new(workspace, WAREHOUSE_ID, "admin@local.test", _STARTER)
         everybody = {"group_name": "users", "permission_level": "CAN_USE"}
-        objects.put_acl(workspace, WAREHOUSE, WAREHOUSE_ID, [everybody])
+        documents.put_acl(workspace, WAREHOUSE, WAREHOUSE_ID, [everybody])
 
 
 def use(workspace: Workspace, principal: Principal, warehouse_id: object) -> None:
@@ -71,7 +71,7 @@ def use(workspace: Workspace, principal: Principal, warehouse_id: object) -> Non
     ApiError
         404 when it does not exist, 403 without CAN_USE.
     """
-    found = objects.require(workspace, principal, WAREHOUSE, str(warehouse_id), "CAN_USE")
+    found = documents.require(workspace, principal, WAREHOUSE, str(warehouse_id), "CAN_USE")
     if found["state"] != "RUNNING":
         _set_state(workspace, found, "RUNNING")
 
@@ -87,46 +87,46 @@ async def create(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", _BASE)
 async def list_all(call: Call) -> dict[str, Any]:
-    found = objects.visible(call.workspace, call.principal, WAREHOUSE)
+    found = documents.visible(call.workspace, call.principal, WAREHOUSE)
     return {"warehouses": [_view(call.workspace, document) for document in found]}
 
 
 @routes.add("GET", _ONE)
 async def get(call: Call) -> dict[str, Any]:
-    return _view(call.workspace, objects.called(call, WAREHOUSE, "CAN_VIEW"))
+    return _view(call.workspace, documents.called(call, WAREHOUSE, "CAN_VIEW"))
 
 
 @routes.add("POST", f"{_ONE}/edit")
 async def edit(call: Call) -> dict[str, Any]:
     """Change what the body carries; what it leaves out stays."""
-    found = objects.called(call, WAREHOUSE, "CAN_MANAGE")
+    found = documents.called(call, WAREHOUSE, "CAN_MANAGE")
     changed = {key: call.body[key] for key in _SETTINGS if key in call.body}
     settings = found["settings"] | changed
     _check(call.workspace, settings, found["id"])
-    objects.put(call.workspace, WAREHOUSE, found["id"], {**found, "settings": settings})
+    documents.put(call.workspace, WAREHOUSE, found["id"], {**found, "settings": settings})
     return {}
 
 
 @routes.add("POST", f"{_ONE}/start")
 async def start(call: Call) -> dict[str, Any]:
-    found = objects.called(call, WAREHOUSE, "CAN_USE")
+    found = documents.called(call, WAREHOUSE, "CAN_USE")
     _set_state(call.workspace, found, "RUNNING")
     return {}
 
 
 @routes.add("POST", f"{_ONE}/stop")
 async def stop(call: Call) -> dict[str, Any]:
-    found = objects.called(call, WAREHOUSE, "CAN_MANAGE")
+    found = documents.called(call, WAREHOUSE, "CAN_MANAGE")
     _set_state(call.workspace, found, "STOPPED")
     return {}
 
 
 @routes.add("DELETE", _ONE)
 async def delete(call: Call) -> dict[str, Any]:
-    found = objects.called(call, WAREHOUSE, "CAN_MANAGE")
-    objects.delete(call.workspace, WAREHOUSE, found["id"])
+    found = documents.called(call, WAREHOUSE, "CAN_MANAGE")
+    documents.delete(call.workspace, WAREHOUSE, found["id"])
     if found["id"] == WAREHOUSE_ID:
-        objects.put(call.workspace, WAREHOUSE, WAREHOUSE_ID, {"deleted": True})
+        documents.put(call.workspace, WAREHOUSE, WAREHOUSE_ID, {"deleted": True})
     return {}
 
 
@@ -141,7 +141,7 @@ async def data_sources(call: Call) -> Response:
                 "warehouse_id": document["id"],
                 "type": "databricks_internal",
             }
-            for document in objects.visible(call.workspace, call.principal, WAREHOUSE)
+            for document in documents.visible(call.workspace, call.principal, WAREHOUSE)
         ]
     )
 
@@ -154,11 +154,11 @@ def _put_new(workspace: Workspace, warehouse_id: str, owner: str, settings: Docu
         "state": "RUNNING",
         "settings": settings,
     }
-    objects.put(workspace, WAREHOUSE, warehouse_id, document)
+    documents.put(workspace, WAREHOUSE, warehouse_id, document)
 
 
 def _set_state(workspace: Workspace, document: Document, state: str) -> None:
-    objects.put(workspace, WAREHOUSE, document["id"], {**document, "state": state})
+    documents.put(workspace, WAREHOUSE, document["id"], {**document, "state": state})
 
 
 def _check(workspace: Workspace, settings: Document, own_id: str = "") -> None:

@@ -1,0 +1,1 @@
+"""A stand-in for the Terraform provider ``databricks/databricks``, for the local workspace only."""

@@ -1,0 +1,1 @@
+"""MLflow tracking: a real ``mlflow server`` behind the routes, and experiments as objects."""

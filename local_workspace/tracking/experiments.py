@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
-from ..objects import objects
-from .tracking import ask, forward
+from ..objects import documents
+from .mlflow_server import ask, forward
 
 routes = Routes()
 
@@ -29,7 +29,7 @@ async def create(call: Call) -> Response:
     if answer.status_code == 200:
         made = str(json.loads(bytes(answer.body))["experiment_id"])
         document = {"owner": call.principal.name, "created_at": call.workspace.now_ms()}
-        objects.put(call.workspace, objects.EXPERIMENT, made, document)
+        documents.put(call.workspace, documents.EXPERIMENT, made, document)
     return answer
 
 
@@ -87,8 +87,8 @@ async def _rename(call: Call, experiment_id: str, name: str) -> Response:
 
 def _mark_object(call: Call, experiment_id: str, *, deleted: bool) -> None:
     """Deleted ones have no access control list to look at."""
-    known = call.workspace.store.get(objects.EXPERIMENT.name, experiment_id) or {}
-    objects.put(call.workspace, objects.EXPERIMENT, experiment_id, known | {"deleted": deleted})
+    known = call.workspace.store.get(documents.EXPERIMENT.name, experiment_id) or {}
+    documents.put(call.workspace, documents.EXPERIMENT, experiment_id, known | {"deleted": deleted})
 
 
 def _mark(experiment_id: str) -> str:

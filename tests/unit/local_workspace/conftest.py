@@ -16,11 +16,10 @@ with warnings.catch_warnings():
     from starlette.testclient import TestClient as TestClient  # the tests take it from here
 
 CHILDREN = (
-    "tracking.tracking",
-    "serving.serving",
-    "serving.permissions",
+    "tracking.mlflow_server",
+    "serving.api",
     "serving.invocations",
-    "sql.sql",
+    "sql.statements",
     "jobs.scheduler",
 )
 

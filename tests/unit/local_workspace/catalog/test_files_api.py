@@ -127,7 +127,7 @@ def test_a_signed_url_needs_no_token_and_expires(
     assert anyone.get(_rest(get).split("?")[0]).status_code == 403
     later = _rest(get).replace("expires=", "expires=9")
     assert anyone.get(later).status_code == 403
-    admin.put("/_local/clock", json={"offset_ms": signing.LIFETIME_MS + 1})
+    admin.put("/_local/clock", json={"offset_ms": signing.URL_LIFETIME_MS + 1})
     expired = anyone.get(_rest(get))
     assert expired.status_code == 403
     assert "<Message>Request has expired</Message>" in expired.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scgpt_databricks.local_workspace.catalog import objects as catalog_objects
+from scgpt_databricks.local_workspace.catalog import securables
 from scgpt_databricks.local_workspace.core.workspace import METASTORE_ID, Workspace
 from tests.unit.local_workspace.catalog.unity_catalog import UC
 from tests.unit.local_workspace.conftest import As, TestClient
@@ -88,7 +88,7 @@ def test_tables_are_registered_by_the_service(
     url = f"{UC}/tables/main.scgpt.t"
     assert admin.get(f"{url}/exists").json() == {"table_exists": False}
     columns = [{"name": "a", "type_text": "int", "type_name": "INT", "position": 0}]
-    catalog_objects.register_table(
+    securables.register_table(
         workspace, "main.scgpt.t", owner="admin@local.test", columns=columns, storage_location="x"
     )
     assert admin.get(f"{url}/exists").json() == {"table_exists": True}

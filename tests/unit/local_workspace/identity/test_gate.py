@@ -8,7 +8,7 @@ import pytest
 
 from scgpt_databricks.local_workspace.core.routing import Call
 from scgpt_databricks.local_workspace.core.workspace import WORKSPACE_ID, Workspace
-from scgpt_databricks.local_workspace.identity import identity, principals
+from scgpt_databricks.local_workspace.identity import principals, scim
 from tests.unit.local_workspace.conftest import As, TestClient
 
 ME = "/api/2.0/preview/scim/v2/Me"
@@ -56,7 +56,7 @@ def test_a_mistake_of_ours_is_a_500_in_json(
     def broken(call: Call, resources: object) -> dict[str, object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(identity, "_page", broken)
+    monkeypatch.setattr(scim, "_page", broken)
     answer = admin.get("/api/2.0/preview/scim/v2/Groups")
     assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
     assert "ZeroDivisionError" in caplog.text

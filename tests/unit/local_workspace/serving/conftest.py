@@ -22,7 +22,7 @@ class Running:
         self.start()
 
     def start(self) -> None:
-        self._app = create_app(self._workspace, leave_out=("tracking.tracking",))
+        self._app = create_app(self._workspace, leave_out=("tracking.mlflow_server",))
         self._main = TestClient(self._app, raise_server_exceptions=False)
         self._main.__enter__()
 

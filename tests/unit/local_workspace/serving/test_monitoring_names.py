@@ -11,7 +11,7 @@ from deltalake import write_deltalake
 
 from scgpt_databricks.infra import layout, monitoring, settings
 from scgpt_databricks.infra.monitoring import lakeview
-from scgpt_databricks.local_workspace.catalog import objects as catalog_objects
+from scgpt_databricks.local_workspace.catalog import securables
 from scgpt_databricks.local_workspace.core.workspace import Workspace
 from scgpt_databricks.local_workspace.serving import inference
 from scgpt_databricks.scripts.monitoring.error_rate import error_rate
@@ -40,7 +40,7 @@ def table(request: pytest.FixtureRequest, admin: TestClient, workspace: Workspac
     ]
     path, pa = workspace.tables / stored, cast(Any, pyarrow)
     write_deltalake(str(path), pa.Table.from_pylist(data, schema=inference.SCHEMA))
-    catalog_objects.register_table(
+    securables.register_table(
         workspace, stored, owner="admin@local.test", columns=[], storage_location=path.as_uri()
     )
     return name

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from scgpt_databricks.local_workspace.core.workspace import Workspace
-from scgpt_databricks.local_workspace.identity import oauth_tokens, principals
-from scgpt_databricks.local_workspace.identity.oauth_tokens import client_secret
+from scgpt_databricks.local_workspace.identity import principals, signing
+from scgpt_databricks.local_workspace.identity.signing import client_secret
 from tests.unit.local_workspace.conftest import TestClient
 from tests.unit.local_workspace.serving.conftest import As
 from tests.unit.local_workspace.serving.kit import BUILDER, create, rows
@@ -122,7 +122,7 @@ def test_an_oauth_token_opens_the_api_for_an_hour(as_: As, workspace: Workspace)
     client = as_("admin")
     headers = {"Authorization": f"Bearer {_login(client, workspace)}"}
     assert client.get(ME, headers=headers).json()["userName"] == BUILDER
-    later = 1000 * oauth_tokens.LIFETIME_S + 1000
+    later = 1000 * signing.TOKEN_LIFETIME_S + 1000
     client.put("/_local/clock", json={"offset_ms": later})
     assert client.get(ME, headers=headers).status_code == 401
 

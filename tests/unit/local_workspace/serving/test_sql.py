@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from deltalake import write_deltalake
 
-from scgpt_databricks.local_workspace.catalog import objects as catalog_objects
+from scgpt_databricks.local_workspace.catalog import securables
 from scgpt_databricks.local_workspace.core.workspace import Workspace
 from scgpt_databricks.local_workspace.sql import query as sql_query
 from tests.unit.local_workspace.conftest import TestClient
@@ -32,7 +32,7 @@ def table(admin: TestClient, workspace: Workspace) -> None:
     )
     path = workspace.tables / TABLE
     write_deltalake(str(path), data)
-    catalog_objects.register_table(
+    securables.register_table(
         workspace, TABLE, owner="admin@local.test", columns=[], storage_location=path.as_uri()
     )
 

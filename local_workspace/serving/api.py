@@ -1,6 +1,6 @@
 """Serving endpoints: ``/api/2.0/serving-endpoints``.
 
-Requests are checked in :mod:`.serving_spec`, rolled out in :mod:`.deployment`, answered from
+Requests are checked in :mod:`.spec`, rolled out in :mod:`.deployment`, answered from
 :mod:`.endpoints`.
 """
 
@@ -17,6 +17,8 @@ from ..core.store import Document
 from ..core.workspace import Principal, Workspace
 from ..identity import secret_scopes
 from ..identity.principals import find
+from ..objects import documents
+from ..objects.documents import ENDPOINT
 from . import deployment, endpoints, inference, invocations
 from .deployment import Deployments
 from .endpoints import IN_PROGRESS
@@ -46,16 +48,15 @@ async def create(call: Call) -> dict[str, Any]:
     workspace, body, who = call.workspace, call.body, call.principal
     name = check_creation(body)
     entities, traffic = check_config(call.need("config"))
-    if workspace.store.get(endpoints.KIND, name) is not None:
+    if workspace.store.get(ENDPOINT.name, name) is not None:
         raise already_exists(f"Endpoint with name '{name}' already exists.")
     _check_models(workspace, entities, who)
     document = deployment.blank(name, workspace.new_id(), who.name, workspace.now_ms())
     document |= {field: body[field] for field in ECHOED if body.get(field) is not None}
     with workspace.store.transaction():
         inference.open_table(workspace, document, who)
-        field = "user_name" if "@" in who.name else "service_principal_name"
-        own = {field: who.name, "permission_level": "CAN_MANAGE"}
-        endpoints.put_acl(workspace, document["id"], [own])
+        own = {documents.name_field(who.name): who.name, "permission_level": "CAN_MANAGE"}
+        documents.put_acl(workspace, ENDPOINT, name, [own])
         pending = endpoints.new_config(workspace, document, who.name, entities, traffic)
         deployment.of(workspace).begin(document, pending)
     return _view(call, name)
@@ -63,12 +64,8 @@ async def create(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", _BASE, f"{_BASE}/")
 async def list_all(call: Call) -> dict[str, Any]:
-    visible = [
-        _answer(call, document)
-        for _, document in call.workspace.store.items(endpoints.KIND)
-        if endpoints.level(call.workspace, call.principal, document)
-    ]
-    return {"endpoints": visible}
+    visible = documents.visible(call.workspace, call.principal, ENDPOINT)
+    return {"endpoints": [_answer(call, document) for document in visible]}
 
 
 @routes.add("GET", _ONE)
@@ -82,7 +79,7 @@ async def get(call: Call) -> dict[str, Any]:
 async def delete(call: Call) -> dict[str, Any]:
     document = _require(call, "CAN_MANAGE")
     await deployment.of(call.workspace).drop(document)
-    endpoints.delete(call.workspace, document)
+    documents.delete(call.workspace, ENDPOINT, document["name"])
     return {}
 
 
@@ -174,7 +171,7 @@ async def openapi(call: Call) -> dict[str, Any]:
 
 
 def _require(call: Call, level: str) -> Document:
-    return endpoints.require(call.workspace, call.principal, call.path["name"], level)
+    return documents.require(call.workspace, call.principal, ENDPOINT, call.path["name"], level)
 
 
 def _touch(workspace: Workspace, document: Document) -> None:
@@ -198,5 +195,6 @@ def _view(call: Call, name: str) -> dict[str, Any]:
 def _answer(call: Call, document: Document) -> dict[str, Any]:
     config = document["config"]
     ready = bool(config) and deployment.of(call.workspace).fleet.ready(config["entities"])
-    level = endpoints.level(call.workspace, call.principal, document)
+    name = document["name"]
+    level = documents.level(call.workspace, call.principal, ENDPOINT, name, document)
     return endpoints.view(call.workspace, document, str(level), ready=ready)

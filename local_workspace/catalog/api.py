@@ -1,8 +1,6 @@
-"""Unity Catalog: catalogs, schemas, registered models, volumes, tables under
-``/api/2.1/unity-catalog``.
+"""Unity Catalog's own API, ``/api/2.1/unity-catalog``: one set of handlers for all kinds.
 
-One set of handlers for all kinds. Model versions and aliases are in :mod:`.registry`, grants in
-:mod:`.grants`.
+Below each registered model lie its versions and aliases. Grants are in :mod:`.grants`.
 """
 
 from __future__ import annotations
@@ -12,14 +10,20 @@ from functools import partial
 from typing import Any
 
 from ..core.errors import ApiError, already_exists, invalid
-from ..core.paging import page
-from ..core.routing import Call, Routes
+from ..core.routing import Call, Routes, page
 from ..core.store import Document
 from ..core.workspace import Workspace
 from ..identity.principals import catalog_document, check_known
-from . import access, securables
-from .objects import OPTIONAL, checked_name, container_of, create_securable, delete_securable
-from .securables import KINDS, Kind
+from . import access, securables, versions
+from .securables import (
+    KINDS,
+    OPTIONAL,
+    Kind,
+    checked_name,
+    container_of,
+    create_securable,
+    delete_securable,
+)
 
 routes = Routes()
 
@@ -182,3 +186,54 @@ def _register(kind: Kind) -> None:
 
 for _kind in KINDS.values():
     _register(_kind)
+
+
+_MODELS = f"{BASE}/models/{{full_name}}"
+_READ = access.on("models", "full_name", "EXECUTE", access.OWN)
+_OWN = access.on("models", "full_name", access.OWN)
+
+
+@routes.add("PUT", f"{_MODELS}/aliases/{{alias}}", rule=_OWN)
+async def put_alias(call: Call) -> dict[str, Any]:
+    name, alias = call.path["full_name"], call.path["alias"]
+    versions.set_alias(call.workspace, name, alias, call.need("version_num"))
+    return {"alias_name": alias, "version_num": int(call.need("version_num"))}
+
+
+@routes.add("DELETE", f"{_MODELS}/aliases/{{alias}}", rule=_OWN)
+async def remove_alias(call: Call) -> dict[str, Any]:
+    versions.delete_alias(call.workspace, call.path["full_name"], call.path["alias"])
+    return {}
+
+
+@routes.add("GET", f"{_MODELS}/aliases/{{alias}}", rule=_READ)
+async def info_by_alias(call: Call) -> dict[str, Any]:
+    document = versions.by_alias(call.workspace, call.path["full_name"], call.path["alias"])
+    return versions.info_view(call.workspace, document)
+
+
+@routes.add("GET", f"{_MODELS}/versions", rule=_READ)
+async def list_info(call: Call) -> dict[str, Any]:
+    found = versions.listed(call.workspace, call.path["full_name"])
+    infos, more = page([versions.info_view(call.workspace, doc) for doc in found], call.query)
+    return {"model_versions": infos, **more}
+
+
+@routes.add("GET", f"{_MODELS}/versions/{{version}}", rule=_READ)
+async def get_info(call: Call) -> dict[str, Any]:
+    document = versions.get(call.workspace, call.path["full_name"], call.path["version"])
+    return versions.info_view(call.workspace, document)
+
+
+@routes.add("PATCH", f"{_MODELS}/versions/{{version}}", rule=_OWN)
+async def update_info(call: Call) -> dict[str, Any]:
+    changes = {"description": call.body.get("comment", "")}
+    name, version, who = call.path["full_name"], call.path["version"], call.principal.name
+    document = versions.update(call.workspace, name, version, who, changes)
+    return versions.info_view(call.workspace, document)
+
+
+@routes.add("DELETE", f"{_MODELS}/versions/{{version}}", rule=_OWN)
+async def delete_info(call: Call) -> dict[str, Any]:
+    versions.delete(call.workspace, call.path["full_name"], call.path["version"])
+    return {}

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import uuid
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import Any
 
 from ..core.errors import invalid
-from ..core.paging import page
-from ..core.routing import Call, Routes
+from ..core.routing import Call, Routes, page
 from ..core.store import Document
-from ..core.workspace import Workspace
-from ..identity.principals import find
-from ..objects import folders, objects
-from ..objects.objects import ALERT
+from ..core.workspace import Workspace, time_text
+from ..objects import documents, folders
+from ..objects.documents import ALERT
 from ..sql import warehouses
 from . import spec as alert_spec
 
@@ -41,26 +38,26 @@ async def create(call: Call) -> dict[str, Any]:
         "alert": alert,
         "state": "UNKNOWN",
     }
-    objects.put(call.workspace, ALERT, document["id"], document)
+    documents.put(call.workspace, ALERT, document["id"], document)
     return view(call.workspace, document)
 
 
 @routes.add("GET", _BASE)
 async def list_all(call: Call) -> dict[str, Any]:
-    visible = objects.visible(call.workspace, call.principal, ALERT)
+    visible = documents.visible(call.workspace, call.principal, ALERT)
     found, more = page(visible, call.query, limit="page_size")
     return {"alerts": [view(call.workspace, document) for document in found], **more}
 
 
 @routes.add("GET", _ONE)
 async def get(call: Call) -> dict[str, Any]:
-    return view(call.workspace, objects.called(call, ALERT, "CAN_READ"))
+    return view(call.workspace, documents.called(call, ALERT, "CAN_READ"))
 
 
 @routes.add("PATCH", _ONE)
 async def update(call: Call) -> dict[str, Any]:
     """Set the fields that ``update_mask`` names; those that the body lacks are cleared."""
-    found = objects.called(call, ALERT, "CAN_EDIT")
+    found = documents.called(call, ALERT, "CAN_EDIT")
     alert, sent = deepcopy(found["alert"]), _given(call.body)
     for path in _mask(call.query.get("update_mask", "")):
         _assign(alert, sent, path.split("."))
@@ -68,15 +65,15 @@ async def update(call: Call) -> dict[str, Any]:
     alert_spec.check(call.workspace, call.principal, alert)
     warehouses.use(call.workspace, call.principal, alert["warehouse_id"])
     found |= {"alert": alert, "updated_at": call.workspace.now_ms()}
-    objects.put(call.workspace, ALERT, found["id"], found)
+    documents.put(call.workspace, ALERT, found["id"], found)
     return view(call.workspace, found)
 
 
 @routes.add("DELETE", _ONE)
 async def trash(call: Call) -> dict[str, Any]:
     """A trashed alert is neither shown nor evaluated; nothing here brings it back."""
-    found = objects.called(call, ALERT, "CAN_MANAGE")
-    objects.delete(call.workspace, ALERT, found["id"])
+    found = documents.called(call, ALERT, "CAN_MANAGE")
+    documents.delete(call.workspace, ALERT, found["id"])
     return {}
 
 
@@ -86,15 +83,15 @@ def view(workspace: Workspace, document: Document) -> dict[str, Any]:
     name = alert_spec.run_as(answer, document["owner"])
     answer["evaluation"]["state"] = document["state"]
     if "evaluated_at" in document:
-        answer["evaluation"]["last_evaluated_at"] = _time(document["evaluated_at"])
+        answer["evaluation"]["last_evaluated_at"] = time_text(document["evaluated_at"])
     return {
         **answer,
         "id": document["id"],
-        "create_time": _time(document["created_at"]),
-        "update_time": _time(document["updated_at"]),
+        "create_time": time_text(document["created_at"]),
+        "update_time": time_text(document["updated_at"]),
         "lifecycle_state": "ACTIVE",
         "owner_user_name": document["owner"],
-        "effective_run_as": {_name_field(workspace, name): name},
+        "effective_run_as": {documents.name_field(name): name},
     }
 
 
@@ -134,14 +131,3 @@ def _check_home(before: Document, after: Document) -> None:
     old, new = before.get("parent_path"), after.get("parent_path")
     if new is not None and old is not None and folders.normal(new) != folders.normal(old):
         raise invalid(f"parent_path can only be set on create: it is {old}, not {new}.")
-
-
-def _name_field(workspace: Workspace, name: str) -> str:
-    principal = find(workspace, name)
-    is_user = principal is None or "@" in principal.name
-    return "user_name" if is_user else "service_principal_name"
-
-
-def _time(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from ..core.errors import forbidden
-from ..core.paging import page
-from ..core.routing import Call, Routes, whole_number
+from ..core.routing import Call, Routes, page, whole_number
 from ..core.store import Document
-from ..objects import objects
-from ..objects.objects import JOB
+from ..objects import documents
+from ..objects.documents import JOB
 from . import spec as job_spec
 
 routes = Routes()
@@ -23,22 +21,17 @@ def paths(rest: str) -> list[str]:
     return [f"/api/{version}/jobs/{rest}" for version in ("2.2", "2.1", "2.0")]
 
 
-def new_id() -> int:
-    """An id as Databricks gives it: a number of 15 digits."""
-    return 10**14 + uuid.uuid4().int % (9 * 10**14)
-
-
 def find_job(call: Call, job_id: object, needed: str) -> Document:
     """A job that the caller may use at a permission level; errors as :func:`.objects.require`."""
     number = whole_number(job_id, "job_id")
-    return objects.require(call.workspace, call.principal, JOB, str(number), needed)
+    return documents.require(call.workspace, call.principal, JOB, str(number), needed)
 
 
 @routes.add("POST", *paths("create"))
 async def create(call: Call) -> dict[str, Any]:
     settings = {key: value for key, value in call.body.items() if key not in _NOT_SETTINGS}
     _check(call, settings)
-    job_id = new_id()
+    job_id = job_spec.new_id()
     document: Document = {
         "id": job_id,
         "owner": call.principal.name,
@@ -46,7 +39,7 @@ async def create(call: Call) -> dict[str, Any]:
         "created_at": call.workspace.now_ms(),
         "settings": settings,
     }
-    objects.put(call.workspace, JOB, str(job_id), document)
+    documents.put(call.workspace, JOB, str(job_id), document)
     return {"job_id": job_id}
 
 
@@ -61,7 +54,7 @@ async def list_all(call: Call) -> dict[str, Any]:
     name, expand = call.query.get("name"), call.query.get("expand_tasks", "").lower() == "true"
     jobs = [
         _view(document)
-        for document in reversed(objects.visible(call.workspace, call.principal, JOB))
+        for document in reversed(documents.visible(call.workspace, call.principal, JOB))
     ]
     wanted = [job for job in jobs if name in (None, job["settings"]["name"])]
     found, more = page(wanted, call.query, size=20, limit="limit")
@@ -79,7 +72,7 @@ async def reset(call: Call) -> dict[str, Any]:
     if "run_as" in found["settings"]:
         settings.setdefault("run_as", found["settings"]["run_as"])
     _check(call, settings, found)
-    objects.put(call.workspace, JOB, str(found["id"]), {**found, "settings": settings})
+    documents.put(call.workspace, JOB, str(found["id"]), {**found, "settings": settings})
     return {}
 
 
@@ -89,7 +82,7 @@ async def update(call: Call) -> dict[str, Any]:
     removed = call.body.get("fields_to_remove") or []
     settings = job_spec.merged(found["settings"], call.body.get("new_settings") or {}, removed)
     _check(call, settings, found)
-    objects.put(call.workspace, JOB, str(found["id"]), {**found, "settings": settings})
+    documents.put(call.workspace, JOB, str(found["id"]), {**found, "settings": settings})
     return {}
 
 
@@ -97,7 +90,7 @@ async def update(call: Call) -> dict[str, Any]:
 async def delete(call: Call) -> dict[str, Any]:
     """Runs that are under way go on to their end."""
     found = find_job(call, call.need("job_id"), "CAN_MANAGE")
-    objects.delete(call.workspace, JOB, str(found["id"]))
+    documents.delete(call.workspace, JOB, str(found["id"]))
     return {}
 
 

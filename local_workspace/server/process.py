@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ..core.children import ChildError
 from ..core.workspace import Workspace
 from ..identity import principals
-from ..tracking import tracking
+from ..tracking import mlflow_server
 from .app import create_app
 from .instance import FACTS, LOCK
 
@@ -50,7 +50,7 @@ class _Server(uvicorn.Server):
 
     async def _announce(self) -> None:
         try:
-            await tracking.wait_ready(self._workspace)
+            await mlflow_server.wait_ready(self._workspace)
         except ChildError:
             _log.exception("the MLflow server could not be started")
             self.should_exit = True
