@@ -5,11 +5,47 @@ from __future__ import annotations
 from typing import ClassVar
 
 from . import framework
-from .monitoring_tables import ALERT_V2
 from .plan import Plan
-from .resource import Resource, found, remove
+from .resource import Resource, found
 from .rest import Session
+from .schema import table
 from .values import Values
+
+ALERT_V2 = table("""
+    id: string computed stable
+    create_time lifecycle_state owner_user_name update_time: string computed
+    custom_description custom_summary parent_path run_as_user_name: string optional
+    display_name query_text warehouse_id: string required
+    effective_run_as: struct computed
+        service_principal_name user_name: string optional
+    evaluation: struct required
+        comparison_operator: string required
+        empty_result_state: string optional
+        last_evaluated_at state: string computed
+        notification: struct optional
+            effective_notify_on_ok: bool computed
+            effective_retrigger_seconds: number computed
+            notify_on_ok: bool optional
+            retrigger_seconds: number optional
+            subscriptions: struct_set optional
+                destination_id user_email: string optional
+        source: struct required
+            aggregation display: string optional
+            name: string required
+        threshold: struct optional
+            column: struct optional
+                aggregation display: string optional
+                name: string required
+            value: struct optional
+                bool_value: bool optional
+                double_value: number optional
+                string_value: string optional
+    run_as: struct optional
+        service_principal_name user_name: string optional
+    schedule: struct required
+        pause_status: string optional
+        quartz_cron_schedule timezone_id: string required
+""")
 
 _ALERTS = "/api/2.0/alerts"
 _UPDATED = (
@@ -23,10 +59,10 @@ _EFFECTIVE = ("notify_on_ok", "retrigger_seconds")
 class AlertV2(Resource):
     """An alert. A value that the server adds on its own is an error, as with the real provider."""
 
+    name = "alert_v2"
+    table = ALERT_V2
+    collection = _ALERTS
     legacy: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        super().__init__("alert_v2", ALERT_V2)
 
     def plan(self, config: Values, prior: Values | None) -> Plan:
         return framework.plan(self.table, config, prior)
@@ -45,9 +81,6 @@ class AlertV2(Resource):
         path = f"{_ALERTS}/{prior['id']}?update_mask={_UPDATED}"
         answer = session.call("PATCH", path, content)
         return _in_step(framework.answered(self.table, answer), planned, changed=True)
-
-    def delete(self, session: Session, prior: Values) -> None:
-        remove(session, "DELETE", f"{_ALERTS}/{prior['id']}")
 
 
 def _in_step(after: Values, known: Values, *, changed: bool) -> Values:

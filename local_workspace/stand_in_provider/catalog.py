@@ -9,8 +9,55 @@ from .mapping import body, changes, emptied, refreshed
 from .plan import canonical
 from .resource import Resource, found, remove
 from .rest import ApiError, ProviderError, Session
-from .tables import GRANT, SECURABLES
+from .schema import Block, table
 from .values import Values, conform
+
+SCHEMA = table("""
+    id: string optional computed local
+    catalog_name name: string required force_new fold
+    comment: string optional
+    enable_predictive_optimization metastore_id owner: string optional computed
+    force_destroy: bool optional default=false local
+    properties: map optional
+    schema_id: string computed
+    storage_root: string optional force_new
+""")
+
+VOLUME = table("""
+    id: string optional computed local
+    catalog_name schema_name: string required force_new fold
+    comment: string optional
+    name: string required fold
+    owner: string optional computed
+    storage_location: string optional force_new keep
+    volume_path: string computed local
+    volume_type: string required force_new
+""")
+
+REGISTERED_MODEL = table("""
+    id: string optional computed local
+    aliases: objects
+        alias_name catalog_name id model_name schema_name: string optional
+        version_num: number optional
+    browse_only: bool optional
+    catalog_name name schema_name: string optional force_new fold
+    comment: string optional
+    created_at updated_at: number optional computed
+    created_by full_name metastore_id owner updated_by: string optional computed
+    storage_location: string optional computed force_new
+""")
+
+SECURABLES = (
+    "catalog credential external_location foreign_connection function metastore model pipeline "
+    "recipient schema share storage_credential table volume"
+)
+
+GRANT = table(f"""
+    id: string optional computed local
+    {SECURABLES}: string optional force_new
+    principal: string required force_new
+    privileges: string_set required words
+""")
 
 _CATALOG = "/api/2.1/unity-catalog"
 
@@ -21,7 +68,9 @@ class CatalogObject(Resource):
 
     Parameters
     ----------
-    collection
+    name, table
+        As of every type.
+    plural
         Last part of the collection's path.
     created
         Attributes that the create carries.
@@ -39,7 +88,9 @@ class CatalogObject(Resource):
         How many times the real provider sends an update.
     """
 
-    collection: str
+    name: str
+    table: Block
+    plural: str
     created: frozenset[str]
     owned: frozenset[str]
     updated: frozenset[str]
@@ -49,11 +100,11 @@ class CatalogObject(Resource):
     updates: int = 1
 
     def _path(self, values: Values) -> str:
-        return f"{_CATALOG}/{self.collection}/{values['id']}"
+        return f"{_CATALOG}/{self.plural}/{values['id']}"
 
     def create(self, session: Session, planned: Values) -> str:
         content = body(self.table, planned, self.created)
-        answer = session.call("POST", f"{_CATALOG}/{self.collection}", content)
+        answer = session.call("POST", f"{_CATALOG}/{self.plural}", content)
         return str(answer["full_name"])
 
     def settle(self, session: Session, planned: Values) -> None:
@@ -107,8 +158,8 @@ class CatalogObject(Resource):
 class Grant(Resource):
     """The privileges of one principal on one securable; those of others are not touched."""
 
-    def __init__(self) -> None:
-        super().__init__("grant", GRANT)
+    name = "grant"
+    table = GRANT
 
     @staticmethod
     def _target(values: Values) -> tuple[str, str]:
@@ -172,3 +223,38 @@ class Grant(Resource):
             raise ProviderError(f"id {identifier!r} is not TYPE/FULL.NAME/PRINCIPAL")
         state = {"id": identifier, parts[0]: parts[1], "principal": parts[2]}
         return conform(self.table, state)
+
+
+_MODEL_FIELDS = frozenset({"catalog_name", "schema_name", "name", "comment", "storage_location"})
+_STAMPS = frozenset({"created_at", "created_by", "metastore_id", "updated_at", "updated_by"})
+
+CATALOG_OBJECTS = (
+    CatalogObject(
+        name="schema",
+        table=SCHEMA,
+        plural="schemas",
+        created=frozenset({"catalog_name", "name", "comment", "properties", "storage_root"}),
+        owned=frozenset({"comment", "properties", "owner", "enable_predictive_optimization"}),
+        settled_by=frozenset({"owner", "enable_predictive_optimization"}),
+        updated=frozenset({"comment", "properties", "enable_predictive_optimization"}),
+        checks_metastore=True,
+    ),
+    CatalogObject(
+        name="volume",
+        table=VOLUME,
+        plural="volumes",
+        created=frozenset(VOLUME.attributes) - {"owner"},
+        owned=frozenset({"owner"}),
+        updated=frozenset({"comment"}),
+        renames=True,
+    ),
+    CatalogObject(
+        name="registered_model",
+        table=REGISTERED_MODEL,
+        plural="models",
+        created=_MODEL_FIELDS | {"owner"},
+        owned=_MODEL_FIELDS | {"owner"},
+        updated=_MODEL_FIELDS | _STAMPS,
+        updates=2,
+    ),
+)

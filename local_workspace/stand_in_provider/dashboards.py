@@ -5,11 +5,23 @@ from __future__ import annotations
 import hashlib
 
 from .mapping import body, emptied, refreshed
-from .monitoring_tables import DASHBOARD
 from .plan import Plan, plan
 from .resource import Resource, UndoneError, found, remove
 from .rest import ApiError, ProviderError, Session
+from .schema import table
 from .values import Values
+
+DASHBOARD = table("""
+    id: string optional computed local
+    create_time dashboard_id etag lifecycle_state path update_time: string optional computed
+    dashboard_change_detected: bool optional local
+    display_name warehouse_id: string required
+    embed_credentials: bool optional default=true local
+    file_path: string optional local
+    md5: string optional computed local
+    parent_path: string required force_new path
+    serialized_dashboard: string optional
+""")
 
 _DASHBOARDS = "/api/2.0/lakeview/dashboards"
 _TRASHED = "TRASHED"
@@ -18,8 +30,8 @@ _TRASHED = "TRASHED"
 class Dashboard(Resource):
     """A dashboard. Whether its content changed on the server shows by its etag alone."""
 
-    def __init__(self) -> None:
-        super().__init__("dashboard", DASHBOARD)
+    name = "dashboard"
+    table = DASHBOARD
 
     def validate(self, config: Values) -> None:
         if config.get("file_path") is not None:

@@ -5,8 +5,20 @@ from __future__ import annotations
 from .mapping import body, emptied, refreshed
 from .resource import Resource, found, remove
 from .rest import Session
-from .tables import MLFLOW_EXPERIMENT
+from .schema import table
 from .values import Values
+
+MLFLOW_EXPERIMENT = table("""
+    id: string optional computed local
+    artifact_location: string optional force_new keep
+    creation_time last_update_time: number optional computed
+    description: string optional local
+    experiment_id lifecycle_stage: string optional computed
+    name: string required path
+    tags: objects computed
+        key value: string optional
+    timeouts: timeouts
+""")
 
 _EXPERIMENTS = "/api/2.0/mlflow/experiments"
 
@@ -14,8 +26,8 @@ _EXPERIMENTS = "/api/2.0/mlflow/experiments"
 class MlflowExperiment(Resource):
     """An experiment. Only its name can be changed: no call exists for description and tags."""
 
-    def __init__(self) -> None:
-        super().__init__("mlflow_experiment", MLFLOW_EXPERIMENT)
+    name = "mlflow_experiment"
+    table = MLFLOW_EXPERIMENT
 
     def create(self, session: Session, planned: Values) -> str:
         answer = session.call("POST", f"{_EXPERIMENTS}/create", body(self.table, planned))

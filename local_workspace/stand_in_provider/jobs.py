@@ -1,4 +1,8 @@
-"""The type ``databricks_job``: tasks on a schedule."""
+"""The type ``databricks_job``: tasks on a schedule.
+
+The table has what runs without a cluster of its own: compute, libraries, and the tasks of other
+products are left out.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,94 @@ import uuid
 from typing import Any, ClassVar
 
 from .mapping import body, emptied, refreshed
-from .monitoring_tables import JOB
 from .resource import Resource, found, remove
 from .rest import ProviderError, Session
+from .schema import table
 from .values import Values
+
+_EMAILS = """
+    no_alert_for_skipped_runs: bool optional
+    on_duration_warning_threshold_exceeded on_failure on_start: strings optional
+    on_streaming_backlog_exceeded on_success: strings optional
+"""
+
+_HEALTH = """
+    rules: objects min=1
+        metric op: string required
+        value: number required
+"""
+
+_WEBHOOKS = """
+    on_duration_warning_threshold_exceeded on_failure on_start: objects
+        id: string required
+    on_streaming_backlog_exceeded on_success: objects
+        id: string required
+"""
+
+
+def _inside(fields: str, depth: int) -> str:
+    return fields.rstrip().replace("\n    ", "\n" + "    " * depth)
+
+
+JOB = table(f"""
+    id: string optional computed local
+    always_running control_run_state: bool optional default=false local
+    budget_policy_id description edit_mode existing_cluster_id: string optional
+    format: string optional computed
+    max_concurrent_runs: number optional default=1
+    max_retries min_retry_interval_millis timeout_seconds: number optional
+    name: string optional default=Untitled
+    performance_target usage_policy_id: string optional
+    retry_on_timeout: bool optional
+    tags: map optional
+    url: string computed local
+    email_notifications: object keep{_inside(_EMAILS, 2)}
+    environment: objects wire=environments
+        environment_key: string required
+        spec: object
+            client environment_version: string optional
+            dependencies java_dependencies: strings optional
+    health: object{_inside(_HEALTH, 2)}
+    notification_settings: object
+        no_alert_for_canceled_runs no_alert_for_skipped_runs: bool optional
+    parameter: objects wire=parameters
+        default name: string required
+    queue: object keep
+        enabled: bool required
+    run_as: object computed
+        service_principal_name user_name: string optional
+    schedule: object
+        pause_status: string optional default=UNPAUSED
+        quartz_cron_expression timezone_id: string required
+    task: objects wire=tasks
+        description environment_key existing_cluster_id job_cluster_key: string optional
+        disable_auto_optimization disabled: bool optional
+        max_retries min_retry_interval_millis timeout_seconds: number optional
+        retry_on_timeout: bool optional computed
+        run_if: string optional fills=ALL_SUCCESS
+        task_key: string required
+        depends_on: objects
+            outcome: string optional
+            task_key: string required
+        email_notifications: object keep{_inside(_EMAILS, 3)}
+        health: object{_inside(_HEALTH, 3)}
+        notebook_task: object
+            base_parameters: map optional
+            notebook_path: string required
+            source: string optional keep
+            warehouse_id: string optional
+        notification_settings: object
+            alert_on_last_attempt: bool optional
+            no_alert_for_canceled_runs no_alert_for_skipped_runs: bool optional
+        python_wheel_task: object
+            entry_point package_name: string optional
+            named_parameters: map optional
+            parameters: strings optional
+        webhook_notifications: object keep{_inside(_WEBHOOKS, 3)}
+    webhook_notifications: object keep{_inside(_WEBHOOKS, 2)}
+    timeouts: timeouts
+        create update: string optional
+""")
 
 _JOBS = "/api/2.2/jobs"
 
@@ -17,10 +105,9 @@ _JOBS = "/api/2.2/jobs"
 class Job(Resource):
     """A job of tasks. Tasks are kept in the order of their keys, whatever was configured."""
 
+    name = "job"
+    table = JOB
     version: ClassVar[int] = 2
-
-    def __init__(self) -> None:
-        super().__init__("job", JOB)
 
     def validate(self, config: Values) -> None:
         for name in ("always_running", "control_run_state"):

@@ -5,10 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from .mapping import body, emptied, refreshed
-from .monitoring_tables import NOTIFICATION_DESTINATION
-from .resource import Resource, found, remove
+from .resource import Resource, found
 from .rest import Session
+from .schema import table
 from .values import Values
+
+NOTIFICATION_DESTINATION = table("""
+    id: string optional computed local
+    destination_type: string optional computed
+    display_name: string required
+    config: object
+        email: object force_new
+            addresses: strings optional
+        generic_webhook: object force_new
+            password url username: string optional sensitive
+            password_set url_set username_set: bool optional computed
+        slack: object force_new
+            channel_id oauth_token url: string optional sensitive
+            channel_id_set oauth_token_set url_set: bool optional computed
+""")
 
 _DESTINATIONS = "/api/2.0/notification-destinations"
 _SENT = {"display_name", "config"}
@@ -17,8 +32,9 @@ _SENT = {"display_name", "config"}
 class NotificationDestination(Resource):
     """E-mail addresses, a webhook or a Slack channel."""
 
-    def __init__(self) -> None:
-        super().__init__("notification_destination", NOTIFICATION_DESTINATION)
+    name = "notification_destination"
+    table = NOTIFICATION_DESTINATION
+    collection = _DESTINATIONS
 
     def create(self, session: Session, planned: Values) -> str:
         return str(session.call("POST", _DESTINATIONS, body(self.table, planned, _SENT))["id"])
@@ -38,9 +54,6 @@ class NotificationDestination(Resource):
         content = body(self.table, planned, _SENT)
         session.call("PATCH", f"{_DESTINATIONS}/{prior['id']}", content)
         return emptied(self.table, planned, prior)
-
-    def delete(self, session: Session, prior: Values) -> None:
-        remove(session, "DELETE", f"{_DESTINATIONS}/{prior['id']}")
 
 
 def _with_secrets(content: Values, held: Values) -> dict[str, Any]:

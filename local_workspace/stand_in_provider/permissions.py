@@ -8,8 +8,21 @@ from typing import Any
 from .mapping import body
 from .resource import Resource, found
 from .rest import ApiError, ProviderError, Session
-from .tables import PERMISSIONS
+from .schema import table
 from .values import Values, conform
+
+PERMISSIONS = table("""
+    id: string optional computed local
+    access_control: set min=1
+        group_name permission_level service_principal_name user_name: string optional
+    alert_v2_id app_name authorization cluster_id cluster_policy_id: string optional force_new
+    dashboard_id database_instance_name directory_id directory_path: string optional force_new
+    experiment_id instance_pool_id job_id notebook_id notebook_path: string optional force_new
+    pipeline_id registered_model_id repo_id repo_path serving_endpoint_id: string optional force_new
+    sql_alert_id sql_dashboard_id sql_endpoint_id sql_query_id: string optional force_new
+    vector_search_endpoint_id workspace_file_id workspace_file_path: string optional force_new
+    object_type: string optional computed
+""")
 
 # Attribute -> collection of the permissions API and the level that the caller keeps.
 _PERMITTED = {
@@ -27,8 +40,8 @@ _ADMINS = ("group_name", "admins")
 class Permissions(Resource):
     """The access control list of one object."""
 
-    def __init__(self) -> None:
-        super().__init__("permissions", PERMISSIONS)
+    name = "permissions"
+    table = PERMISSIONS
 
     def validate(self, config: Values) -> None:
         others = [name for name in self.table.attributes if name not in (*_PERMITTED, "id")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .plan import Plan, plan
@@ -17,21 +16,15 @@ class UndoneError(ProviderError):
     """A create that failed and was taken back: nothing is left to remember."""
 
 
-@dataclass(frozen=True)
 class Resource(ABC):
-    """What is common to all types.
-
-    Parameters
-    ----------
-    name
-        Type name without ``databricks_``.
-    table
-        Its schema.
-    """
+    """One resource type."""
 
     name: str
+    """Type name without ``databricks_``."""
     table: Block
-
+    """Its schema."""
+    collection: ClassVar[str]
+    """Path below which one object has its id; for types that the default `delete` serves."""
     # Built with the older SDK: Terraform is told to be lenient about plans. A type of the newer
     # framework says False and brings its own `plan`.
     legacy: ClassVar[bool] = True
@@ -66,9 +59,9 @@ class Resource(ABC):
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         """Change it and return the state to read into."""
 
-    @abstractmethod
     def delete(self, session: Session, prior: Values) -> None:
         """Remove it; that it is gone already is no error."""
+        remove(session, "DELETE", f"{self.collection}/{prior['id']}")
 
     def imported(self, identifier: str) -> Values:
         """The state from which an import reads."""

@@ -16,15 +16,43 @@ from tf.gen import tfplugin_pb2 as pb
 from tf.gen import tfplugin_pb2_grpc as pb_grpc
 
 from . import schema
+from .alerts import AlertV2
+from .catalog import CATALOG_OBJECTS, Grant
+from .dashboards import Dashboard
+from .experiments import MlflowExperiment
+from .jobs import Job
 from .mapping import applied
+from .notifications import NotificationDestination
+from .permissions import Permissions
 from .plan import Path
-from .registry import RESOURCES
 from .resource import Resource, UndoneError
 from .rest import Client, ProviderError, Session, login
-from .tables import PROVIDER
+from .serving import ModelServing
 from .values import Values, conform, decode, encode, known
+from .warehouse import SqlEndpoint
 
 Context = grpc.ServicerContext
+
+PROVIDER = schema.table("""
+    host profile config_file auth_type: string optional
+    token: string optional sensitive
+    http_timeout_seconds retry_timeout_seconds: number optional
+""")
+
+_TYPES: tuple[Resource, ...] = (
+    *CATALOG_OBJECTS,
+    Grant(),
+    Permissions(),
+    ModelServing(),
+    MlflowExperiment(),
+    SqlEndpoint(),
+    NotificationDestination(),
+    AlertV2(),
+    Dashboard(),
+    Job(),
+)
+
+RESOURCES: dict[str, Resource] = {f"databricks_{each.name}": each for each in _TYPES}
 
 
 def _error(summary: str) -> pb.Diagnostic:

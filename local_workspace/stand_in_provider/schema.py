@@ -1,5 +1,7 @@
 """The tables that describe resource types, and what Terraform is told about them.
 
+A field that is in no table does not exist: Terraform itself refuses it.
+
 A table is text, one line for attributes of one kind, nested blocks indented by four spaces::
 
     catalog_name name: string required force_new fold

@@ -1,4 +1,8 @@
-"""The type ``databricks_model_serving``: an endpoint, and the waiting for it."""
+"""The type ``databricks_model_serving``: an endpoint, and the waiting for it.
+
+``external_model`` is in the table because the plan of every endpoint names it; its provider blocks
+are not, no stack serves a vendor's model.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,79 @@ from typing import Any, ClassVar
 from .mapping import body, changes, emptied, refreshed
 from .resource import Resource, UndoneError, found, remove
 from .rest import InterruptedByUserError, ProviderError, Session
-from .tables import MODEL_SERVING
+from .schema import table
 from .values import Values
+
+_SERVED = """
+    environment_vars: map optional
+    instance_profile_arn: string optional
+    max_provisioned_concurrency max_provisioned_throughput: number optional
+    min_provisioned_concurrency min_provisioned_throughput: number optional
+    name: string optional computed
+    provisioned_model_units: number optional
+    scale_to_zero_enabled: bool optional
+    workload_size: string optional
+    workload_type: string optional computed
+""".replace("\n    ", "\n            ")
+
+_GUARDRAIL = """
+    invalid_keywords: strings optional
+    pii: object
+        behavior: string optional
+    safety: bool optional
+    valid_topics: strings optional
+""".replace("\n    ", "\n                ")
+
+MODEL_SERVING = table(f"""
+    id: string optional computed local
+    ai_gateway: object
+        fallback_config: object
+            enabled: bool required
+        guardrails: object
+            input: object{_GUARDRAIL}
+            output: object{_GUARDRAIL}
+        inference_table_config: object
+            catalog_name schema_name table_name_prefix: string optional
+            enabled: bool optional
+        rate_limits: objects
+            calls tokens: number optional
+            key principal: string optional
+            renewal_period: string required
+        usage_tracking_config: object
+            enabled: bool optional
+    budget_policy_id description: string optional
+    config: object computed
+        auto_capture_config: object
+            catalog_name schema_name: string optional force_new
+            enabled: bool optional computed
+            table_name_prefix: string optional computed
+        served_entities: objects
+            entity_name entity_version: string optional
+            external_model: object
+                name provider task: string required{_SERVED}
+        served_models: objects
+            model_name model_version: string required{_SERVED}
+        traffic_config: object computed
+            routes: objects
+                served_entity_name: string optional twin=served_model_name
+                served_model_name: string optional twin=served_entity_name
+                traffic_percentage: number required
+    email_notifications: object
+        on_update_failure on_update_success: strings optional
+    endpoint_url: string computed
+    name: string required force_new
+    rate_limits: objects
+        calls: number required
+        key: string optional
+        renewal_period: string required
+    route_optimized: bool optional force_new
+    serving_endpoint_id: string computed local
+    tags: set
+        key: string required
+        value: string optional
+    timeouts: timeouts
+        create update: string optional
+""")
 
 _ENDPOINTS = "/api/2.0/serving-endpoints"
 # The real provider keeps this much of the create's limit for itself.
@@ -18,10 +93,10 @@ _RESERVE_S = 10.0
 class ModelServing(Resource):
     """A serving endpoint; its id is its name."""
 
+    name = "model_serving"
+    table = MODEL_SERVING
+    collection = _ENDPOINTS
     default_limit_s: ClassVar[float] = 45 * 60.0
-
-    def __init__(self) -> None:
-        super().__init__("model_serving", MODEL_SERVING)
 
     def create(self, session: Session, planned: Values) -> str:
         return str(session.call("POST", _ENDPOINTS, body(self.table, planned))["name"])
@@ -85,9 +160,6 @@ class ModelServing(Resource):
         add = [tag for tag in wanted if there.get(tag["key"]) != tag.get("value", "")]
         drop = sorted({*there} - {tag["key"] for tag in wanted})
         return {**({"add_tags": add} if add else {}), **({"delete_tags": drop} if drop else {})}
-
-    def delete(self, session: Session, prior: Values) -> None:
-        remove(session, "DELETE", f"{_ENDPOINTS}/{prior['id']}")
 
 
 def _as_configured(config: Any, state: Values) -> Any:

@@ -5,10 +5,43 @@ from __future__ import annotations
 from typing import ClassVar
 
 from .mapping import body, emptied, refreshed
-from .monitoring_tables import SQL_ENDPOINT
 from .resource import Resource, found, remove
 from .rest import InterruptedByUserError, ProviderError, Session
+from .schema import table
 from .values import Values
+
+SQL_ENDPOINT = table("""
+    id: string optional computed local
+    auto_stop_mins: number optional default=120 explicit
+    cluster_size name: string required
+    creator_name jdbc_url state: string computed
+    data_source_id: string optional computed
+    enable_photon: bool optional default=true explicit
+    enable_serverless_compute: bool optional computed explicit
+    health: records computed
+        details message status summary: string
+        failure_reason: records
+            code type: string
+            parameters: map
+    instance_profile_arn: string optional
+    max_num_clusters: number optional default=1
+    min_num_clusters: number optional keep
+    no_wait: bool optional local
+    num_active_sessions num_clusters: number computed
+    odbc_params: records computed
+        hostname path protocol: string
+        port: number
+    spot_instance_policy: string optional default=COST_OPTIMIZED
+    warehouse_type: string optional keep
+    channel: object keep
+        dbsql_version: string optional
+        name: string optional default=CHANNEL_NAME_CURRENT
+    tags: object keep
+        custom_tags: objects
+            key value: string required
+    timeouts: timeouts
+        create: string optional
+""")
 
 _WAREHOUSES = "/api/2.0/sql/warehouses"
 _SENT = {*SQL_ENDPOINT.attributes, *SQL_ENDPOINT.blocks} - {
@@ -20,10 +53,10 @@ _SENT = {*SQL_ENDPOINT.attributes, *SQL_ENDPOINT.blocks} - {
 class SqlEndpoint(Resource):
     """A SQL warehouse. An update is not waited for."""
 
+    name = "sql_endpoint"
+    table = SQL_ENDPOINT
+    collection = _WAREHOUSES
     default_limit_s: ClassVar[float] = 30 * 60.0
-
-    def __init__(self) -> None:
-        super().__init__("sql_endpoint", SQL_ENDPOINT)
 
     def create(self, session: Session, planned: Values) -> str:
         return str(session.call("POST", _WAREHOUSES, body(self.table, planned, _SENT))["id"])
@@ -66,6 +99,3 @@ class SqlEndpoint(Resource):
         content = body(self.table, planned, _SENT)
         session.call("POST", f"{_WAREHOUSES}/{prior['id']}/edit", content)
         return emptied(self.table, planned, prior)
-
-    def delete(self, session: Session, prior: Values) -> None:
-        remove(session, "DELETE", f"{_WAREHOUSES}/{prior['id']}")

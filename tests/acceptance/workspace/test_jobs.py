@@ -108,7 +108,7 @@ def test_what_a_job_cannot_be(running: Info, admin: WorkspaceClient) -> None:
     refused("'other' is not in environments", Task(**vars(task()) | {"environment_key": "other"}))
     refused("entry_point is missing", task(""))
     refused("circle", Task(**vars(task()) | {"depends_on": [TaskDependency("t")]}))
-    refused("hours '25'", task(), schedule=CronSchedule("0 0 25 * * ?", "UTC"))
+    refused("hours must be 0-23", task(), schedule=CronSchedule("0 0 25 * * ?", "UTC"))
     reader = sdk(running, "local-reader")
     with pytest.raises(PermissionDenied, match="run_as"):
         reader.jobs.create(name="x", run_as=JobRunAs(user_name="admin@local.test"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import Any
 
-from scgpt_databricks.local_workspace.stand_in_provider.registry import RESOURCES
+from scgpt_databricks.local_workspace.stand_in_provider.rpc import PROVIDER, RESOURCES
 from scgpt_databricks.local_workspace.stand_in_provider.schema import Attribute, Block, Nested
-from scgpt_databricks.local_workspace.stand_in_provider.tables import PROVIDER
 
 Json = dict[str, Any]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scgpt_databricks.local_workspace.stand_in_provider.registry import RESOURCES
+from scgpt_databricks.local_workspace.stand_in_provider.rpc import RESOURCES
 from scgpt_databricks.local_workspace.stand_in_provider.schema import Block, Nested
 from scgpt_databricks.local_workspace.stand_in_provider.values import (
     UNKNOWN,

@@ -9,12 +9,11 @@ from typing import Any, cast
 import pytest
 
 from scgpt_databricks.local_workspace.stand_in_provider import framework
-from scgpt_databricks.local_workspace.stand_in_provider.monitoring_tables import ALERT_V2
+from scgpt_databricks.local_workspace.stand_in_provider.alerts import ALERT_V2
 from scgpt_databricks.local_workspace.stand_in_provider.plan import plan
-from scgpt_databricks.local_workspace.stand_in_provider.registry import RESOURCES
 from scgpt_databricks.local_workspace.stand_in_provider.resource import Resource
 from scgpt_databricks.local_workspace.stand_in_provider.rest import Client, ProviderError, Session
-from scgpt_databricks.local_workspace.stand_in_provider.rpc import Provider
+from scgpt_databricks.local_workspace.stand_in_provider.rpc import RESOURCES, Provider
 from scgpt_databricks.local_workspace.stand_in_provider.schema import table
 from scgpt_databricks.local_workspace.stand_in_provider.values import UNKNOWN, Values, conform
 from tests.unit.local_workspace.stand_in_provider.monitoring_server import (

@@ -13,10 +13,9 @@ from typing import Any, cast
 
 import pytest
 
-from scgpt_databricks.local_workspace.stand_in_provider.registry import RESOURCES
 from scgpt_databricks.local_workspace.stand_in_provider.resource import Resource
 from scgpt_databricks.local_workspace.stand_in_provider.rest import Client, Session
-from scgpt_databricks.local_workspace.stand_in_provider.rpc import Provider
+from scgpt_databricks.local_workspace.stand_in_provider.rpc import RESOURCES, Provider
 from scgpt_databricks.local_workspace.stand_in_provider.values import Values, conform
 from tests.unit.local_workspace.stand_in_provider.recorded_server import RecordedServer
 from tests.unit.local_workspace.stand_in_provider.recordings import (

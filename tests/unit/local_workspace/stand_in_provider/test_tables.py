@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from scgpt_databricks.local_workspace.stand_in_provider.registry import RESOURCES
+from scgpt_databricks.local_workspace.stand_in_provider.rpc import PROVIDER, RESOURCES
 from scgpt_databricks.local_workspace.stand_in_provider.schema import Block, table, to_protobuf
-from scgpt_databricks.local_workspace.stand_in_provider.tables import PROVIDER
 from tests.unit.local_workspace.stand_in_provider.recordings import FOLDER
 
 REFERENCE = FOLDER.parent / "provider-schema.json"
