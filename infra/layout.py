@@ -3,6 +3,9 @@
 What people write and review is tracked; what a run makes lies in one *runtime folder*: ``.local/``
 of the repository, or, for environments kept elsewhere (tests, trials), the folder of those
 environments itself. Two environment folders therefore never share state, manifests or credentials.
+
+An installed package has no repository: its environments are always named, and nothing is written
+beside its code.
 """
 
 from __future__ import annotations
@@ -10,7 +13,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .errors import SettingsError
+
 ROOT = Path(__file__).resolve().parents[1]
+"""The repository; of an installed package its folder."""
+IN_CHECKOUT = (ROOT / "pyproject.toml").is_file()
 ENVIRONMENTS = ROOT / "infra" / "environments"
 RUNTIME = ROOT / ".local"
 
@@ -19,11 +26,23 @@ LOCAL = "local"
 
 
 def environments_folder(folder: Path | None = None) -> Path:
-    """The folder of the environments: ``folder``, else ``SCGPT_ENVIRONMENTS``, else the
-    repository's.
+    """Return the folder of the environments.
+
+    That is `folder`, else ``SCGPT_ENVIRONMENTS``, else the repository's.
+
+    Raises
+    ------
+    SettingsError
+        None is named, and this is no checkout of the repository.
     """
     if folder is None:
         named = os.environ.get("SCGPT_ENVIRONMENTS")
+        if not named and not IN_CHECKOUT:
+            raise SettingsError(
+                "no folder of environments: set SCGPT_ENVIRONMENTS to the folder with the TOML "
+                f"files of your environments. Files to begin with lie in {ENVIRONMENTS}; copy one, "
+                "since nothing may be written there"
+            )
         folder = Path(named) if named else ENVIRONMENTS
     return folder.resolve()
 
@@ -31,6 +50,14 @@ def environments_folder(folder: Path | None = None) -> Path:
 def runtime_folder(environments: Path) -> Path:
     """Where runs of the environments in this folder keep what they make."""
     return RUNTIME if environments == ENVIRONMENTS else environments
+
+
+def provider_folder() -> Path:
+    """Return the folder that remembers which Terraform provider serves on this machine."""
+    if IN_CHECKOUT:
+        return RUNTIME / "terraform"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return caches / "scgpt-databricks" / "terraform"
 
 
 def manifest_path(environments: Path, environment: str) -> Path:

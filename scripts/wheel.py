@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scgpt_databricks.infra import layout
 from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.infra.wheel import Wheel, wheel
 
@@ -54,8 +53,8 @@ def upload(client: WorkspaceClient, settings: Settings, built: Wheel | None = No
 
 def main() -> None:
     """Write the wheel into ``dist/``."""
-    path = write(layout.ROOT / "dist")
-    sys.stdout.write(f"{path.relative_to(layout.ROOT)}  sha256 {wheel().sha256}\n")
+    path = write(Path("dist"))
+    sys.stdout.write(f"{path}  sha256 {wheel().sha256}\n")
 
 
 if __name__ == "__main__":

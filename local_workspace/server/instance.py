@@ -24,7 +24,6 @@ DEFAULT_PORT = 8765
 
 State = Literal["stopped", "starting", "running"]
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _STORE = "store.sqlite"
 
 
@@ -114,7 +113,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            cwd=_REPOSITORY,
+            cwd=folder,
             env=_environment(),
             start_new_session=True,
         )

@@ -29,6 +29,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from .extras import require_extra
+
 err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 
@@ -148,14 +150,29 @@ class Commands(Group):
     ----------
     sections
         Title in the help -> name of a command -> its ``module:attribute`` in this package.
+    extras
+        Name of a command -> extra of the distribution without which it cannot run.
     """
 
     def __init__(
-        self, *args: Any, sections: Mapping[str, Mapping[str, str]] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        sections: Mapping[str, Mapping[str, str]] | None = None,
+        extras: Mapping[str, str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._sections = sections or {}
+        self._sections, self._extras = sections or {}, extras or {}
         self._lazy = {k: v for section in self._sections.values() for k, v in section.items()}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        extra = self._extras.get(name or "")
+        if extra and not {*rest} & {*ctx.help_option_names}:
+            require_extra(f"scgpt {name}", extra)
+        return name, command, rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self._lazy, *super().list_commands(ctx)]

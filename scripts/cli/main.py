@@ -42,9 +42,25 @@ _SECTIONS = {
 """All commands, in the order in which the help lists them."""
 
 
+_EXTRAS = {
+    "build": "engine",
+    "demo": "engine",
+    "deploy": "deploy",
+    "destroy": "deploy",
+    "drift": "deploy",
+    "embed-file": "engine",
+    "endpoint": "deploy",
+    "plan": "deploy",
+    "review": "deploy",
+    "workspace": "workspace",
+}
+"""What a command needs beside the client."""
+
+
 @click.group(
     cls=Commands,
     sections=_SECTIONS,
+    extras=_EXTRAS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="scgpt-databricks", prog_name="scgpt")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from scgpt_databricks.infra.layout import RUNTIME
+from scgpt_databricks.infra.layout import provider_folder
 
 from .console import json_option, show
 
@@ -25,7 +25,7 @@ def provider(refresh: bool, as_json: bool) -> None:
     """
     from ..deploy.provider import find_provider
 
-    found = find_provider(RUNTIME / "terraform", Path(sys.executable), refresh=refresh)
+    found = find_provider(provider_folder(), Path(sys.executable), refresh=refresh)
     show(
         {"kind": found.kind, "version": found.version},
         as_json,

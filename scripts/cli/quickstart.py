@@ -7,6 +7,8 @@ from typing import Any
 import click
 from rich.table import Table
 
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.layout import IN_CHECKOUT
 from scgpt_databricks.local_workspace.server.instance import DEFAULT_PORT
 from scgpt_databricks.model.cells.job import OBSM_KEY
 
@@ -50,6 +52,11 @@ def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
     at any time: it changes nothing that is in place.
     Example:  scgpt quickstart
     """
+    if not IN_CHECKOUT:
+        raise DeployError(
+            "the quickstart runs `cdktf deploy`, whose command line lies in a checkout's "
+            "node_modules: clone the repository, then run `make quickstart`"
+        )
     from ..quickstart import Quickstart
 
     screen = _Screen()

@@ -194,7 +194,7 @@ class Deployment:
         self.outdir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [sys.executable, "-m", "scgpt_databricks.infra.main"],
-            cwd=layout.ROOT,
+            cwd=self.outdir,
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

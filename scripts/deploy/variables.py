@@ -18,7 +18,7 @@ _OTHER_STATE = ("TF_WORKSPACE", "TF_DATA_DIR")
 
 def provider() -> Provider:
     """The Terraform provider that serves on this machine."""
-    return find_provider(layout.RUNTIME / "terraform", Path(sys.executable))
+    return find_provider(layout.provider_folder(), Path(sys.executable))
 
 
 def terraform_variables(settings: Settings) -> dict[str, str]:
