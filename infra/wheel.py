@@ -15,14 +15,16 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-
-from . import layout
+from pathlib import Path
 
 PACKAGE = "scgpt-jobs"
 VERSION = "0.1.0"
 ENTRY_POINTS = {"scgpt-monitor": "scgpt_databricks.scripts.monitoring.error_rate:main"}
 
+_FOLDER = Path(__file__).parents[1]
+"""The one importable package, under whose name jobs import the same modules as everybody."""
 _SOURCES = (
+    "__init__.py",
     "infra/__init__.py",
     "infra/monitoring",
     "scripts/__init__.py",
@@ -68,7 +70,9 @@ class Wheel:
 @cache
 def wheel() -> Wheel:
     """The wheel of the sources as they are."""
-    files = [(name, (layout.ROOT / name).read_bytes()) for name in _sources()]
+    files = [
+        (path.relative_to(_FOLDER.parent).as_posix(), path.read_bytes()) for path in _sources()
+    ]
     entries = "".join(f"{name} = {target}\n" for name, target in sorted(ENTRY_POINTS.items()))
     files += [
         (f"{_INFO}/METADATA", _METADATA.encode()),
@@ -87,13 +91,11 @@ def wheel() -> Wheel:
     return Wheel(buffer.getvalue())
 
 
-def _sources() -> Iterator[str]:
+def _sources() -> Iterator[Path]:
     for source in _SOURCES:
-        path = layout.ROOT / source
+        path = _FOLDER / source
         found = [path] if path.is_file() else sorted(path.rglob("*"))
-        yield from (
-            each.relative_to(layout.ROOT).as_posix() for each in found if each.suffix in _SUFFIXES
-        )
+        yield from (each for each in found if each.suffix in _SUFFIXES)
 
 
 def _recorded(file: tuple[str, bytes]) -> str:

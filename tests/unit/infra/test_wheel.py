@@ -45,14 +45,22 @@ def test_it_has_the_version_of_the_project() -> None:
     assert project["version"] == VERSION
 
 
+def test_only_one_name_is_importable() -> None:
+    with zipfile.ZipFile(io.BytesIO(wheel().content)) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    assert tops == {"scgpt_databricks", f"scgpt_jobs-{VERSION}.dist-info"}
+
+
 def test_the_entry_point_runs_from_the_wheel_alone(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(wheel().content)) as archive:
         archive.extractall(tmp_path)
     module, function = ENTRY_POINTS["scgpt-monitor"].split(":")
-    code = f"import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]; \
-sys.path.insert(0, {str(tmp_path)!r}); from {module} import {function}; {function}(['--help'])"
+    # Without site-packages: an editable install of the repository is found through them.
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {module} as module; \
+print(module.__file__); module.{function}(['--help'])"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path))
     assert "--warehouse" in done.stdout
