@@ -52,6 +52,7 @@ _EXTRAS = {
     "endpoint": "deploy",
     "plan": "deploy",
     "review": "deploy",
+    "smoke": "engine",
     "workspace": "workspace",
 }
 """What a command needs beside the client."""
