@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test long soak unit accept lint fmt lock wheel cdktn reference parity bench clean
+.PHONY: help setup quickstart test long soak unit accept lint fmt lock wheel package cdktn reference parity bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -71,6 +71,11 @@ lock: .venv/.locked ## resolve the dependencies of pyproject.toml and requiremen
 
 wheel: .venv/.locked ## the wheel that jobs run: dist/
 	@$(BIN)/python -m scgpt_databricks.scripts.wheel
+
+package: .venv/.locked ## wheel and sdist of this version, installed and tried: dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
+	SCGPT_WHEEL=$$(ls dist/scgpt_databricks-*.whl) $(BIN)/pytest tests/acceptance/package
 
 .cdktn/.locked: .venv/.locked requirements.cdktn.lock
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .cdktn

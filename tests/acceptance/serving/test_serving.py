@@ -166,7 +166,10 @@ def test_a_version_sees_its_own_code_only(builder: WorkspaceClient) -> None:
     (failed,) = endpoint.pending_config.served_entities or []
     assert failed.state is not None
     assert "No module named 'scgpt_databricks'" in str(failed.state.deployment_state_message)
-    assert "No module named 'scgpt_databricks'" in builder.serving_endpoints.logs(NAME, "marked-3").logs
+    assert (
+        "No module named 'scgpt_databricks'"
+        in builder.serving_endpoints.logs(NAME, "marked-3").logs
+    )
     assert _marker(builder) in (before, "first", "second")
 
 

@@ -46,6 +46,7 @@ EXPECTED_PERMISSIONS = {
     "plan.planned": {},
     "deploy.deploy": {"contents": "read", "id-token": "write", "pull-requests": "read"},
     "drift.drift": {"contents": "read", "id-token": "write", "issues": "write"},
+    "release.release": {"contents": "write"},
     "soak.soak": {"contents": "read"},
 }
 ON_A_WORKSPACE = ("plan.plan", "deploy.deploy", "drift.drift")
@@ -233,6 +234,7 @@ def test_who_may_read_and_who_may_change() -> None:
         "plan.planned": None,
         "deploy.deploy": "${{ matrix.environment }}",
         "drift.drift": "${{ matrix.environment }}-plan",
+        "release.release": None,
         "soak.soak": None,
     }
 
@@ -293,3 +295,11 @@ def test_every_test_runs_somewhere() -> None:
 def test_plan_files_are_never_uploaded() -> None:
     uploads = [step["with"]["path"] for _, step in steps() if "upload-artifact" in str(step)]
     assert uploads == [".local/quickstart/"]
+
+
+def test_a_release_is_tried_before_the_token_is_used() -> None:
+    *before, last = workflow("release")["jobs"]["release"]["steps"]
+    assert before[-1] == {"run": "make package"}
+    assert not any("github-script" in str(step.get("uses")) for step in before)
+    script = last["with"]["script"]
+    assert script.index("readFileSync") < script.index("createRelease")
