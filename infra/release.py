@@ -1,7 +1,7 @@
 """The release manifest: which versions an endpoint serves, and what they are.
 
-The build writes it, promotion and rollback edit it, people review it, and the serving stack points
-to it. It is the only thing that says which version is live: Terraform never asks a registry for
+Commands write it (`scripts/release/point.py`), people review it, and the serving stack points to
+it. It is the only thing that says which version is live: Terraform never asks a registry for
 "latest" or an alias.
 
 The file also says of which environment it is, and carries its own digest: a manifest that was

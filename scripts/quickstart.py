@@ -121,10 +121,8 @@ class Quickstart:
         self._cdktf_deploy("registry")
 
     def build(self) -> None:
-        result, _ = build_for(
-            ENVIRONMENT, self.home / "demo" / "checkpoint", notify=self.screen.say
-        )
-        self.facts["model_version"] = result.version
+        built = build_for(ENVIRONMENT, self.home / "demo" / "checkpoint", notify=self.screen.say)
+        self.facts["model_version"] = built.version.version
 
     def deploy_serving(self) -> None:
         self._cdktf_deploy("serving")

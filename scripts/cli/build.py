@@ -1,14 +1,18 @@
-"""``scgpt build``: a checkpoint becomes a registered, validated version."""
+"""``scgpt build``: make a checkpoint a registered, validated version."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .console import err, json_option, show, step
-from .options import environment_argument
+from .options import dry_run_option, environment_argument
+
+if TYPE_CHECKING:
+    from ..release.build import Built
 
 
 @click.command()
@@ -32,8 +36,12 @@ from .options import environment_argument
 )
 @click.option("--force", is_flag=True, help="Register a new version even when an equal one exists.")
 @click.option(
-    "--dry-run", is_flag=True, help="Read and check the checkpoint; log and register nothing."
+    "--release",
+    "release_now",
+    is_flag=True,
+    help="Let ENV's release manifest name this version, in place of those that it names now.",
 )
+@dry_run_option
 @json_option
 def build(
     environment: str,
@@ -42,6 +50,7 @@ def build(
     prefixes: tuple[str, ...],
     with_hvg: bool,
     force: bool,
+    release_now: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -50,6 +59,9 @@ def build(
     \b
     Validation loads the logged model in a process that cannot see this
     repository, serves it over HTTP and compares its answers with the engine.
+    The first version of ENV, and every one of `local`, is released: the release
+    manifest names it. Later ones are proposed: the manifest stays as it is, and
+    the same command with --release releases them.
     Example:  scgpt build local --checkpoint .local/demo/checkpoint
               scgpt build prod --checkpoint whole-human --with-hvg \\
                 --allowed-path-prefix /Volumes/main/scgpt/artifacts
@@ -64,7 +76,7 @@ def build(
     from ..release.build import build_for
 
     with step(f"building a version for {environment}"):
-        result, manifest = build_for(
+        built = build_for(
             environment,
             checkpoint,
             folder=folder,
@@ -72,12 +84,24 @@ def build(
             with_hvg=with_hvg,
             notify=lambda text: err.print(f"  {text}"),
             force=force,
+            release_now=release_now,
         )
-    how = "found" if result.reused else "registered"
     show(
-        {**asdict(result), "manifest": str(manifest)},
+        {**asdict(built.version), "manifest": str(built.manifest), "released": built.released},
         as_json,
-        f"{how} {result.model} version {result.version}; manifest: {manifest}",
+        _text(environment, built),
+    )
+
+
+def _text(environment: str, built: Built) -> str:
+    version = built.version
+    how = "found" if version.reused else "registered"
+    done = f"{how} {version.model} version {version.version}"
+    if built.released:
+        return f"{done}; manifest: {built.manifest}\nnext: scgpt plan {environment}"
+    return (
+        f"{done}; proposed: {built.manifest} stays as it is\n"
+        "next: to release it, the same command with --release"
     )
 
 

@@ -1,1 +1,1 @@
-"""From a checkpoint to what an endpoint serves: build, and the manifests that say so."""
+"""Bring a checkpoint to an endpoint: build a version, and point the release manifest to it."""

@@ -1,9 +1,9 @@
-"""Build a version for one environment and write its release manifest."""
+"""Build a version for one environment, and release it or propose it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from scgpt_databricks.infra import release
@@ -13,6 +13,17 @@ from scgpt_databricks.model.build import BuildResult, build
 
 from ..commit import git_commit
 from ..connection import use_mlflow
+from .point import point_to
+
+
+@dataclass(frozen=True)
+class Built:
+    """A registered version, and what the environment's manifest says of it."""
+
+    version: BuildResult
+    manifest: Path
+    released: bool
+    """True where the manifest gives all requests to this version."""
 
 
 def build_for(
@@ -24,10 +35,13 @@ def build_for(
     with_hvg: bool = False,
     notify: Callable[[str], None] = lambda message: None,
     force: bool = False,
-) -> tuple[BuildResult, Path]:
-    """Build, validate and register a version; point the environment's manifest to it.
+    release_now: bool = False,
+) -> Built:
+    """Build, validate and register a version; release it where nothing is replaced by accident.
 
-    The manifest is written last: when anything before fails, it still names what is live.
+    The first version of an environment and every one of ``local`` is released at once. Elsewhere
+    the version is proposed: the manifest stays as it is. The manifest is written last, so a build
+    that fails changes nothing that is live.
 
     Parameters
     ----------
@@ -43,15 +57,19 @@ def build_for(
         Called with a sentence as each step begins.
     force
         Register a new version even when an equal one exists.
+    release_now
+        Replace what the manifest names, whatever the environment.
 
-    Returns
-    -------
-    BuildResult, Path
-        The version, and the manifest's file.
+    Raises
+    ------
+    ReleaseError
+        The manifest that is there is broken, or of another environment or model. Raised before
+        anything is built.
     """
     settings = load(environment, folder)
+    _current(settings)
     use_mlflow(settings)
-    result = build(
+    version = build(
         checkpoint,
         model=settings.names.full_model,
         experiment=settings.names.experiment,
@@ -61,30 +79,30 @@ def build_for(
         notify=notify,
         force=force,
     )
-    _point_to(settings, result)
-    return result, settings.manifest_path
+    released = _release(settings, _alone(version), replace=release_now or settings.is_local)
+    return Built(version, settings.manifest_path, released)
 
 
-def _point_to(settings: Settings, result: BuildResult) -> None:
-    """The new version takes all traffic; an unchanged release leaves its file untouched."""
-    served = Served(
-        version=result.version,
+def _release(settings: Settings, version: Served, *, replace: bool) -> bool:
+    """Point the manifest to a version where there is none yet, or where it may be replaced."""
+    current = _current(settings)  # read again: the build took minutes
+    if current is None or replace:
+        point_to(settings, [version])
+        return True
+    return current.served == (version,)
+
+
+def _current(settings: Settings) -> Manifest | None:
+    return release.find(settings.manifest_path, model=settings.names.full_model)
+
+
+def _alone(version: BuildResult) -> Served:
+    return Served(
+        version=version.version,
         traffic=100,
         role=release.CHAMPION,
-        run_id=result.run_id,
-        checkpoint_sha256=result.checkpoint_sha256,
-        signature_digest=result.signature_digest,
-        engine_digest=result.engine_digest,
-    )
-    current = release.find(settings.manifest_path, model=result.model)
-    if current is not None and served in current.served:
-        return
-    release.write(
-        settings.manifest_path,
-        Manifest(
-            model=result.model,
-            git_commit=git_commit(),
-            created_at=datetime.now(UTC),
-            served=(served,),
-        ),
+        run_id=version.run_id,
+        checkpoint_sha256=version.checkpoint_sha256,
+        signature_digest=version.signature_digest,
+        engine_digest=version.engine_digest,
     )
