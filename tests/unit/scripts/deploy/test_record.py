@@ -12,6 +12,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound, PermissionDenied
 
 from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.scripts.commit import git_commit
 from scgpt_databricks.scripts.deploy import record
 from scgpt_databricks.scripts.deploy.record import Record
 
@@ -73,3 +74,13 @@ def test_who_may_not_read_sees_none() -> None:
         raise PermissionDenied("no READ VOLUME")
 
     assert record.last(client(SimpleNamespace(download=download)), DEV) is None
+
+
+@pytest.mark.parametrize("in_checkout", [True, False])
+def test_whatever_is_at_work_can_be_recorded(
+    in_checkout: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scgpt_databricks.scripts.commit.IN_CHECKOUT", in_checkout)
+    at_work = git_commit()
+    assert Record(**{**DONE.model_dump(), "commit": at_work}).commit == at_work
+    assert at_work.startswith("v") is not in_checkout
