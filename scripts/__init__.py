@@ -1,1 +1,1 @@
-"""What operators run: callable from the command line and from jobs alike."""
+"""The work of operators, callable from the command line and from jobs alike."""

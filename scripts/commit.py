@@ -1,4 +1,4 @@
-"""Which commit of this repository is at work."""
+"""Find the commit of this repository that is at work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How scripts reach an environment's workspace: by profile and ``DATABRICKS_*`` variables."""
+"""Reach an environment's workspace by profile and ``DATABRICKS_*`` variables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """Variables with which any Databricks client finds the workspace; none holds a secret.
+    """Return the variables with which any client finds the workspace; none holds a secret.
 
     The address is always given: in clients, that of the shell beats that of a profile. The profile
     is for people; where this machine does not have it, as in a pipeline, who calls is in the
@@ -53,7 +53,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def _profiles() -> configparser.ConfigParser:
-    """The profiles in the Databricks configuration file of this machine."""
+    """Read the profiles in the Databricks configuration file of this machine."""
     # As clients read it: no profile inherits from [DEFAULT].
     found = configparser.ConfigParser(default_section="", interpolation=None)
     found.read(_profiles_file())
@@ -65,7 +65,7 @@ def _profiles_file() -> Path:
 
 
 def foreign_variables(settings: Settings) -> list[str]:
-    """Variables of this process that would lead ``local`` to another workspace."""
+    """Name the variables of this process that would lead ``local`` to another workspace."""
     if not settings.is_local:
         return []
     ours = variables(settings)
@@ -90,7 +90,7 @@ def require_running(settings: Settings) -> None:
 
 
 def require_own_login(settings: Settings) -> None:
-    """A login must not be sent to a workspace that it is not of.
+    """Refuse to send a login to another workspace than its own.
 
     Raises
     ------
@@ -122,13 +122,13 @@ def require_own_login(settings: Settings) -> None:
 
 
 def elsewhere(profile: str | None, host: str) -> str | None:
-    """The address that a profile is of, where that is not ``host``."""
+    """Return the address of a profile, where it is not ``host``."""
     theirs = _profiles().get(profile, "host", fallback=None) if profile else None
     return theirs if theirs and _address(theirs) != _address(host) else None
 
 
 def _address(host: str) -> tuple[str | None, int]:
-    """Name and port, which make two spellings of a workspace's address the same."""
+    """Return name and port, which are equal for all spellings of an address."""
     found = urlsplit(host if "://" in host else f"https://{host}")
     return found.hostname, found.port or 443
 
@@ -163,7 +163,7 @@ def _require_local(settings: Settings) -> None:
 
 @contextmanager
 def answering(settings: Settings) -> Iterator[None]:
-    """A workspace that stops answering is told in a sentence.
+    """Tell in a sentence that a workspace stopped answering.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def use_mlflow(settings: Settings) -> None:
 
 
 def workspace_client(settings: Settings) -> WorkspaceClient:
-    """An unmodified databricks-sdk client of the environment's workspace, logged in to it.
+    """Return an unmodified databricks-sdk client that is logged in to the workspace.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def workspace_client(settings: Settings) -> WorkspaceClient:
 
 @contextmanager
 def logging_in(where: str) -> Iterator[None]:
-    """A login that is missing or refused is told in a sentence.
+    """Tell in a sentence that a login is missing or refused.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Cells through the endpoint of an environment."""
+"""Embed cells through the endpoint of an environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def endpoint_of(settings: Settings) -> Endpoint:
-    """The environment's endpoint; credentials are the SDK's (profile or ``DATABRICKS_*``)."""
+    """Return the environment's endpoint, with the credentials that the SDK finds."""
     return Endpoint.of(settings.names.endpoint, workspace_client(settings))
 
 

@@ -1,4 +1,4 @@
-"""How well an embedding separates known cell types, and a picture of it."""
+"""Measure how well an embedding separates known cell types, and draw it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEIGHBOURS, FOLDS = 10, 5
 
 
 def knn_accuracy(embedding: np.ndarray, labels: np.ndarray) -> float:
-    """Share of cells whose type the 10 nearest cells of the other folds name.
+    """Return the share of cells whose type the 10 nearest cells of the other folds name.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def knn_accuracy(embedding: np.ndarray, labels: np.ndarray) -> float:
 
 
 def principal_components(cells: AnnData, components: int = 50) -> np.ndarray:
-    """PCA of the log-normalised values, the linear reference: float [cells, components]."""
+    """Return the PCA of the log-normalised values, the linear reference, [cells, components]."""
     from sklearn.decomposition import PCA
 
     return np.asarray(PCA(components, svd_solver="full").fit_transform(cells.X.toarray()))

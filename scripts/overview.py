@@ -62,7 +62,7 @@ class Row:
 
     @property
     def as_released(self) -> bool | None:
-        """Whether the endpoint serves what the manifest says; None where that is not known."""
+        """True where the endpoint serves what the manifest says; None where that is not known."""
         return None if self.live is None else dict(self.live) == dict(self.released)
 
 

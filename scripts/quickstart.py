@@ -47,7 +47,7 @@ TITLE = (
 
 
 class Screen(Protocol):
-    """What the quickstart tells the user while it works."""
+    """Shows the user how far the quickstart is."""
 
     def say(self, text: str) -> None: ...
 
@@ -85,7 +85,7 @@ class Quickstart:
         return self.home / "quickstart"
 
     def steps(self) -> dict[str, Callable[[], None]]:
-        """The function of each step, in order."""
+        """Return the function of each step, in order."""
         return {
             "workspace": self.start_workspace,
             "checkpoint": self.make_checkpoints,
@@ -176,11 +176,11 @@ class Quickstart:
         self.facts["second_plan_changes"] = second_plan(ENVIRONMENT)
 
     def found(self) -> dict[str, Any]:
-        """What the steps so far have found, and the seconds that each took."""
+        """Return the figures that the steps found so far, and the seconds that each took."""
         return {**self.facts, "seconds": self.seconds}
 
     def summary(self) -> dict[str, Any]:
-        """Everything that was found, also written to ``summary.json``."""
+        """Return all figures, and write them to ``summary.json``."""
         found = self.found()
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "summary.json").write_text(

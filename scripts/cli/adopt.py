@@ -80,7 +80,7 @@ def adopt(
 
 
 def _state_table(pairs: dict[str, str]) -> dict[str, Any]:
-    """The table [state]; Terraform reads numbers and truth values from text as well."""
+    """Return the table [state]; Terraform reads numbers and truth values from text as well."""
     options = {key: value for key, value in pairs.items() if key.startswith("options.")}
     table: dict[str, Any] = {key: value for key, value in pairs.items() if key not in options}
     if options:

@@ -1,6 +1,4 @@
-"""How every command speaks: steps with their time on stderr, the result on stdout, one line per
-error.
-"""
+"""Speak to the user: steps with their time on stderr, the result on stdout, one line per error."""
 
 from __future__ import annotations
 
@@ -47,7 +45,7 @@ _LINE_SECONDS = 10.0  # between lines of progress where stderr is no terminal
 
 
 def json_option(command: F) -> F:
-    """``--json``: the result as one JSON object on stdout."""
+    """Take ``--json``, for the result as one JSON object on stdout."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         command
     )
@@ -62,7 +60,7 @@ def show(result: dict[str, Any], as_json: bool, text: str) -> None:
 
 
 def reporter() -> Callable[[str], None]:
-    """Progress on stderr, each line with the seconds since the start."""
+    """Return a function that prints progress on stderr, with the seconds since the start."""
     started = time.monotonic()
 
     def report(line: str) -> None:
@@ -73,7 +71,7 @@ def reporter() -> Callable[[str], None]:
 
 @contextmanager
 def step(title: str, seconds: dict[str, float] | None = None, key: str = "") -> Iterator[None]:
-    """One visible step with its time."""
+    """Show one step and its time."""
     err.print(f"[bold]>[/bold] {title}")
     started = time.perf_counter()
     yield
@@ -84,7 +82,7 @@ def step(title: str, seconds: dict[str, float] | None = None, key: str = "") -> 
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """Shows how many are done in a second."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
@@ -92,7 +90,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that shows from the first ``update(done, total)`` on; yields that function.
+    """Yield ``update(done, total)``; from its first call on, a progress bar shows.
 
     Where stderr is no terminal, a line now and then says the same.
     """
@@ -211,8 +209,9 @@ class Commands(Group):
 
 @contextmanager
 def _orderly_end() -> Iterator[None]:
-    """Let the limit of a job and a closed terminal end a command like Ctrl-C: what it has begun is
-    tidied up. The exit code is the shell's, 128 and the signal's number.
+    """Let the limit of a job and a closed terminal end a command like Ctrl-C.
+
+    The command tidies up. The exit code is the shell's, 128 and the signal's number.
     """
 
     def end(number: int, _: object) -> None:
@@ -232,16 +231,13 @@ def _orderly_end() -> Iterator[None]:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    """The errors that are messages to the user; anything else is a defect and keeps its
-    traceback.
-    """
+    """Return the errors that are messages to the user; any other is a defect with a traceback."""
     from scgpt_databricks.infra.errors import InfraError
     from scgpt_databricks.local_workspace.server.instance import WorkspaceError
     from scgpt_databricks.local_workspace.stand_in_provider.rest import ProviderError
     from scgpt_databricks.model.errors import ScgptError
 
-    # What a workspace refuses reaches us through its clients. Those that were never imported
-    # cannot have raised.
+    # A workspace refuses through its clients. Those that were never imported cannot have raised.
     clients = (
         ("mlflow.exceptions", "MlflowException"),
         ("databricks.sdk.errors", "DatabricksError"),

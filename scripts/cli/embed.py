@@ -42,7 +42,7 @@ _CELLS = (
 
 
 def cells_options(command: F) -> F:
-    """``CELLS``, where its counts are, how they are judged, and where the result goes."""
+    """Take ``CELLS``, where its counts are, how they are judged, and where the result goes."""
     for option in reversed(_CELLS):
         command = option(command)
     return command

@@ -83,12 +83,12 @@ def verify(environment: str, folder: Path | None, as_json: bool) -> None:
 
 
 def as_dict(environment: str, found: list[Difference]) -> dict[str, Any]:
-    """Differences for programs."""
+    """Return differences for programs."""
     return {"environment": environment, "differences": [asdict(each) for each in found]}
 
 
 def print_table(found: list[Difference]) -> None:
-    """Differences for people."""
+    """Print differences for people."""
     from rich.console import Console
     from rich.table import Column, Table
 

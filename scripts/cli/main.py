@@ -55,7 +55,7 @@ _EXTRAS = {
     "smoke": "engine",
     "workspace": "workspace",
 }
-"""What a command needs beside the client."""
+"""Extras that commands need beside the client."""
 
 
 @click.group(

@@ -1,4 +1,4 @@
-"""``scgpt quickstart``: the main job from nothing."""
+"""``scgpt quickstart``: do the main job from nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TITLES = {
     "inference_table": "read the inference table back",
     "second_plan": "plan again: nothing to change",
 }
-"""Of the steps, in order; here, because --help must not wait for what they import."""
+"""Titles of the steps, in order. They are here because --help must not wait for imports."""
 
 
 class _Screen:

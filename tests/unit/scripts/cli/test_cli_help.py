@@ -1,4 +1,4 @@
-"""What every command says of itself: the whole tree, walked."""
+"""Walks the whole tree of commands and reads what each says of itself."""
 
 from __future__ import annotations
 
