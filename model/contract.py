@@ -5,9 +5,9 @@ The MLflow signature, the HTTP API and the client are all derived from what stan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, TypeVar
 
 from .errors import InvalidRequest
 
@@ -20,6 +20,8 @@ GUIDE_COLUMNS = (MATRIX, OBS, VAR)
 CELL_EMBEDDINGS, GENE_EMBEDDINGS = "cell_embeddings", "gene_embeddings"
 GENES_IN_CONTEXT = "contextual_gene_embeddings"
 TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, GENES_IN_CONTEXT)
+CELL_TASKS = (CELL_EMBEDDINGS, GENES_IN_CONTEXT)  # whose answers depend on cells
+GENE_TASKS = (GENE_EMBEDDINGS, GENES_IN_CONTEXT)
 
 # --- limits, of one row of input unless said otherwise, whatever its form ---
 MAX_PACKED_CHARS = 16 * 1024 * 1024  # the platform's limit of a request
@@ -33,23 +35,8 @@ MAX_CELLS = 20_000
 MAX_GENES = 200_000
 MAX_JSON_GENES = 5_000  # gene vectors in one JSON answer; packed answers may hold the whole table
 
-ResponseFormat = Literal["json", "float16", "float32"]
-RESPONSE_FORMATS: tuple[str, ...] = get_args(ResponseFormat)
+RESPONSE_FORMATS = ("json", "float16", "float32")
 HVG_FLAVORS = ("cell_ranger", "seurat_v3", "seurat")
-
-# Callers may name these, as the guide does; they must equal what the checkpoint says.
-ARCHITECTURE_PARAMS = (
-    "embsize",
-    "nhead",
-    "d_hid",
-    "nlayers",
-    "n_layers_cls",
-    "ntokens",
-    "pad_value",
-    "mask_value",
-    "n_input_bins",
-    "binning",
-)
 
 
 @dataclass(frozen=True)
@@ -68,6 +55,10 @@ class Param:
         A list of ``dtype``.
     allowed
         The permitted values, where they are few.
+    least, most
+        The range of a number; None: no limit.
+    tasks
+        The tasks that the param belongs to; empty: all. Elsewhere it would be ignored in silence.
     """
 
     name: str
@@ -75,88 +66,67 @@ class Param:
     default: Any
     is_list: bool = False
     allowed: tuple[str, ...] = ()
+    least: int | None = None
+    most: int | None = None
+    tasks: tuple[str, ...] = ()
 
 
-def _param(dtype: str, default: Any = None, **extra: Any) -> Any:
-    return field(default=default, metadata={"dtype": dtype, **extra})
+def param(dtype: str, default: Any = None, **more: Any) -> Any:
+    """Declare a field of ``Options`` as a param; `more` as in ``Param``."""
+    return field(default=default, metadata={"dtype": dtype, **more})
 
 
 @dataclass(frozen=True)
 class Options:
-    """The params of a request, checked. Each field is one param; ``PARAMS`` is derived from them.
+    """The params of a request, checked. Each field is one param.
 
-    What a param means is told in ``docs/wire-format.md``. The upper part is ours, the lower part
-    has the names of the published guide. None means "not sent": decided from the rest.
+    These are common to all families of models; a family adds its own in a subclass. The meaning of
+    a param is told in ``docs/wire-format.md``. The upper part is ours, the lower part has the names
+    of the published guide. None means "not sent": decided from the rest.
     """
 
-    task: str | None = _param("string", allowed=TASKS)
-    response_format: str = _param("string", "json", allowed=RESPONSE_FORMATS)
-    ties: str = _param("string", "mid", allowed=("mid", "spread"))
-    max_length: int | None = _param("long")
-    seed: int = _param("long", 0)
-    genes: tuple[str, ...] = _param("string", (), is_list=True)
-    group_by: str = _param("string", "")
-    gene_offset: int = _param("long", 0)
-    gene_limit: int = _param("long", 0)
-    min_counts_per_cell: float = _param("double", 0.0)
-    min_known_fraction: float = _param("double", 0.5)
-    allow_imputed: bool = _param("boolean", False)
+    task: str | None = param("string", allowed=TASKS)
+    response_format: str = param("string", "json", allowed=RESPONSE_FORMATS)
+    genes: tuple[str, ...] = param("string", (), is_list=True, tasks=GENE_TASKS)
+    group_by: str = param("string", "", tasks=(GENES_IN_CONTEXT,))
+    gene_offset: int = param("long", 0, least=0, tasks=(GENE_EMBEDDINGS,))
+    gene_limit: int = param("long", 0, least=0, tasks=(GENE_EMBEDDINGS,))
+    min_counts_per_cell: float = param("double", 0.0, least=0)
+    min_known_fraction: float = param("double", 0.5, least=0, most=1)
+    allow_imputed: bool = param("boolean", False, tasks=CELL_TASKS)
 
-    need_preprocess: bool = _param("boolean", True)
-    input_data_path: str = _param("string", "")
-    data_is_raw: bool = _param("boolean", False)
-    use_key: str = _param("string", "X", allowed=("X",))
-    filter_gene_by_counts: int = _param("long", 0)
-    filter_cell_by_counts: bool = _param("boolean", False)
-    normalize_total: float = _param("double", 1e4)
-    result_normed_key: str = _param("string", "X_normed")
-    log1p: bool | None = _param("boolean")
-    result_log1p_key: str = _param("string", "X_log1p")
-    subset_hvg: int = _param("long", 0)
-    hvg_flavor: str | None = _param("string", allowed=HVG_FLAVORS)
-    binning: int | None = _param("long")
-    result_binned_key: str = _param("string", "X_binned")
-    embsize: int | None = _param("long")
-    nhead: int | None = _param("long")
-    d_hid: int | None = _param("long")
-    nlayers: int | None = _param("long")
-    n_layers_cls: int | None = _param("long")
-    ntokens: int | None = _param("long")
-    pad_value: int | None = _param("long")
-    mask_value: int | None = _param("long")
-    n_input_bins: int | None = _param("long")
+    need_preprocess: bool = param("boolean", True)
+    input_data_path: str = param("string", "")
+    data_is_raw: bool = param("boolean", False)
+    use_key: str = param("string", "X", allowed=("X",))
+    filter_gene_by_counts: int = param("long", 0, least=0)
+    filter_cell_by_counts: bool = param("boolean", False)
+    normalize_total: float = param("double", 1e4, least=0)
+    result_normed_key: str = param("string", "X_normed")
+    log1p: bool | None = param("boolean")
+    result_log1p_key: str = param("string", "X_log1p")
+    subset_hvg: int = param("long", 0, least=0)
+    hvg_flavor: str | None = param("string", allowed=HVG_FLAVORS)
 
     def flavor(self) -> str:
-        """How highly variable genes are found: as sent, else by ``data_is_raw``."""
+        """Return the way to find highly variable genes: as sent, else by ``data_is_raw``."""
         return self.hvg_flavor or ("seurat_v3" if self.data_is_raw else "cell_ranger")
 
     def changed(self) -> frozenset[str]:
-        """The params that differ from their defaults; who sent a default cannot be told."""
+        """Return the params that differ from their defaults; a default that was sent is none."""
         return frozenset(f.name for f in fields(self) if getattr(self, f.name) != f.default)
 
-    def architecture(self) -> dict[str, int]:
-        """The architecture params that the caller sent."""
-        sent = {name: getattr(self, name) for name in ARCHITECTURE_PARAMS}
-        return {name: value for name, value in sent.items() if value is not None}
+
+Family = TypeVar("Family", bound=Options)
 
 
-PARAMS: tuple[Param, ...] = tuple(
-    Param(f.name, default=f.default, **f.metadata) for f in fields(Options)
-)
-PARAM_NAMES = frozenset(param.name for param in PARAMS)
-
-_NEVER_NEGATIVE = (
-    "gene_offset",
-    "gene_limit",
-    "min_counts_per_cell",
-    "min_known_fraction",
-    "filter_gene_by_counts",
-    "normalize_total",
-    "subset_hvg",
-)
+def params_of(kind: type[Options], first: Sequence[str] = ()) -> tuple[Param, ...]:
+    """Return the table of a family's params; those named in `first` stand at its top."""
+    table = {f.name: Param(f.name, default=f.default, **f.metadata) for f in fields(kind)}
+    return tuple(table[name] for name in dict.fromkeys([*first, *table]))
 
 
-def read_params(params: Mapping[str, Any] | None) -> Options:
+def read_params(params: Mapping[str, Any] | None, kind: type[Family]) -> Family:
     """Check params and fill in the defaults. A param that is None counts as not sent.
 
     Raises
@@ -165,30 +135,15 @@ def read_params(params: Mapping[str, Any] | None) -> Options:
         ``unknown_param`` or ``invalid_param``, naming the param, the value and what is allowed.
     """
     sent = {name: value for name, value in (params or {}).items() if value is not None}
-    check_param_names(sent)
-    options = Options(**{p.name: _checked(p, sent[p.name]) for p in PARAMS if p.name in sent})
-    for name in _NEVER_NEGATIVE:
-        if getattr(options, name) < 0:
-            raise InvalidRequest(
-                "invalid_param", f"{name} is {getattr(options, name)}; it must be 0 or more."
-            )
-    if options.min_known_fraction > 1:
-        raise InvalidRequest(
-            "invalid_param",
-            f"min_known_fraction is {options.min_known_fraction:g}; it must be 0 .. 1.",
-        )
-    if options.max_length is not None and options.max_length < 2:
-        raise InvalidRequest(
-            "invalid_param",
-            f"max_length is {options.max_length}; it must be 2 or more: <cls> and a gene.",
-        )
-    return options
+    table = {param.name: param for param in params_of(kind)}
+    check_param_names(sent, table)
+    return kind(**{name: _checked(table[name], value) for name, value in sent.items()})
 
 
 def params_to_send(
-    asked: Mapping[str, Any] | None, **defaults: Any
-) -> tuple[Options, dict[str, Any]]:
-    """What a caller asks for over a client's own defaults: checked, and as JSON has it.
+    asked: Mapping[str, Any] | None, kind: type[Family], **defaults: Any
+) -> tuple[Family, dict[str, Any]]:
+    """Put what a caller asks for over a client's own defaults: checked, and as JSON has it.
 
     Raises
     ------
@@ -197,32 +152,19 @@ def params_to_send(
     """
     given = {name: value for name, value in (asked or {}).items() if value is not None}
     names = {**defaults, **given}
-    options = read_params(names)
+    options = read_params(names, kind)
     return options, {name: getattr(options, name) for name in names}
-
-
-# What only some tasks have a use for; elsewhere it would be ignored in silence.
-_CELL_TASKS = (CELL_EMBEDDINGS, GENES_IN_CONTEXT)
-_TASKS_OF = {
-    "ties": _CELL_TASKS,
-    "max_length": _CELL_TASKS,
-    "seed": _CELL_TASKS,
-    "allow_imputed": _CELL_TASKS,
-    "genes": (GENE_EMBEDDINGS, GENES_IN_CONTEXT),
-    "gene_offset": (GENE_EMBEDDINGS,),
-    "gene_limit": (GENE_EMBEDDINGS,),
-    "group_by": (GENES_IN_CONTEXT,),
-}
 
 
 def check_params_of(task: str, options: Options) -> None:
     """Refuse params that the task has no use for (``invalid_param``)."""
-    for name, tasks in _TASKS_OF.items():
-        if name in options.changed() and task not in tasks:
+    changed = options.changed()
+    for param in params_of(type(options)):
+        if param.name in changed and param.tasks and task not in param.tasks:
             raise InvalidRequest(
                 "invalid_param",
-                f"{name} is {getattr(options, name)!r}, but task is {task}; {name} belongs to "
-                f"{' and '.join(tasks)}.",
+                f"{param.name} is {getattr(options, param.name)!r}, but task is {task}; "
+                f"{param.name} belongs to {' and '.join(param.tasks)}.",
             )
     if options.hvg_flavor and not options.subset_hvg:
         raise InvalidRequest(
@@ -232,13 +174,13 @@ def check_params_of(task: str, options: Options) -> None:
         )
 
 
-def check_param_names(names: Mapping[str, Any] | frozenset[str]) -> None:
+def check_param_names(names: Iterable[str], known: Iterable[str]) -> None:
     """Refuse names that are no params (``unknown_param``)."""
-    unknown = sorted(set(names) - PARAM_NAMES)
+    unknown = sorted(set(names) - set(known))
     if unknown:
         raise InvalidRequest(
             "unknown_param",
-            f"{', '.join(unknown)}: no such param. Known: {', '.join(sorted(PARAM_NAMES))}.",
+            f"{', '.join(unknown)}: no such param. Known: {', '.join(sorted(known))}.",
         )
 
 
@@ -266,11 +208,16 @@ def _scalar(param: Param, sent: Any) -> Any:
             "invalid_param",
             f"{param.name} is {value!r}; it must be one of {', '.join(param.allowed)}.",
         )
+    number: Any = value
+    least, most = param.least, param.most
+    if (least is not None and number < least) or (most is not None and number > most):
+        allowed = f"{least} or more" if most is None else f"{least} .. {most}"
+        raise InvalidRequest("invalid_param", f"{param.name} is {value!r}; it must be {allowed}.")
     return value
 
 
 def is_text(value: str) -> bool:
-    """Whether a string can be written as UTF-8: JSON may hold halves of surrogate pairs."""
+    """Say if a string can be written as UTF-8: JSON may hold halves of surrogate pairs."""
     try:
         value.encode()
     except UnicodeEncodeError:

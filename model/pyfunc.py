@@ -37,6 +37,8 @@ from .errors import CheckpointError, ScgptError
 from .scgpt.checkpoint_files import CheckpointFiles
 from .scgpt.config import SPECIAL_TOKENS
 from .scgpt.embedder import Embedder
+from .scgpt.engine import ScgptEngine
+from .scgpt.params import PARAMS, ScgptOptions
 from .scgpt.vocab import GeneVocab
 from .serve.answer import answer
 from .serve.dropped import refuse_what_mlflow_drops
@@ -80,16 +82,17 @@ class ScgptModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Build the engine, once."""
         settings = context.model_config or {}
-        self.embedder = Embedder.load(
+        embedder = Embedder.load(
             _checkpoint_of(context.artifacts),
             device=settings.get("device"),
             precision=settings.get("precision"),
             token_budget=settings.get("token_budget"),
         )
-        _log.info(self.embedder.choices)
-        self.embedder.warm_up()  # a replica that says it is ready answers at its usual speed
+        _log.info(embedder.choices)
+        embedder.warm_up()  # a replica that says it is ready answers at its usual speed
         self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
-        refuse_what_mlflow_drops()
+        self.engine = ScgptEngine(embedder)
+        refuse_what_mlflow_drops(param.name for param in PARAMS)
 
     def predict(
         self,
@@ -111,7 +114,7 @@ class ScgptModel(PythonModel):
             ``INVALID_PARAMETER_VALUE`` for what the caller can mend.
         """
         try:
-            return answer(self.embedder, model_input, params, self.folders)
+            return answer(self.engine, model_input, params, self.folders)
         except ScgptError as error:
             code = INVALID_PARAMETER_VALUE if error.status < 500 else INTERNAL_ERROR
             raise MlflowException(error.tagged(), error_code=code) from error
@@ -150,7 +153,8 @@ class ScgptModel(PythonModel):
         from .serve.notebook import preprocessed  # slow to import; endpoints never need it
 
         raw = {"data_is_raw": True} if data_is_raw else {}
-        return preprocessed(input_data_path, input_dataframe, {**(params or {}), **raw})
+        options = contract.read_params({**(params or {}), **raw}, ScgptOptions)
+        return preprocessed(input_data_path, input_dataframe, options)
 
     def filter(
         self, gene_embeddings: Mapping[str, Any], preprocessed_data: AnnData
@@ -211,7 +215,7 @@ def signature() -> ModelSignature:
             list(param.default) if param.is_list else param.default,
             shape=(-1,) if param.is_list else None,
         )
-        for param in contract.PARAMS
+        for param in PARAMS
     ]
     return ModelSignature(Schema(inputs), Schema(outputs), ParamSchema(params))
 

@@ -18,15 +18,14 @@ import numpy as np
 from anndata.io import write_elem
 
 from ..cells.cells import Cells
-from ..cells.checks import check_cells
 from ..cells.imputed import check_data_set
 from ..cells.job import CELLS_PER_READ, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
+from ..cells.known_genes import CheckedCells, check_known_fraction
 from ..cells.measured import Measured
 from ..cells.source import CellsFile, state_of
 from ..contract import Options, read_params
 from ..errors import InvalidRequest
 from ..scgpt.embedder import Embedder
-from ..scgpt.known_genes import check_known_fraction
 from ..scgpt.read_ahead import read_ahead
 from ..scgpt.tokenizer import Tokens
 from .unfinished import Unfinished
@@ -103,7 +102,7 @@ def embed_file(
     check_key(key)
     measured = Measured(layer, raw)
     options = read_params(
-        {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}
+        {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}, Options
     )
     if target.is_dir():
         raise InvalidRequest("invalid_target", f"{target} is a folder; name a file to write.")
@@ -136,8 +135,8 @@ def _judge(cells: CellsFile, embedder: Embedder, options: Options, chunk: int) -
     for start in range(0, cells.n_cells, chunk):
         names = cells.names(start, start + chunk)  # by these a transposed file is known
         sent = Cells(cells.rows(start, start + chunk), cells.genes, names)
-        check_cells(sent.counts, sent.genes)
-        check_known_fraction(embedder.vocab, [sent], options.min_known_fraction)
+        judged = CheckedCells.of(sent, embedder.vocab)
+        check_known_fraction(embedder.vocab, [judged], options.min_known_fraction)
         if sent.counts.nnz:
             break
     if not options.allow_imputed:  # of a fixed number of cells, so that `chunk` has no say

@@ -17,9 +17,9 @@ from ..cells.checks import check_cells, check_size
 from ..cells.h5ad import cells_of_anndata
 from ..contract import GENE_EMBEDDINGS, GUIDE_COLUMNS, MAX_PACKED_CHARS, PACKED, params_to_send
 from ..errors import InvalidRequest, LimitExceeded
+from ..scgpt.params import ScgptOptions
 from ..wire.codec import encode_cells
 from ..wire.envelope import check_total
-from ..wire.lines import cells_of
 from ..wire.rows import read_rows
 from .endpoint import Conversation, Endpoint
 
@@ -78,7 +78,7 @@ def batch_inference(
         )
     if not data_list:
         raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
-    options, sent = params_to_send(params, task=GENE_EMBEDDINGS)
+    options, sent = params_to_send(params, ScgptOptions, task=GENE_EMBEDDINGS)
     rows = [_packed(item, options.group_by) for item in data_list]
     batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
     endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
@@ -115,7 +115,7 @@ def _guide_cells(item: Any, labels: Sequence[str]) -> Cells:
             f"a DataFrame of data_list has {len(records)} rows; each holds one AnnData "
             f"({', '.join(GUIDE_COLUMNS)}).",
         )
-    return cells_of(read_rows(records, labels)[0])
+    return read_rows(records, labels)[0].required_cells()
 
 
 def _batches(rows: Sequence[str], size: int, room: int) -> Iterator[tuple[int, list[str]]]:

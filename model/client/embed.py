@@ -25,6 +25,7 @@ from ..contract import (
     params_to_send,
 )
 from ..errors import InvalidRequest
+from ..scgpt.params import ScgptOptions
 from ..wire.codec import PackedEmbeddings, decode_embeddings, encode_cells
 from .endpoint import Conversation, Endpoint, Report
 
@@ -108,8 +109,10 @@ def embed(
 
 
 def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What every request is sent with; checked before the first, for all would fail alike."""
-    options, sent = params_to_send(asked, response_format="float32", allow_imputed=False)
+    """Return the params of every request; checked before the first, for all would fail alike."""
+    options, sent = params_to_send(
+        asked, ScgptOptions, response_format="float32", allow_imputed=False
+    )
     if options.task not in (None, CELL_EMBEDDINGS):
         raise _not_here("task", options.task, f"only {CELL_EMBEDDINGS} are written to obsm")
     check_params_of(CELL_EMBEDDINGS, options)

@@ -17,6 +17,8 @@ from scipy import sparse
 from torch import Tensor
 
 from ..cells.checks import check_genes
+from ..cells.known_genes import UNKNOWN, check_any_known
+from ..contract import read_params
 from ..errors import EngineError
 from ..wire.embeddings import CellEmbeddings, GeneEmbeddings
 from .batching import TokenBudget
@@ -24,13 +26,13 @@ from .checkpoint import Checkpoint, read_checkpoint
 from .checkpoint_files import CheckpointFiles
 from .config import ModelConfig
 from .device import TOKEN_BUDGET, device_for, dtype_for
-from .known_genes import known_ids
 from .linear import processor_family
 from .network import Network, build_network
-from .prepare import TokenOptions, prepare
+from .params import ScgptOptions, check_options
+from .prepare import Prepared, TokenOptions, checked
 from .read_ahead import read_ahead
 from .tokenizer import Tokens
-from .vocab import UNKNOWN, GeneVocab
+from .vocab import GeneVocab
 
 _log = logging.getLogger(__name__)
 _WARM_UP_GENES = 256  # a usual cell
@@ -151,11 +153,15 @@ class Embedder:
             negative values; no known gene; an impossible option. A cell without any non-zero
             known gene is no error: its row is flagged.
         """
-        request = prepare(cells, genes, self.vocab, self.config, options)
-        blocks = self.budget.blocks(request.lengths())
-        embeddings = np.empty((cells.shape[0], self.config.d_model), np.float32)
-        counts = np.empty((3, cells.shape[0]), np.int64)
-        parts = read_ahead(request.tokens, self.embed_tokens, blocks)
+        return self.embed_prepared(self.prepare(cells, genes, **options))
+
+    def embed_prepared(self, prepared: Prepared) -> CellEmbeddings:
+        """Embed cells that ``prepare`` gave."""
+        n_cells = prepared.cells.shape[0]
+        blocks = self.budget.blocks(prepared.lengths())
+        embeddings = np.empty((n_cells, self.config.d_model), np.float32)
+        counts = np.empty((3, n_cells), np.int64)
+        parts = read_ahead(prepared.tokens, self.embed_tokens, blocks)
         for block, part in zip(blocks, parts, strict=True):
             embeddings[block] = part.embeddings
             counts[:, block] = part.matched, part.unknown, part.truncated
@@ -193,14 +199,29 @@ class Embedder:
             embeddings, tokens.matched, tokens.unknown, tokens.truncated, self.digest
         )
 
+    def prepare(
+        self,
+        cells: sparse.csr_matrix | sparse.csr_array,
+        genes: Sequence[str],
+        **options: Unpack[TokenOptions],
+    ) -> Prepared:
+        """Check cells and look their genes up; parameters and errors as ``embed_cells``."""
+        require_known = options.pop("require_known", True)
+        asked = read_params(options, ScgptOptions)
+        check_options(asked, self.config, len(self.vocab))
+        sent = checked(cells, genes, self.vocab)
+        if require_known:
+            check_any_known(self.vocab, sent.cells.genes, sent.places)
+        return Prepared.of(sent, self.vocab, self.config, asked)
+
     def tokenize(
         self,
         cells: sparse.csr_matrix | sparse.csr_array,
         genes: Sequence[str],
         **options: Unpack[TokenOptions],
     ) -> Tokens:
-        """Check the input and turn it into tokens; parameters and errors as ``embed_cells``."""
-        return prepare(cells, genes, self.vocab, self.config, options).tokens()
+        """Turn cells into tokens; parameters and errors as ``embed_cells``."""
+        return self.prepare(cells, genes, **options).tokens()
 
     def embed_genes(
         self, genes: Sequence[str] | None = None, *, page: slice = slice(None)
@@ -220,7 +241,8 @@ class Embedder:
         if genes is None:
             genes = [self.vocab.tokens[i] for i in self.vocab.gene_ids]
         check_genes(genes, len(genes))
-        ids = known_ids(self.vocab, genes)
+        ids = self.vocab.lookup(genes)
+        check_any_known(self.vocab, genes, ids)
         there = ids != UNKNOWN
         known = list(compress(genes, there.tolist()))
         unknown = list(compress(genes, (~there).tolist()))

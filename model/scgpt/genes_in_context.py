@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from ..cells.cells import Cells
 from ..cells.checks import check_genes
+from ..cells.known_genes import UNKNOWN
 from ..errors import EngineError, InvalidRequest, LimitExceeded
 from ..wire.genes_in_context import GenesInContext
 from .embedder import Embedder
-from .tokenizer import Ties, Tokens
-from .vocab import UNKNOWN
+from .prepare import Prepared, TokenOptions
+from .tokenizer import Tokens
 
 
 def embed_genes_in_context(
@@ -25,10 +27,7 @@ def embed_genes_in_context(
     group_by: str = "",
     genes: Sequence[str] = (),
     max_vectors: int | None = None,
-    ties: Ties = "mid",
-    max_length: int | None = None,
-    seed: int = 0,
-    require_known: bool = True,
+    **options: Unpack[TokenOptions],
 ) -> GenesInContext:
     """Embed the genes of cells, each in the cells in which it was a token.
 
@@ -43,7 +42,7 @@ def embed_genes_in_context(
         Only these (by any name that the vocabulary knows); empty: all.
     max_vectors
         Refuse to make more than this many vectors.
-    ties, max_length, seed, require_known
+    options
         As for ``Embedder.embed_cells``.
 
     Raises
@@ -54,14 +53,20 @@ def embed_genes_in_context(
     LimitExceeded
         ``too_many_vectors``.
     """
-    tokens = embedder.tokenize(
-        cells.counts,
-        cells.genes,
-        ties=ties,
-        max_length=max_length,
-        seed=seed,
-        require_known=require_known,
-    )
+    prepared = embedder.prepare(cells.counts, cells.genes, **options)
+    return embed_prepared_in_context(embedder, prepared, cells, group_by, genes, max_vectors)
+
+
+def embed_prepared_in_context(
+    embedder: Embedder,
+    prepared: Prepared,
+    cells: Cells,
+    group_by: str,
+    genes: Sequence[str],
+    max_vectors: int | None,
+) -> GenesInContext:
+    """Embed the genes of cells that ``Embedder.prepare`` gave; else as above."""
+    tokens = prepared.tokens()
     names, member = _rows(cells, group_by)
     wanted, not_found = _wanted(embedder, genes)
     vectors = _vectors(tokens, member, wanted, len(embedder.vocab))

@@ -1,4 +1,4 @@
-"""Cells on their way to tokens: options and values checked, one column for each known gene."""
+"""Cells on their way to tokens: checked, with one column for each known gene."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..cells.checks import check_cells
+from ..cells.cells import Cells
+from ..cells.known_genes import CheckedCells
 from ..cells.matrix import as_csr
-from ..errors import InvalidRequest
 from .config import ModelConfig
-from .known_genes import known_ids
-from .tokenizer import TIES, Ties, Tokens, merge_columns, token_counts, tokenize
+from .params import ScgptOptions
+from .tokenizer import Ties, Tokens, merge_columns, token_counts, tokenize
 from .vocab import GeneVocab
 
 
@@ -34,7 +34,7 @@ class TokenOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Prepared:
-    """Cells that were checked and can be tokenised, all or some at a time.
+    """Cells that can be tokenised, all or some at a time.
 
     Parameters
     ----------
@@ -44,24 +44,34 @@ class Prepared:
         int64 ``[genes]``: the vocabulary's index of each column, -1 where there is none.
     vocab, config
         Of the checkpoint.
-    max_length, ties, seed
-        As in ``TokenOptions``, decided.
+    options
+        ``ties``, ``max_length`` and ``seed``, which the checkpoint can follow.
     """
 
     cells: sparse.csr_matrix | sparse.csr_array
     gene_ids: NDArray[np.int64]
     vocab: GeneVocab
     config: ModelConfig
-    max_length: int
-    ties: Ties
-    seed: int
+    options: ScgptOptions
+
+    @classmethod
+    def of(
+        cls, sent: CheckedCells, vocab: GeneVocab, config: ModelConfig, options: ScgptOptions
+    ) -> Prepared:
+        """Make one column of all columns that name one gene."""
+        return cls(*merge_columns(sent.cells.counts, sent.places), vocab, config, options)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens per cell at most, ``<cls>`` included."""
+        return self.options.max_length or self.config.max_length
 
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens that each cell will have, known before they are made: int64 ``[cells]``."""
+        """Count the tokens that each cell will have, before they are made: int64 ``[cells]``."""
         return token_counts(self.cells, self.gene_ids, self.max_length)
 
     def tokens(self, some: NDArray[np.int64] | None = None) -> Tokens:
-        """Tokens of some cells, in the order named, or of all."""
+        """Tokenise some cells, in the order named, or all."""
         return tokenize(
             self.cells if some is None else self.cells[some],
             self.gene_ids,
@@ -69,35 +79,11 @@ class Prepared:
             n_bins=self.config.n_bins,
             pad_value=self.config.pad_value,
             max_length=self.max_length,
-            ties=self.ties,
-            seed=self.seed,
+            ties=self.options.ties,
+            seed=self.options.seed,
         )
 
 
-def prepare(
-    cells: Any,
-    genes: Sequence[str],
-    vocab: GeneVocab,
-    config: ModelConfig,
-    options: TokenOptions,
-) -> Prepared:
-    """Check everything about a request that can be wrong; errors as ``Embedder.embed_cells``.
-
-    Cells may come in any of scipy's sparse formats or as an array (``matrix.as_csr``).
-    """
-    ties, length = options.get("ties", "mid"), options.get("max_length")
-    length = config.max_length if length is None else length
-    if ties not in TIES:
-        raise InvalidRequest("invalid_param", f"ties is {ties!r}; it must be mid or spread.")
-    if not 2 <= length <= config.max_length:
-        raise InvalidRequest(
-            "invalid_param",
-            f"max_length is {length}; it must be 2 .. {config.max_length}, the length "
-            "that the checkpoint was trained with.",
-        )
-    counts = as_csr(cells)
-    check_cells(counts, genes)
-    require_known = options.get("require_known", True)
-    ids = known_ids(vocab, genes) if require_known else vocab.lookup(genes)
-    merged, ids = merge_columns(counts, ids)
-    return Prepared(merged, ids, vocab, config, length, ties, options.get("seed", 0))
+def checked(cells: Any, genes: Sequence[str], vocab: GeneVocab) -> CheckedCells:
+    """Check cells in any of scipy's sparse formats, or an array, and look their genes up."""
+    return CheckedCells.of(Cells(as_csr(cells), list(genes)), vocab)

@@ -28,8 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import InvalidRequest
-
 Ties = Literal["mid", "spread"]
 TIES: tuple[Ties, ...] = ("mid", "spread")
 
@@ -96,16 +94,7 @@ def tokenize(
         ``mid`` or ``spread``: which bin a tied value takes inside its range.
     seed
         Chooses the genes that stay in a cell with more than ``max_length - 1`` of them.
-
-    Raises
-    ------
-    InvalidRequest
-        ``invalid_param``: a seed that is no integer of 64 bits.
     """
-    if not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**63:
-        raise InvalidRequest(
-            "invalid_param", f"seed is {seed!r}; it must be an integer, -2^63 .. 2^63 - 1."
-        )
     n_cells = cells.shape[0]
     row = np.repeat(np.arange(n_cells), np.diff(cells.indptr))
     gene = gene_ids[cells.indices]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import cast
@@ -11,11 +11,17 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cells.known_genes import UNKNOWN
 from ..errors import CheckpointError
 from .config import CLS_TOKEN, SPECIAL_TOKENS, read_json_object
 
-UNKNOWN = -1
 _ENSEMBL = re.compile(r"(ENS[A-Z]*G\d+)(\.\d+)?(_PAR_Y)?")  # id, version, mark of the Y copy
+
+# Names that are no genes of the vocabulary, by what they look like.
+_MOST = 0.5  # of the unknown names must look alike for a cause to be named
+_ENSEMBL_LIKE = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?(_PAR_Y)?")
+_MOUSE = re.compile(r"(?=.*[a-z])([A-Z][a-z0-9.-]*|[0-9]+[A-Z][a-z0-9]*Rik)")
+_BARCODE = re.compile(r"(.*[_:#-])?[ACGT]{8,}([_:#-].*)?")
 
 
 class GeneVocab:
@@ -75,6 +81,44 @@ class GeneVocab:
             return np.fromiter(map(find, genes, repeat(UNKNOWN)), dtype=np.int64)
         return np.array([self._find(gene) for gene in genes], dtype=np.int64)
 
+    def likely_cause(self, unknown: Sequence[str], cell_ids: Sequence[str] = ()) -> str:
+        """Say why these names are probably unknown, and what to do, in a sentence or two.
+
+        Parameters
+        ----------
+        unknown
+            Names of columns that are not in the vocabulary.
+        cell_ids
+            Names of the rows, where there are any.
+        """
+        if _mostly(_ENSEMBL_LIKE, unknown):
+            mouse = sum("ENSMUS" in name for name in unknown) > len(unknown) / 2
+            if mouse:
+                return (
+                    "These are Ensembl ids of the mouse: map them to the human orthologs, "
+                    "and send symbols."
+                )
+            return (
+                "These look like Ensembl ids, which this model knows only as far as its "
+                "gene_ids.json maps them: send gene symbols "
+                "(often in adata.var['gene_symbols'] or adata.var['feature_name'])."
+            )
+        rows_known = len(cell_ids) > 0 and (self.lookup(cell_ids) != UNKNOWN).mean() > _MOST
+        if rows_known or _mostly(_BARCODE, unknown):
+            return (
+                "The matrix looks transposed: it must be cells x genes, one gene name per column."
+            )
+        if _mostly(_MOUSE, unknown):
+            return (
+                "These look like mouse symbols (Title case): map them to the human orthologs "
+                "first, or use a checkpoint of that species."
+            )
+        if unknown and (self.lookup([name.upper() for name in unknown]) != UNKNOWN).mean() > _MOST:
+            return "Symbols are case-sensitive: these are known in upper case."
+        if _mostly(re.compile(r"\d+"), unknown):
+            return "These are numbers: put gene symbols into adata.var_names before sending."
+        return "Send gene symbols as in vocab.json, one per column (cells x genes)."
+
     def _find(self, gene: str) -> int:
         found = self._gene_ids.get(gene)
         if found is not None:
@@ -82,6 +126,10 @@ class GeneVocab:
         ensembl = _ENSEMBL.fullmatch(gene)
         symbol = self._ids.get(ensembl[1]) if ensembl else self._aliases.get(gene)
         return UNKNOWN if symbol is None else self._gene_ids.get(symbol, UNKNOWN)
+
+
+def _mostly(pattern: re.Pattern[str], names: Sequence[str]) -> bool:
+    return bool(names) and sum(map(bool, map(pattern.fullmatch, names))) > _MOST * len(names)
 
 
 def read_vocab(path: Path, ids: Path | None = None, aliases: Path | None = None) -> GeneVocab:

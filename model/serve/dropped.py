@@ -6,6 +6,7 @@ import ast
 import inspect
 import logging
 import re
+from collections.abc import Iterable
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
@@ -22,7 +23,16 @@ class _RefuseUnknownParams(logging.Filter):
     logs a warning; a misspelt param would change the answer in silence. The warning is the one
     public place where their names can be seen. It is acted upon only when the declared params that
     it lists are exactly ours, so other models in the process keep MLflow's behaviour.
+
+    Parameters
+    ----------
+    known
+        The params of this model.
     """
+
+    def __init__(self, known: frozenset[str]) -> None:
+        super().__init__()
+        self._known = known
 
     warning = re.compile(
         r"Unrecognized params (\[.*?\]) are ignored for inference\. "
@@ -32,9 +42,9 @@ class _RefuseUnknownParams(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         found = self.warning.match(record.getMessage())
-        if found and ast.literal_eval(found.group(2)) == contract.PARAM_NAMES:
+        if found and ast.literal_eval(found.group(2)) == self._known:
             try:
-                contract.check_param_names(frozenset(ast.literal_eval(found.group(1))))
+                contract.check_param_names(ast.literal_eval(found.group(1)), self._known)
             except InvalidRequest as error:
                 raise MlflowException(error.tagged(), error_code=INVALID_PARAMETER_VALUE) from error
         return True
@@ -71,13 +81,13 @@ def _declared_columns() -> set[str]:
     return set(map(str, schema.input_names())) if isinstance(schema, Schema) else set()
 
 
-def refuse_what_mlflow_drops() -> None:
-    """Install the refusals of unknown params and columns, once per process."""
+def refuse_what_mlflow_drops(known: Iterable[str]) -> None:
+    """Refuse unknown columns, and params that are not `known`; installed once per process."""
     logger = logging.getLogger("mlflow.models.utils")
-    for refusal in (_RefuseUnknownParams, _RefuseUnknownColumns):
+    for refusal in (_RefuseUnknownParams(frozenset(known)), _RefuseUnknownColumns()):
         # By name: a process may load a version twice, and each version has a package of its own.
-        if not any(_name_of(type(f)) == _name_of(refusal) for f in logger.filters):
-            logger.addFilter(refusal())
+        if not any(_name_of(type(f)) == _name_of(type(refusal)) for f in logger.filters):
+            logger.addFilter(refusal)
 
 
 def _name_of(kind: type) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,18 +11,14 @@ from anndata import AnnData, read_h5ad
 from ..cells.cells import BATCH
 from ..cells.checks import check_cells
 from ..cells.h5ad import cells_of_anndata
-from ..contract import OBS, VAR, read_params
+from ..contract import OBS, VAR, Options
 from ..errors import InvalidRequest
-from ..wire.lines import cells_of
 from ..wire.rows import read_frame, read_rows
 from .preprocess import preprocess
 
 
-def preprocessed(
-    path: str | None, frame: pd.DataFrame | None, params: Mapping[str, Any]
-) -> AnnData:
-    """See ``ScgptModel.preprocess``."""
-    options = read_params(params)
+def preprocessed(path: str | None, frame: pd.DataFrame | None, options: Options) -> AnnData:
+    """Filter cells in a notebook (see ``ScgptModel.preprocess``)."""
     path = path or options.input_data_path or None
     if (path is None) == (frame is None):
         raise InvalidRequest(
@@ -49,7 +44,7 @@ def _of_frame(frame: pd.DataFrame | None) -> AnnData:
         raise InvalidRequest(
             "one_row", f"{len(records)} rows of input; one AnnData is preprocessed at a time."
         )
-    sent = cells_of(read_rows(records, {BATCH})[0])
+    sent = read_rows(records, {BATCH})[0].required_cells()
     check_cells(sent.counts, sent.genes)
     tables = [read_frame(name, records[0].get(name)) for name in (OBS, VAR)]
     ids = sent.ids or [str(i) for i in range(sent.counts.shape[0])]

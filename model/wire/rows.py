@@ -44,6 +44,17 @@ class Row:
     cells: Cells | None
     genes: list[str] | None
 
+    def required_cells(self) -> Cells:
+        """Return the cells of the row; refused where there are none (``no_cells``)."""
+        if self.cells is None:
+            raise no_cells()
+        return self.cells
+
+
+def no_cells() -> InvalidRequest:
+    """Refuse a row without cells where some are needed."""
+    return InvalidRequest("no_cells", f"this task needs cells, but {MATRIX} is missing.")
+
 
 def read_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str] = ()) -> list[Row]:
     """Decode the rows of a request; of obs, only the given columns are read (guide form).

@@ -44,11 +44,11 @@ def test_requests_at_the_same_time_do_not_disturb_each_other(
 ) -> None:
     seeds = range(24)
     alone = [ask(server, seed) for seed in seeds]
-    engine = loaded.unwrap_python_model().embedder
+    engine = loaded.unwrap_python_model().engine
     monkeypatch.setattr(Embedder, "load", lambda *_, **__: pytest.fail("a second model"))
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda seed: ask(server, seed), seeds))
-    assert loaded.unwrap_python_model().embedder is engine
+    assert loaded.unwrap_python_model().engine is engine
     for seed, one, other in zip(seeds, alone, together, strict=True):
         np.testing.assert_allclose(vectors(seed, other), vectors(seed, one), atol=1e-6)
-        assert other["model_digest"] == one["model_digest"] == engine.digest
+        assert other["model_digest"] == one["model_digest"] == engine.embedder.digest

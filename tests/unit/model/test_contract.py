@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scgpt_databricks.model.contract import PARAMS, TASKS, Options, check_params_of, read_params
+from scgpt_databricks.model.contract import TASKS, Options, check_params_of, read_params
 from scgpt_databricks.model.errors import InvalidRequest, find_tag
-from scgpt_databricks.model.serve.filters import check_filters
+from scgpt_databricks.model.scgpt.params import PARAMS, ScgptOptions
 
 SLIM = (
     "errors",
@@ -19,25 +19,26 @@ SLIM = (
     "scgpt.config",
     "scgpt.vocab",
     "scgpt.tokenizer",
-    "scgpt.known_genes",
+    "scgpt.params",
     "wire.envelope",
     "wire.codec",
     "wire.genes_in_context",
     "cells.imputed",
+    "cells.known_genes",
     "client",
 )
 
 
 def test_nothing_sent_means_the_defaults() -> None:
-    assert read_params(None) == read_params({}) == Options()
+    assert read_params(None, Options) == read_params({}, Options) == Options()
 
 
 def test_what_mlflow_fills_in_for_params_that_were_not_sent_changes_nothing() -> None:
-    assert read_params({p.name: p.default for p in PARAMS}) == Options()
+    assert read_params({p.name: p.default for p in PARAMS}, ScgptOptions) == ScgptOptions()
 
 
 def test_numpy_scalars_and_arrays_are_read() -> None:
-    options = read_params({"seed": np.int64(3), "genes": np.array(["A", "B"])})
+    options = read_params({"seed": np.int64(3), "genes": np.array(["A", "B"])}, ScgptOptions)
     assert (options.seed, options.genes) == (3, ("A", "B"))
 
 
@@ -63,9 +64,15 @@ def test_numpy_scalars_and_arrays_are_read() -> None:
 )
 def test_impossible_params(params: dict[str, Any], code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read_params(params)
+        read_params(params, ScgptOptions)
     assert caught.value.code == code
     assert next(iter(params)) in caught.value.message
+
+
+def test_a_family_adds_its_own_params_to_the_common_ones() -> None:
+    with pytest.raises(InvalidRequest, match="ties: no such param"):
+        read_params({"ties": "mid"}, Options)
+    assert isinstance(read_params({"ties": "mid"}, ScgptOptions), Options)
 
 
 def test_tags_survive_inside_foreign_messages() -> None:
@@ -103,7 +110,7 @@ def test_slim_modules_import_without_torch_mlflow_and_pandas() -> None:
     ],
 )
 def test_a_param_that_a_task_would_ignore_is_refused(task: str, params: dict, tasks: list) -> None:
-    options = read_params(params)
+    options = read_params(params, ScgptOptions)
     if task in tasks:
         check_params_of(task, options)
     else:
@@ -113,31 +120,6 @@ def test_a_param_that_a_task_would_ignore_is_refused(task: str, params: dict, ta
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_flavour_of_nothing_is_refused(task: str) -> None:
-    check_params_of(task, read_params({"hvg_flavor": "seurat", "subset_hvg": 9}))
+    check_params_of(task, read_params({"hvg_flavor": "seurat", "subset_hvg": 9}, Options))
     with pytest.raises(InvalidRequest, match="subset_hvg, which it belongs to, is off"):
-        check_params_of(task, read_params({"hvg_flavor": "seurat"}))
-
-
-FILTERS = [
-    {"filter_gene_by_counts": 3},
-    {"filter_cell_by_counts": True},
-    {"min_counts_per_cell": 0.5},
-    {"subset_hvg": 1200},
-]
-
-
-@pytest.mark.parametrize("params", FILTERS)
-def test_filters_that_would_filter_nothing_are_refused(params: dict[str, Any]) -> None:
-    (name,) = params
-    check_filters(read_params(params), reads_cells=True)
-    with pytest.raises(InvalidRequest, match=f"{name} is .*need_preprocess is false"):
-        check_filters(read_params({**params, "need_preprocess": False}), reads_cells=True)
-    with pytest.raises(InvalidRequest, match=f"{name} is .*does not depend on cells"):
-        check_filters(read_params(params), reads_cells=False)
-
-
-def test_a_share_of_counts_needs_counts() -> None:
-    options = read_params({"min_known_fraction": 0.1, "need_preprocess": False})
-    check_filters(options, reads_cells=True)
-    with pytest.raises(InvalidRequest, match=r"min_known_fraction is 0\.1"):
-        check_filters(options, reads_cells=False)
+        check_params_of(task, read_params({"hvg_flavor": "seurat"}, Options))

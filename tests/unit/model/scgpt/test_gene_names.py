@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from scgpt_databricks.model.cells.known_genes import UNKNOWN
 from scgpt_databricks.model.errors import CheckpointError
 from scgpt_databricks.model.scgpt.checkpoint import CheckpointFiles, files_digest, read_checkpoint
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.scgpt.tokenizer import merge_columns
-from scgpt_databricks.model.scgpt.vocab import UNKNOWN, GeneVocab
+from scgpt_databricks.model.scgpt.vocab import GeneVocab
 from tests.unit.model.reference import GENES, ReferenceModel, make_counts, write_checkpoint
 
 IDS = {"ENSG00000000001": "G1", "ENSG00000000002": "G2", "ENSG00000000092": "G2"}

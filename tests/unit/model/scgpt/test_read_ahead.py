@@ -113,10 +113,8 @@ def test_lengths_are_known_before_tokens_are_made(narrow: Embedder) -> None:
 
 
 def _prepared(engine: Embedder, matrix: Any, length: int) -> Prepared:
-    from scgpt_databricks.model.scgpt.prepare import prepare
-
     names = [*GENES[:-1], "nowhere"]
-    return prepare(matrix, names, engine.vocab, engine.config, {"max_length": length})
+    return engine.prepare(matrix, names, max_length=length)
 
 
 def test_blocks_are_whole_batches_of_the_longest_cells_first(

@@ -44,8 +44,8 @@ def test_a_served_model_has_its_weights_laid_out(
     assert not any(packed(Embedder.load(checkpoint, device="cpu")))
     model = ScgptModel()
     model.load_context(context(checkpoint))
-    assert len(packed(model.embedder)) == 5 * model.embedder.config.n_layers
-    assert all(packed(model.embedder))
+    assert len(packed(model.engine.embedder)) == 5 * model.engine.embedder.config.n_layers
+    assert all(packed(model.engine.embedder))
 
 
 def test_what_was_chosen_for_the_machine_is_in_the_log_of_serving(

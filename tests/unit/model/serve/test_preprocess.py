@@ -13,6 +13,7 @@ from scipy import sparse
 from scgpt_databricks.model.cells.cells import Cells
 from scgpt_databricks.model.contract import Options
 from scgpt_databricks.model.errors import InvalidRequest
+from scgpt_databricks.model.scgpt.params import ScgptOptions
 from scgpt_databricks.model.serve.preprocess import preprocess
 
 COUNTS = np.array([[5, 0, 1, 0], [2, 0, 0, 0], [9, 1, 1, 0]], np.float32)
@@ -26,7 +27,7 @@ def test_nothing_is_done_unless_asked_for() -> None:
 
 
 def test_values_are_left_alone_because_bins_are_ranks() -> None:
-    cells, steps = preprocess(CELLS, Options(normalize_total=100.0, log1p=True, binning=51))
+    cells, steps = preprocess(CELLS, ScgptOptions(normalize_total=100.0, log1p=True, binning=51))
     assert (cells, steps) == (CELLS, [])
 
 
@@ -120,6 +121,7 @@ from scipy import sparse
 from scgpt_databricks.model.wire.codec import Cells
 from scgpt_databricks.model.contract import Options
 from scgpt_databricks.model.errors import InvalidRequest
+from scgpt_databricks.model.scgpt.params import ScgptOptions
 from scgpt_databricks.model.serve.preprocess import preprocess
 
 rng = np.random.default_rng(0)

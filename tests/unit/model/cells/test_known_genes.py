@@ -7,8 +7,8 @@ import pytest
 from scipy import sparse
 
 from scgpt_databricks.model.cells.cells import Cells
+from scgpt_databricks.model.cells.known_genes import CheckedCells, check_known_fraction
 from scgpt_databricks.model.errors import InvalidRequest
-from scgpt_databricks.model.scgpt.known_genes import check_known_fraction, likely_cause
 from scgpt_databricks.model.scgpt.vocab import GeneVocab
 
 HUMAN = ["CD3D", "CD8A", "MS4A1", "NKG7", "LYZ", "GNLY"]
@@ -19,34 +19,38 @@ def cells(values: list[list[float]], genes: list[str], ids: list[str] | None = N
     return Cells(sparse.csr_matrix(np.array(values, np.float32)), genes, ids)
 
 
+def judge(sent: list[Cells], least: float) -> None:
+    check_known_fraction(VOCAB, [CheckedCells.of(found, VOCAB) for found in sent], least)
+
+
 def refusal(sent: list[Cells], least: float = 0.5) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        check_known_fraction(VOCAB, sent, least)
+        judge(sent, least)
     assert caught.value.status == 400
     return caught.value
 
 
 def test_half_of_the_counts_is_enough_and_less_is_not() -> None:
-    check_known_fraction(VOCAB, [cells([[5, 5]], ["LYZ", "X1"])], 0.5)
+    judge([cells([[5, 5]], ["LYZ", "X1"])], 0.5)
     error = refusal([cells([[4, 6]], ["LYZ", "X1"])])
     assert error.code == "too_few_known_genes"
     assert "40.0% of the counts" in error.message
-    check_known_fraction(VOCAB, [cells([[4, 6]], ["LYZ", "X1"])], 0.4)
+    judge([cells([[4, 6]], ["LYZ", "X1"])], 0.4)
 
 
 def test_counts_decide_not_columns() -> None:
-    check_known_fraction(VOCAB, [cells([[9, 1, 1, 1]], ["LYZ", "X1", "X2", "X3"])], 0.5)
+    judge([cells([[9, 1, 1, 1]], ["LYZ", "X1", "X2", "X3"])], 0.5)
 
 
 def test_all_rows_of_a_request_are_judged_together() -> None:
     bad, good = cells([[0, 6]], ["LYZ", "X1"]), cells([[9]], ["LYZ"])
-    check_known_fraction(VOCAB, [bad, good], 0.5)
+    judge([bad, good], 0.5)
     assert refusal([bad]).code == "too_few_known_genes"
 
 
 def test_cells_without_counts_pass() -> None:
     """The last chunk of somebody's cells may be empty drops alone."""
-    check_known_fraction(VOCAB, [cells([[0, 0], [0, 0]], ["LYZ", "X1"])], 0.5)
+    judge([cells([[0, 0], [0, 0]], ["LYZ", "X1"])], 0.5)
 
 
 def test_no_known_column_has_a_code_of_its_own_whatever_the_counts() -> None:
@@ -55,7 +59,7 @@ def test_no_known_column_has_a_code_of_its_own_whatever_the_counts() -> None:
 
 
 def test_zero_turns_it_off() -> None:
-    check_known_fraction(VOCAB, [cells([[3]], ["X1"])], 0.0)
+    judge([cells([[3]], ["X1"])], 0.0)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_zero_turns_it_off() -> None:
     ],
 )
 def test_the_likely_cause(unknown: list[str], ids: list[str], words: str) -> None:
-    assert words in likely_cause(VOCAB, unknown, ids)
+    assert words in VOCAB.likely_cause(unknown, ids)
     assert words in refusal([cells([[1] * len(unknown)] * max(len(ids), 1), unknown, ids)]).message
 
 
