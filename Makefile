@@ -69,13 +69,12 @@ lock: .venv/.locked ## resolve the dependencies of pyproject.toml and requiremen
 	echo scgpt==0.2.4 | $(COMPILE) --no-deps - >> requirements.reference.lock
 	npm install --package-lock-only
 
-wheel: .venv/.locked ## the wheel that jobs run: dist/
+wheel: .venv/.locked ## wheel and sdist of this version, and the wheel that jobs run: dist/
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
 	@$(BIN)/python -m scgpt_databricks.scripts.wheel
 
-package: .venv/.locked ## wheel and sdist of this version, installed and tried: dist/
-	rm -rf dist
-	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
-	SCGPT_WHEEL=$$(ls dist/scgpt_databricks-*.whl) $(BIN)/pytest tests/acceptance/package
+package: wheel ## the same, and the wheel installed and tried
+	SCGPT_WHEEL=$$(ls -t dist/scgpt_databricks-*.whl | head -1) $(BIN)/pytest tests/acceptance/package
 
 .cdktn/.locked: .venv/.locked requirements.cdktn.lock
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .cdktn
