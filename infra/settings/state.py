@@ -34,6 +34,9 @@ Option = Annotated[
 ]
 
 
+OLDEST_TERRAFORM = "1.10"
+"""The first that locks a state in S3 by a file beside it; ``scripts/check-tools`` repeats it."""
+
 _USERINFO = re.compile(r"://[^/\s]*@")
 _ABSOLUTE = re.compile(r"/|file:|[A-Za-z]:[\\/]|\\\\|~[^/]")
 _FROM_NAMES = "made from the stack's name"

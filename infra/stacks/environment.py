@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..bindings import App, DatabricksProvider, TerraformStack
 from ..settings import Settings
+from ..settings.state import OLDEST_TERRAFORM
 from .backend import declare_backend
 
 
@@ -15,6 +16,7 @@ class EnvironmentStack(TerraformStack):
     def __init__(self, app: App, kind: str, settings: Settings) -> None:
         name = settings.names.stack(kind)
         super().__init__(app, name)
+        self.add_override("terraform.required_version", f">= {OLDEST_TERRAFORM}")
         # No credentials: they come from the profile or the environment of whoever deploys.
         DatabricksProvider(
             self,

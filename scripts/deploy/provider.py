@@ -11,6 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal, TypedDict
 
+from scgpt_databricks.infra.settings.state import OLDEST_TERRAFORM
 from scgpt_databricks.local_workspace.stand_in_provider.mirror import (
     SOURCE,
     VERSION,
@@ -176,7 +177,7 @@ def _offers(terraformrc: Path | None) -> bool:
             )
         except FileNotFoundError as error:
             raise ProviderError(
-                "no `terraform` on the PATH; version 1.5 or newer is needed"
+                f"no `terraform` on the PATH; version {OLDEST_TERRAFORM} or newer is needed"
             ) from error
         except subprocess.TimeoutExpired as error:
             return _FOUND in (error.stdout or b"").decode(errors="replace")

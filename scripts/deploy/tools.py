@@ -7,11 +7,16 @@ import re
 import subprocess
 
 from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.settings.state import OLDEST_TERRAFORM
 
 _NEEDED = {
-    "terraform": ((1, 10), ("terraform", "version"), "developer.hashicorp.com/terraform/install"),
+    "terraform": (
+        OLDEST_TERRAFORM,
+        ("terraform", "version"),
+        "developer.hashicorp.com/terraform/install",
+    ),
     # The CDK for Python runs on it.
-    "node": ((20, 0), ("node", "--version"), "nodejs.org"),
+    "node": ("20.0", ("node", "--version"), "nodejs.org"),
 }
 
 
@@ -25,13 +30,12 @@ def require_tools() -> None:
     """
     problems = []
     for tool, (needed, command, where) in _NEEDED.items():
-        wanted = ".".join(map(str, needed))
         found = _version(command)
         if found is None:
-            problems.append(f"{tool} {wanted} or newer is needed, and none is on the PATH")
-        elif found < needed:
+            problems.append(f"{tool} {needed} or newer is needed, and none is on the PATH")
+        elif found < tuple(map(int, needed.split("."))):
             have = ".".join(map(str, found))
-            problems.append(f"{tool} {wanted} or newer is needed, {have} is on the PATH")
+            problems.append(f"{tool} {needed} or newer is needed, {have} is on the PATH")
         else:
             continue
         problems[-1] += f": install it ({where})"

@@ -142,7 +142,7 @@ def test_state_goes_to_its_address_and_credentials_stay_in_the_environment(
 def test_a_wrong_password_reads_nothing(store: Store, folder: Path) -> None:
     code, said = terraform(folder, "init", password="wrong")
     assert code != 0
-    assert "requires auth" in said or "401" in said or "auth" in said.lower()
+    assert "requires auth" in said
     assert store.documents == {}
 
 

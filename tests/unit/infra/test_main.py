@@ -59,6 +59,7 @@ def test_a_broken_environment_that_was_asked_for_is_a_failure(
 def test_where_nothing_is_right_nothing_is_synthesised(out: Path) -> None:
     for path in out.parent.glob("*.toml"):
         path.write_text("catalog = 5")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as caught:
         main()
+    assert caught.value.code == 1
     assert not (out / "manifest.json").exists()

@@ -43,6 +43,7 @@ def test_genes_that_no_cell_expresses_count_in_the_judgement(
     adata = wide(per_million(4))
     check_not_imputed([Cells(sparse.csr_matrix(adata.X), list(adata.var_names))])
     embed(adata, server.endpoint, chunk=chunk)
+    assert len(server.requests) == -(-4 // chunk)
     assert all(request["params"]["allow_imputed"] for request in server.requests)
 
 

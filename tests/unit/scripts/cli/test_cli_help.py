@@ -76,10 +76,8 @@ def test_sections_name_every_command_once() -> None:
     assert sorted(names) == sorted(path[0] for path in ALL if len(path) == 1)
 
 
-@pytest.mark.parametrize("path", ALL, ids=joined)
+@pytest.mark.parametrize("path", filter(None, ALL), ids=joined)
 def test_a_mistyped_command_is_told_the_nearest_one(path: tuple[str, ...]) -> None:
-    if path == ():
-        return
     *group, name = path
     result = CliRunner().invoke(cli, [*group, f"{name}x"])
     assert result.exit_code == 2

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.layout import ROOT
+from scgpt_databricks.infra.settings.state import OLDEST_TERRAFORM
 from scgpt_databricks.scripts.deploy.tools import require_tools
+from tests.unit.scripts.gitops.workflows import SETUP
 
 
 def on_the_path(folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: str) -> None:
@@ -39,3 +43,16 @@ def test_each_old_or_missing_tool_is_named(
     with pytest.raises(DeployError, match=message) as caught:
         require_tools()
     assert "\n" not in str(caught.value)
+
+
+def test_one_oldest_terraform_everywhere() -> None:
+    """The stacks take it from the settings; these say it in words of their own."""
+    said = {
+        "scripts/check-tools": r"need terraform (\S+) ",
+        "README.md": r"Terraform (\S+) or newer",
+        "docs/upgrade.md": r"\| Terraform \| (\S+) or newer",
+    }
+    found = {file: re.findall(pattern, (ROOT / file).read_text()) for file, pattern in said.items()}
+    assert found == {file: [OLDEST_TERRAFORM] for file in said}
+    (pinned,) = re.findall(r'terraform_version: "(\d+)\.(\d+)\.', SETUP.read_text())
+    assert tuple(map(int, pinned)) >= tuple(map(int, OLDEST_TERRAFORM.split(".")))
