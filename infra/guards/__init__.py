@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..plan import ENDPOINT, Plan
 from ..settings import Settings
 from . import limits, losses, production, serving, silent, traffic
 from .findings import (
     CHECKS,
-    ENDPOINT,
     Existing,
     Facts,
     Finding,
-    Json,
     Live,
     Planned,
     Version,
@@ -30,11 +29,9 @@ from .waivers import on_waivers, refusals, waive
 
 __all__ = [
     "CHECKS",
-    "ENDPOINT",
     "Existing",
     "Facts",
     "Finding",
-    "Json",
     "Live",
     "Version",
     "check",
@@ -66,13 +63,13 @@ _OF_WORKSPACE = (
 )
 
 
-def check(plan: Json, settings: Settings | None, facts: Facts) -> list[Finding]:
+def check(plan: Plan, settings: Settings | None, facts: Facts) -> list[Finding]:
     """Judge a plan.
 
     Parameters
     ----------
     plan
-        Output of ``terraform show -json <plan file>``, of a deploy (not of a destroy).
+        Of a deploy, not of a destroy.
     settings
         The environment; None where it is not known, see :func:`skipped`.
 
@@ -86,9 +83,8 @@ def check(plan: Json, settings: Settings | None, facts: Facts) -> list[Finding]:
         *_whole(plan, settings, facts),
         *(
             waive(finding, settings, facts.today)
-            for entry in plan.get("resource_changes", [])
-            if entry["mode"] == "managed" and entry["change"]["actions"] != ["read"]
-            for finding in _judge(Planned(entry, settings, facts))
+            for change in plan.resources
+            for finding in _judge(Planned(change, settings, facts))
         ),
     ]
 
@@ -103,16 +99,16 @@ def skipped(settings: Settings | None, facts: Facts) -> dict[str, str]:
     return found
 
 
-def _whole(plan: Json, settings: Settings | None, facts: Facts) -> Iterator[Finding]:
-    """Whether this is all that would be changed. Older releases of Terraform do not say."""
-    if plan.get("errored"):
+def _whole(plan: Plan, settings: Settings | None, facts: Facts) -> Iterator[Finding]:
+    """Refuse a plan that does not hold all that would be changed."""
+    if plan.errored:
         yield Finding(
             "incomplete-plan",
             "plan",
             "stopped with an error: Terraform does not apply it",
             "Repair what `terraform plan` told, and plan again.",
         )
-    elif plan.get("complete") is False:
+    elif not plan.complete:
         found = Finding(
             "incomplete-plan",
             "plan",
@@ -123,17 +119,17 @@ def _whole(plan: Json, settings: Settings | None, facts: Facts) -> Iterator[Find
 
 
 def _judge(planned: Planned) -> Iterator[Finding]:
-    if planned.actions == ["no-op"]:
+    yield from losses.existing(planned)
+    if planned.change.actions == ("no-op",):
         # What production must have does not hang on a change: `production` itself may be new.
-        if planned.type == ENDPOINT:
+        if planned.change.type == ENDPOINT:
             yield from production.production(planned)
         return
     yield from _provider(planned)
     yield from losses.losses(planned)
-    yield from losses.existing(planned)
-    if planned.type != ENDPOINT:
+    if planned.change.type != ENDPOINT:
         return
-    if planned.after:
+    if planned.change.after:
         yield from traffic.unjudged(planned)
         yield from serving.served(planned)
         yield from traffic.traffic(planned)
@@ -144,15 +140,15 @@ def _judge(planned: Planned) -> Iterator[Finding]:
         yield from silent.never_sent(planned)
         yield from production.production(planned)
         yield from serving.workload_type(planned)
-    if planned.actions == ["update"]:
+    if planned.change.actions == ("update",):
         yield from silent.no_call(planned)
         yield from silent.gateway(planned)
-    if "create" in planned.actions:
+    if "create" in planned.change.actions:
         yield from serving.creation(planned)
 
 
 def _provider(planned: Planned) -> Iterator[Finding]:
-    name = planned.entry.get("provider_name", "")
+    name = planned.change.provider
     if name != _PROVIDER and not name.endswith("/" + _PROVIDER):
         yield planned.finds(
             "unknown-provider",

@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Literal
 
+from ..plan import Change, Json, block, blocks
 from ..settings import Settings
-
-Json = Mapping[str, Any]
 
 CHECKS = {
     "incomplete-plan": "a plan that stopped with an error, or leaves changes out",
@@ -47,8 +46,6 @@ CHECKS = {
     "waiver-unknown": "a waiver of a check that does not exist",
 }
 """Name of each check -> what it finds. The names are what waivers refer to: they never change."""
-
-ENDPOINT = "databricks_model_serving"
 
 
 @dataclass(frozen=True)
@@ -117,69 +114,41 @@ class Facts:
     """Address in the plan -> what is in the place of something that would be created."""
     deployer: str | None = None
     """Who is logged in."""
+    declared: str | None = None
+    """The principal that the environment's file names as its deployer: a planner plans for it."""
     today: date = field(default_factory=today)
 
     def left_over(self, address: str) -> Existing | None:
-        """What a deploy takes over: mostly what an own earlier creation has left behind."""
+        """Return what a deploy takes over instead of creating it.
+
+        Mostly an own earlier creation has left it behind.
+        """
         found = self.existing.get(address)
-        own = found and self.deployer is not None and found.creator == self.deployer
-        return found if found and (own or found.anyones) else None
+        if found is None or found.anyones:
+            return found
+        own = found.creator is not None and found.creator in (self.deployer, self.declared)
+        return found if own else None
 
 
 @dataclass(frozen=True)
 class Planned:
     """One planned change, with all that a guard may look at."""
 
-    entry: Json
-    """From ``resource_changes`` of the plan."""
+    change: Change
     settings: Settings | None
     facts: Facts
 
     @property
-    def address(self) -> str:
-        """The resource, as Terraform calls it."""
-        return str(self.entry["address"])
-
-    @property
-    def type(self) -> str:
-        """Its type, as ``databricks_schema``."""
-        return str(self.entry["type"])
-
-    @property
-    def actions(self) -> list[str]:
-        """What is done to it; two for a replacement."""
-        actions: list[str] = self.entry["change"]["actions"]
-        return actions
-
-    @property
-    def before(self) -> Json:
-        """Its values now; ``{}`` where it does not exist."""
-        before: Json = self.entry["change"]["before"] or {}
-        return before
-
-    @property
-    def after(self) -> Json:
-        """The values planned; ``{}`` where it goes."""
-        after: Json = self.entry["change"]["after"] or {}
-        return after
-
-    @property
     def endpoint(self) -> Live | None:
         """The planned endpoint as it is now; None where it does not exist or was not asked for."""
-        return self.facts.endpoints.get(str((self.before or self.after).get("name")))
+        values = self.change.before or self.change.after
+        return self.facts.endpoints.get(str(values.get("name")))
 
     def finds(
         self, check: str, message: str, remedy: str, severity: Literal["refuse", "warn"] = "refuse"
     ) -> Finding:
         """A finding about this change; ``check`` is one of :data:`CHECKS`."""
-        return Finding(check, self.address, message, remedy, severity)
-
-
-def block(parent: Json, name: str) -> Json:
-    """A block that occurs at most once; ``{}`` where it is absent."""
-    blocks = parent.get(name) or [{}]
-    found: Json = blocks[0] or {}
-    return found
+        return Finding(check, self.change.address, message, remedy, severity)
 
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
@@ -206,5 +175,5 @@ def not_numbered(endpoint: Json) -> list[str]:
 
 
 def entities(endpoint: Json) -> list[Json]:
-    """What an endpoint serves; ``{}`` stands for one of which nothing is known."""
-    return [each or {} for each in block(endpoint, "config").get("served_entities") or []]
+    """Return the served entities; ``{}`` stands for one of which nothing is known."""
+    return blocks(block(endpoint, "config"), "served_entities")

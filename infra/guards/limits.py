@@ -11,7 +11,7 @@ from .findings import Finding, Planned, entities
 
 def limits(planned: Planned) -> Iterator[Finding]:
     """How many there are, and how each is sized."""
-    served = entities(planned.after)
+    served = entities(planned.change.after)
     if len(served) > MOST_SERVED:
         yield planned.finds(
             "too-many-entities",
@@ -37,7 +37,7 @@ def variables(planned: Planned) -> Iterator[Finding]:
     """Variables stand in the plan and in the state as plain text. Values are never shown."""
     secret = [
         f"{name} of {entity.get('name')}"
-        for entity in entities(planned.after)
+        for entity in entities(planned.change.after)
         for name, value in (entity.get("environment_vars") or {}).items()
         if value is not None and secret_variable(name, value)
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..plan import ENDPOINT
 from ..settings import Settings
-from .findings import ENDPOINT, Facts, Finding, Planned
+from .findings import Facts, Finding, Planned
 from .waivers import waive
 
 _MODEL = "databricks_registered_model"
@@ -20,9 +21,9 @@ _GOVERNED = {
 
 def losses(planned: Planned) -> Iterator[Finding]:
     """One finding per deleted, replaced or forgotten resource of the governed types."""
-    if planned.type not in _GOVERNED or not {"delete", "forget"} & {*planned.actions}:
+    if planned.change.type not in _GOVERNED or not {"delete", "forget"} & {*planned.change.actions}:
         return
-    if "forget" in planned.actions:
+    if "forget" in planned.change.actions:
         yield planned.finds(
             "forgotten",
             "would leave Terraform's state and stay in the workspace, where no plan sees it any "
@@ -30,14 +31,14 @@ def losses(planned: Planned) -> Iterator[Finding]:
             "Take the `removed` block out; where another configuration is to govern it, import it "
             "there first and waive this check.",
         )
-    elif planned.entry.get("action_reason") == "replace_because_tainted":
+    elif planned.change.reason == "replace_because_tainted":
         yield _tainted(planned)
-    elif "create" in planned.actions:
+    elif "create" in planned.change.actions:
         yield _replaced(planned)
     else:
         yield planned.finds(
             "deletion",
-            f"would be deleted, losing {_GOVERNED[planned.type]}",
+            f"would be deleted, losing {_GOVERNED[planned.change.type]}",
             f"Put it back; where it is meant, run `scgpt destroy {_environment(planned)}`.",
         )
 
@@ -61,15 +62,15 @@ def ungoverned(settings: Settings, facts: Facts, *, released: bool) -> Iterator[
 
 def existing(planned: Planned) -> Iterator[Finding]:
     """What would be created and is there: the platform would refuse it, half way through."""
-    found = planned.facts.existing.get(planned.address)
-    if found is None or planned.actions != ["create"]:
+    found = planned.facts.existing.get(planned.change.address)
+    if found is None or not (planned.change.created or planned.change.importing):
         return
-    if planned.facts.left_over(planned.address):
+    if planned.facts.left_over(planned.change.address):
         yield planned.finds(
             "exists-already",
             "exists in the workspace already"
             if found.anyones
-            else "exists in the workspace, made by an earlier deploy of yours that was cut off",
+            else "exists in the workspace, made by an earlier deploy that was cut off",
             "A deploy removes it, since it never worked, and makes it anew."
             if found.broken
             else "A deploy takes it over instead of creating it.",
@@ -81,7 +82,7 @@ def existing(planned: Planned) -> Iterator[Finding]:
             "exists in the workspace, but not in Terraform's state; it was made by "
             f"{found.creator or 'somebody'}",
             "Use another name, or take it over: `scgpt adopt`, or in the stack's folder "
-            f"`terraform import {planned.address} {found.import_id}`.",
+            f"`terraform import {planned.change.address} {found.import_id}`.",
         )
 
 
@@ -92,25 +93,25 @@ def _tainted(planned: Planned) -> Finding:
         return planned.finds("tainted", half, "Nothing depends on it yet: it is made anew.", "warn")
     return planned.finds(
         "tainted",
-        f"{half}, losing {_GOVERNED[planned.type]}",
-        f"If it is whole, run `terraform untaint {planned.address}` in the stack's folder.",
+        f"{half}, losing {_GOVERNED[planned.change.type]}",
+        f"If it is whole, run `terraform untaint {planned.change.address}` in the stack's folder.",
     )
 
 
 def _is_empty(planned: Planned) -> bool:
     """Whether nothing is lost; of what schemas, volumes and experiments hold, nobody is asked."""
-    if planned.type == ENDPOINT:
+    if planned.change.type == ENDPOINT:
         return planned.endpoint is not None and not planned.endpoint.ready
-    if planned.type != _MODEL or planned.facts.versions is None:
+    if planned.change.type != _MODEL or planned.facts.versions is None:
         return False
     parts = ("catalog_name", "schema_name", "name")
-    model = ".".join(str(planned.before.get(part)) for part in parts)
+    model = ".".join(str(planned.change.before.get(part)) for part in parts)
     return all(name != model for name, _ in planned.facts.versions)
 
 
 def _replaced(planned: Planned) -> Finding:
-    paths = planned.entry["change"].get("replace_paths", [])
-    if planned.type == ENDPOINT and ["route_optimized"] in paths:
+    paths = planned.change.replace_paths
+    if planned.change.type == ENDPOINT and ["route_optimized"] in paths:
         return planned.finds(
             "route-optimization",
             "route_optimized would change, which is fixed at creation: the endpoint would be "
@@ -123,7 +124,7 @@ def _replaced(planned: Planned) -> Finding:
     return planned.finds(
         "replacement",
         f"would be deleted and made anew because of {fields or 'its new attributes'}, "
-        f"losing {_GOVERNED[planned.type]}",
+        f"losing {_GOVERNED[planned.change.type]}",
         f"Undo the change; where it is meant, run `scgpt destroy {_environment(planned)}` with "
         "the old settings first.",
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..plan import block
 from ..settings import Settings
-from .findings import Facts, Finding, Planned, block, entities
+from .findings import Facts, Finding, Planned, entities
 from .waivers import waive
 
 
@@ -13,14 +14,14 @@ def production(planned: Planned) -> Iterator[Finding]:
     """An endpoint of production logs its requests and keeps its capacity."""
     if planned.settings is None or not planned.settings.production:
         return
-    table = block(block(planned.after, "ai_gateway"), "inference_table_config")
+    table = block(block(planned.change.after, "ai_gateway"), "inference_table_config")
     if not table.get("enabled"):
         yield planned.finds(
             "production-without-table",
             "serves production without an inference table: no request can be looked at afterwards",
             "Set gateway.inference_table_prefix.",
         )
-    if any(entity.get("scale_to_zero_enabled") for entity in entities(planned.after)):
+    if any(entity.get("scale_to_zero_enabled") for entity in entities(planned.change.after)):
         yield planned.finds(
             "production-scale-to-zero",
             "scales production to zero: capacity is not guaranteed to come back, and the first "

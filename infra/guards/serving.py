@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from ..plan import block
 from ..sizes import TYPES
-from .findings import Finding, Planned, Version, block, entities, not_numbered, served_versions
+from .findings import Finding, Planned, Version, entities, not_numbered, served_versions
 from .traffic import unknown
 
 _PROVIDERS_OWN_LIMIT = "45m"
@@ -20,8 +21,8 @@ _SHORTEST = {False: "91m", True: "1m"}
 
 def served(planned: Planned) -> Iterator[Finding]:
     """Entities, and what is logged of them."""
-    config = block(planned.after, "config")
-    named = [entity.get("name") for entity in entities(planned.after)]
+    config = block(planned.change.after, "config")
+    named = [entity.get("name") for entity in entities(planned.change.after)]
     if "config.0.served_entities" not in unknown(planned) and not (named and all(named)):
         yield planned.finds(
             "unnamed-entity",
@@ -38,9 +39,9 @@ def served(planned: Planned) -> Iterator[Finding]:
 
 def versions(planned: Planned) -> Iterator[Finding]:
     """Are the versions in the registry, and has a build validated those that come new?"""
-    wanted = served_versions(planned.after)
+    wanted = served_versions(planned.change.after)
     facts = planned.facts
-    if wrong := not_numbered(planned.after):
+    if wrong := not_numbered(planned.change.after):
         yield planned.finds(
             "version-missing",
             f"{'; '.join(wrong)}: versions in Unity Catalog are whole numbers from 1",
@@ -55,7 +56,7 @@ def versions(planned: Planned) -> Iterator[Finding]:
     if facts.versions is None or facts.validated is None:
         return
     unvalidated = (wanted & facts.versions) - facts.validated
-    served_already = unvalidated & served_versions(planned.before)
+    served_already = unvalidated & served_versions(planned.change.before)
     if new := unvalidated - served_already:
         yield planned.finds(
             "version-not-validated",
@@ -81,7 +82,7 @@ def workload_type(planned: Planned) -> Iterator[Finding]:
     if planned.settings is None:
         return
     cloud = planned.settings.cloud
-    asked = {str(entity.get("workload_type") or "CPU") for entity in entities(planned.after)}
+    asked = {str(entity.get("workload_type") or "CPU") for entity in entities(planned.change.after)}
     if lacking := sorted(asked - {*TYPES[cloud]}):
         yield planned.finds(
             "workload-type",
@@ -103,7 +104,7 @@ def updating(planned: Planned) -> Iterator[Finding]:
 def creation(planned: Planned) -> Iterator[Finding]:
     """What is decided, or lost, when an endpoint is created."""
     local = planned.settings is not None and planned.settings.is_local
-    limit = (planned.after.get("timeouts") or {}).get("create") or _PROVIDERS_OWN_LIMIT
+    limit = (planned.change.after.get("timeouts") or {}).get("create") or _PROVIDERS_OWN_LIMIT
     shortest = _LOCAL_SECONDS if local else _IMAGE_SECONDS
     given = seconds(limit)
     if given is None or given - _RESERVE_SECONDS < shortest:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .findings import Finding, Json, Planned, block
+from ..plan import Json, block
+from .findings import Finding, Planned
 
 _FIXED = (
     "Undo it: no API changes it after creation. Where it must change, deploy another endpoint "
@@ -21,7 +22,7 @@ _NEVER_UPDATED = {
 
 def never_sent(planned: Planned) -> Iterator[Finding]:
     """Blocks with ``enabled = false``, which is dropped from the request."""
-    gateway = block(planned.after, "ai_gateway")
+    gateway = block(planned.change.after, "ai_gateway")
     for name in ("inference_table_config", "usage_tracking_config"):
         part = block(gateway, name)
         if part and not part.get("enabled"):
@@ -35,8 +36,8 @@ def never_sent(planned: Planned) -> Iterator[Finding]:
 def no_call(planned: Planned) -> Iterator[Finding]:
     """Fields of an existing endpoint for which the provider has no update call."""
     for field, remedy in _NEVER_UPDATED.items():
-        wanted = meaningful(planned.after.get(field))
-        if meaningful(planned.before.get(field)) == wanted:
+        wanted = meaningful(planned.change.after.get(field))
+        if meaningful(planned.change.before.get(field)) == wanted:
             continue
         if planned.endpoint is not None and _there(planned.endpoint.fields, field) == wanted:
             continue  # changed through the API: the apply only writes it down
@@ -50,15 +51,15 @@ def no_call(planned: Planned) -> Iterator[Finding]:
 
 def gateway(planned: Planned) -> Iterator[Finding]:
     """Changes of the AI Gateway that the provider or the platform refuses half way."""
-    if planned.before.get("ai_gateway") and not planned.after.get("ai_gateway"):
+    if planned.change.before.get("ai_gateway") and not planned.change.after.get("ai_gateway"):
         yield planned.finds(
             "gateway-removed",
             "ai_gateway would be removed: the provider fails and then believes it was done",
             "Keep the block, and leave out the parts that are to be off.",
         )
         return
-    old = block(block(planned.before, "ai_gateway"), "inference_table_config")
-    new = block(block(planned.after, "ai_gateway"), "inference_table_config")
+    old = block(block(planned.change.before, "ai_gateway"), "inference_table_config")
+    new = block(block(planned.change.after, "ai_gateway"), "inference_table_config")
     moved = [
         name
         for name in ("catalog_name", "schema_name", "table_name_prefix")

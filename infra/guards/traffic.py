@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from .findings import Finding, Json, Planned, block, entities
+from ..plan import Json, block, blocks, leaves
+from .findings import Finding, Planned, entities
 
 _JUDGED = {
     "config",
@@ -29,9 +29,11 @@ def traffic(planned: Planned) -> Iterator[Finding]:
     """Routes of 0 to 100 %, 100 % in all, one to each served entity and to nothing else."""
     if any(_touches_traffic(path) for path in unknown(planned)):
         return
-    config = block(planned.after, "config")
-    routes = [each or {} for each in block(config, "traffic_config").get("routes") or []]
-    if problems := "; ".join([*_percentages(routes), *_targets(routes, entities(planned.after))]):
+    config = block(planned.change.after, "config")
+    routes = blocks(block(config, "traffic_config"), "routes")
+    if problems := "; ".join(
+        [*_percentages(routes), *_targets(routes, entities(planned.change.after))]
+    ):
         yield planned.finds(
             "traffic", problems, "Configure a route for every served entity, 100 % in all."
         )
@@ -50,23 +52,11 @@ def unjudged(planned: Planned) -> Iterator[Finding]:
 
 def unknown(planned: Planned) -> list[str]:
     """Dotted paths of what guards judge and the plan does not know."""
-    marks = planned.entry["change"].get("after_unknown") or {}
     return [
-        ".".join(path)
-        for path in _marked(marks)
-        if path and (path[-1] in _JUDGED or "environment_vars" in path)
+        ".".join(map(str, path))
+        for path, _ in leaves(None, unknown=planned.change.unknown)
+        if path[-1] in _JUDGED or "environment_vars" in path
     ]
-
-
-def _marked(marks: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if marks is True:
-        yield path
-    elif isinstance(marks, dict):
-        for name, each in marks.items():
-            yield from _marked(each, (*path, name))
-    elif isinstance(marks, list):
-        for index, each in enumerate(marks):
-            yield from _marked(each, (*path, str(index)))
 
 
 def _touches_traffic(path: str) -> bool:

@@ -21,8 +21,9 @@ from scgpt_databricks.infra.errors import DeployError, RefusedError, SettingsErr
 from scgpt_databricks.infra.settings import Settings
 
 from ..deploy.deployment import opened
+from ..deploy.terraform import import_blocks
 from . import draft, found, imports, workspace
-from .changes import Change, changes, held
+from .changes import Remaining, changes
 from .notes import notes
 from .toml import to_toml
 
@@ -45,7 +46,7 @@ class Adoption:
     files: tuple[Path, ...]
     """TOML file, manifest, and import blocks where those were asked for."""
     imports: Imports
-    changes: tuple[Change, ...]
+    changes: tuple[Remaining, ...]
     """What the first plan will show."""
     notes: tuple[str, ...]
     applied: bool
@@ -121,7 +122,7 @@ def adopt(
         taken, remaining = _preview(client, environment, trial, report, known=known)
     if blocks:
         texts |= {
-            target / f"{stack}.imports.tf.json": imports.blocks(each)
+            target / f"{stack}.imports.tf.json": import_blocks(each)
             for stack, each in taken.items()
         }
     if not dry_run:
@@ -192,17 +193,16 @@ def _trial(environment: str, target: Path, toml: str, manifest: str) -> Iterator
 
 def _preview(
     client: WorkspaceClient, environment: str, trial: Path, report: Report, *, known: str
-) -> tuple[dict[str, dict[str, str]], list[Change]]:
+) -> tuple[dict[str, dict[str, str]], list[Remaining]]:
     """What would be imported, and what a plan shows after that: in a state of its own."""
     taken: dict[str, dict[str, str]] = {}
-    remaining: list[Change] = []
+    remaining: list[Remaining] = []
     with opened(environment, trial, "adopt", report) as deployment:
         for terraform in deployment.stacks:
             stack = json.loads((terraform.folder / "cdk.tf.json").read_text())
             taken[terraform.stack] = imports.ids(client, stack)
-            text = imports.blocks(taken[terraform.stack])
-            (terraform.folder / "imports.tf.json").write_text(text)
-            remaining += changes(terraform.stack, terraform.plan(), known=known)
+            plan = terraform.plan(imports=taken[terraform.stack])
+            remaining += changes(terraform.stack, plan, known=known)
             report(f"{terraform.stack}: {len(taken[terraform.stack])} to import")
     return taken, remaining
 
@@ -258,7 +258,7 @@ def _import(
                 path.unlink()
             raise
         for terraform in stacks:
-            there = held(terraform.plan())
+            there = terraform.plan().held
             terraform.forget_plan()
             for address, identifier in sorted(taken[terraform.stack].items()):
                 if address not in there:

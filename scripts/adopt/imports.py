@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +32,6 @@ def ids(client: WorkspaceClient, stack: Mapping[str, Any]) -> dict[str, str]:
         for name, attributes in resources.items()
         for identifier in _id(client, kind, attributes, stack)
     }
-
-
-def blocks(found: Mapping[str, str]) -> str:
-    """The same as import blocks in Terraform's JSON syntax."""
-    entries = [{"to": address, "id": identifier} for address, identifier in sorted(found.items())]
-    return json.dumps({"import": entries}, indent=2) + "\n"
 
 
 def add_caller(state: dict[str, Any], caller: tuple[str, str, str]) -> None:

@@ -154,7 +154,7 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
         "plan_digest": result.digest,
         "stacks": {
             stack.stack: {
-                "changes": [{"address": a, "action": action} for a, action in stack.changes],
+                "changes": [{"address": c.address, "action": c.action} for c in stack.plan.changes],
                 "findings": [asdict(finding) for finding in stack.findings],
             }
             for stack in result.stacks
@@ -164,15 +164,14 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
 
 
 def _text(result: PlanResult) -> str:
-    from ..gitops.plan_text import changed, fields
+    from ..gitops.plan_text import fields
 
     counted = f"{result.changes} change{'' if result.changes == 1 else 's'}"
     lines = [f"{result.environment}: {counted}, by {result.provider}"]
     for stack in result.stacks:
-        entries = {entry["address"]: entry for entry in changed(stack.document)}
-        for address, action in stack.changes:
-            lines.append(f"  {stack.stack}: {action} {address}")
-            lines += [f"    {line}" for line in fields(entries[address])]
+        for change in stack.plan.changes:
+            lines.append(f"  {stack.stack}: {change.action} {change.address}")
+            lines += [f"    {line}" for line in fields(change)]
         lines += [f"  {stack.stack}: {finding.severity}: {finding}" for finding in stack.findings]
     lines += [f"  {finding.severity}: {finding}" for finding in result.of_environment]
     lines.append(f"digest {result.digest}")

@@ -47,7 +47,7 @@ def apply(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -
             "applied": result.applied,
             "sent": [{"call": each.call, "fields": each.fields} for each in result.sent],
             "left": [asdict(each) for each in result.left],
-            "changes": [{"address": a, "action": action} for a, action in result.changes],
+            "changes": [{"address": c.address, "action": c.action} for c in result.changes],
         },
         as_json,
         "\n".join(lines),

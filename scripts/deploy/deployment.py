@@ -1,4 +1,4 @@
-"""One environment on its way: its settings, its release, its stacks, where they are worked on."""
+"""One environment and what a deploy of it works on: settings, release, stacks, plans."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from scgpt_databricks.infra import layout, release, settings
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.guards import Facts, check, on_waivers, ungoverned
 from scgpt_databricks.infra.naming import STACKS
+from scgpt_databricks.infra.plan import Plan
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
 
 from .. import connection
 from . import facts
 from .lock import only_one
-from .results import PlanResult, StackPlan, changes_of
+from .results import PlanResult, StackPlan, counted
 from .terraform import Report, Terraform
 from .tools import require_tools
 from .variables import child_environment, provider
@@ -67,27 +68,24 @@ def bring_imports(environments: Path, stack: Path) -> None:
         beside.unlink(missing_ok=True)  # left by an earlier run
 
 
-def with_imports(document: facts.Json) -> tuple[tuple[str, str], ...]:
-    """The changes of a plan; what is merely imported is one, as it has to be applied."""
-    imported = {
-        str(entry["address"])
-        for entry in document.get("resource_changes", [])
-        if entry["change"].get("importing")
+def left_over(plan: Plan, known: Facts) -> dict[str, str]:
+    """Return what a plan would create and an own earlier deploy has made: address -> import id.
+
+    A creation that took effect but whose answer was lost is in no state. An endpoint that never
+    worked is not among them: it is made anew.
+    """
+    return {
+        change.address: found.import_id
+        for change in plan.changes
+        if change.created
+        and (found := known.left_over(change.address)) is not None
+        and not found.broken
     }
-    changes = changes_of(document)
-    alone = imported - {address for address, _ in changes}
-    return (
-        *((address, "import") for address in sorted(alone)),
-        *(
-            (address, f"import+{action}" if address in imported else action)
-            for address, action in changes
-        ),
-    )
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One environment on its way."""
+    """One environment, while a command works on it."""
 
     settings: Settings
     report: Report
@@ -148,9 +146,16 @@ class Deployment:
         return stacks
 
     def plan_all(self) -> PlanResult:
-        """Plan every stack, and let the guards judge."""
-        documents = [terraform.plan() for terraform in self.stacks]
-        known = facts.gather(self.client, self.settings, documents)
+        """Plan every stack, and let the guards judge.
+
+        What an own earlier deploy left over is planned as an import: it is part of what is judged
+        and reviewed.
+        """
+        plans = [terraform.plan() for terraform in self.stacks]
+        known = facts.gather(self.client, self.settings, plans)
+        for index, terraform in enumerate(self.stacks):
+            if imports := left_over(plans[index], known):
+                plans[index] = terraform.plan(imports=imports)
         beyond = (
             *ungoverned(self.settings, known, released=self.manifest is not None),
             *on_waivers(self.settings, known.today),
@@ -159,8 +164,8 @@ class Deployment:
             self.settings.environment,
             self.provider,
             tuple(
-                self.judged(terraform, document, known)
-                for terraform, document in zip(self.stacks, documents, strict=True)
+                self.judged(terraform, plan, known)
+                for terraform, plan in zip(self.stacks, plans, strict=True)
             ),
             known,
             beyond,
@@ -171,23 +176,19 @@ class Deployment:
         for terraform in self.__dict__.get("stacks", []):  # where it came that far
             terraform.forget_plan()
 
-    def plan_again(self, terraform: Terraform) -> StackPlan:
-        """Plan one stack anew, after something was taken over."""
-        document = terraform.plan()
-        return self.judged(
-            terraform, document, facts.gather(self.client, self.settings, [document])
-        )
+    def plan_one(self, terraform: Terraform) -> StackPlan:
+        """Plan one stack as it is, and let the guards judge."""
+        plan = terraform.plan()
+        return self.judged(terraform, plan, facts.gather(self.client, self.settings, [plan]))
 
-    def judged(self, terraform: Terraform, document: facts.Json, known: Facts | None) -> StackPlan:
-        """A plan with what the guards say to it; without facts it is not judged."""
-        changes = with_imports(document)
-        counted = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
-        self.report(f"{terraform.stack}: {counted}")
-        findings = () if known is None else tuple(check(document, self.settings, known))
-        return StackPlan(terraform.stack, changes, findings, document)
+    def judged(self, terraform: Terraform, plan: Plan, known: Facts | None) -> StackPlan:
+        """Return a plan with what the guards say to it; without facts it is not judged."""
+        self.report(f"{terraform.stack}: {counted(len(plan.changes), 'change')}")
+        findings = () if known is None else tuple(check(plan, self.settings, known))
+        return StackPlan(terraform.stack, plan, findings)
 
     def differences(self) -> list[Difference]:
-        """Where the workspace is not as declared."""
+        """Return the fields in which the workspace is not as declared."""
         return differences(self.client, self.settings, self.manifest)
 
     def _synthesise(self, environment: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scgpt_databricks.infra.errors import DeployError, RefusedError
 from scgpt_databricks.infra.guards import Facts, deployer, refusals
+from scgpt_databricks.infra.plan import Change
 from scgpt_databricks.infra.settings import Settings
 
 from . import facts
@@ -58,7 +59,7 @@ class EndpointResult:
     sent: tuple[Sending, ...]
     left: tuple[Difference, ...]
     """Differences that `scgpt deploy` takes away."""
-    changes: tuple[tuple[str, str], ...]
+    changes: tuple[Change, ...]
     """What Terraform plans for the serving stack afterwards."""
     applied: bool
 
@@ -106,18 +107,18 @@ def _serving(deployment: Deployment) -> Terraform:
     return next(each for each in deployment.stacks if each.stack == names.stack("serving"))
 
 
-def _plan(deployment: Deployment, terraform: Terraform) -> tuple[tuple[str, str], ...]:
+def _plan(deployment: Deployment, terraform: Terraform) -> tuple[Change, ...]:
     """The changes of the serving stack. Guards judge as for a deploy, except on what is sent
     here.
     """
-    planned = deployment.plan_again(terraform)
+    planned = deployment.plan_one(terraform)
     who = Facts(deployer=deployment.client.current_user.me().user_name)
     refused = [each for each in refusals(planned.findings) if each.check != "no-call"]
     refused += refusals(deployer(deployment.settings, who))
     if refused:
         name = deployment.settings.environment
         raise RefusedError("\n  ".join([f"{name}: refused:", *map(str, refused)]))
-    return planned.changes
+    return planned.plan.changes
 
 
 def _differences(deployment: Deployment) -> list[Difference]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from scgpt_databricks.infra.guards import Existing, Facts, Live, Version, served_versions
+from scgpt_databricks.infra.plan import Change, Json, Plan
 from scgpt_databricks.infra.settings import Settings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.sql import AlertV2
 
-Json = Mapping[str, Any]
 
-
-def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Json]) -> Facts:
+def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -> Facts:
     """What the guards need to know to judge these plans."""
     plans = list(plans)
     deployer = client.current_user.me().user_name
@@ -25,10 +24,10 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Json]) -
     ready = frozenset(version for model in models for version in _ready_versions(client, model))
     validated = frozenset(each for each in ready & served if _is_validated(client, *each))
     existing = {
-        str(entry["address"]): found
+        change.address: found
         for plan in plans
-        for entry in _creations(plan)
-        if (found := _find(client, entry)) is not None
+        for change in plan.changes
+        if change.created and (found := _find(client, change)) is not None
     }
     names = {settings.names.endpoint, *_endpoint_names(plans)}
     return Facts(
@@ -36,6 +35,7 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Json]) -
         validated=validated,
         existing=existing,
         deployer=deployer,
+        declared=settings.deployer,
         endpoints={
             name: Live(is_ready(endpoint), update_of(endpoint) == "IN_PROGRESS", endpoint)
             for name in names
@@ -105,17 +105,17 @@ def _is_validated(client: WorkspaceClient, model: str, version: int) -> bool:
     return any(tag.get("key") == "validated" and tag.get("value") == "true" for tag in tags)
 
 
-def _served_versions(plans: Iterable[Json]) -> Iterator[Version]:
+def _served_versions(plans: Iterable[Plan]) -> Iterator[Version]:
     for after in _planned(plans, "model_serving", "after"):
         yield from served_versions(after)
 
 
-def _endpoint_names(plans: Iterable[Json]) -> set[str]:
+def _endpoint_names(plans: Iterable[Plan]) -> set[str]:
     both = (*_planned(plans, "model_serving", "before"), *_planned(plans, "model_serving", "after"))
     return {str(each["name"]) for each in both if each.get("name")}
 
 
-def _replaced_models(plans: Iterable[Json]) -> set[str]:
+def _replaced_models(plans: Iterable[Plan]) -> set[str]:
     return {
         _full_name(before, *_IN_SCHEMA)
         for before in _planned(plans, "registered_model", "before")
@@ -123,30 +123,23 @@ def _replaced_models(plans: Iterable[Json]) -> set[str]:
     }
 
 
-def _planned(plans: Iterable[Json], kind: str, side: str) -> Iterator[Json]:
+def _planned(plans: Iterable[Plan], kind: str, side: str) -> Iterator[Json]:
     """Resources of one kind, as they are before or after."""
     for plan in plans:
-        for entry in plan.get("resource_changes", []):
-            if entry["type"] == f"databricks_{kind}" and entry["change"][side]:
-                yield entry["change"][side]
+        for change in plan.resources:
+            if change.type == f"databricks_{kind}":
+                yield change.before if side == "before" else change.after
 
 
-def _creations(plan: Json) -> Iterator[Json]:
-    for entry in plan.get("resource_changes", []):
-        if entry["mode"] == "managed" and entry["change"]["actions"] == ["create"]:
-            yield entry
-
-
-def _find(client: WorkspaceClient, entry: Json) -> Existing | None:
+def _find(client: WorkspaceClient, change: Change) -> Existing | None:
     """What the workspace has under the name of something that would be created."""
     from databricks.sdk.errors import NotFound
 
-    named, find = _FINDERS.get(entry["type"].removeprefix("databricks_"), ((), None))
-    after = entry["change"]["after"] or {}
-    if find is None or not _says(after, named):
+    named, find = _FINDERS.get(change.type.removeprefix("databricks_"), ((), None))
+    if find is None or not _says(change.after, named):
         return None  # what gets its name at the apply cannot be looked for
     try:
-        return find(client, after)
+        return find(client, change.after)
     except NotFound:
         return None
 

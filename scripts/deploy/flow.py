@@ -19,7 +19,6 @@ from . import facts, record
 from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan
 from .sweep import sweep
-from .takeover import take_over
 from .terraform import ApplyError, Report, Terraform
 from .verify import Difference, await_endpoint
 
@@ -73,8 +72,7 @@ def deploy(
     RefusedError
         When a guard refuses, or the plan is not the reviewed one; nothing was changed.
     DeployError
-        When Terraform fails, or the workspace does not hold what was deployed, or what was taken
-        over would be changed otherwise than was reviewed.
+        When Terraform fails, or the workspace does not hold what was deployed.
     """
     started = time.monotonic()
     with opened(name, folder, "deploy", report) as deployment:
@@ -89,29 +87,19 @@ def deploy(
         if dry_run:
             return DeployResult(planned, False, False, time.monotonic() - started)
         _refuse(name, deployer(deployment.settings, planned.facts), report)
-        applied: list[str] = []
         try:
             for terraform, stack in zip(deployment.stacks, planned.stacks, strict=True):
                 watched = deployment.settings.monitoring.enabled
                 if watched and terraform.stack == deployment.settings.names.stack("monitoring"):
                     # Its jobs run from there; the volume is the registry's.
                     wheel.upload(deployment.client, deployment.settings)
-                taken = take_over(
-                    deployment,
-                    terraform,
-                    stack,
-                    planned,
-                    reviewed=reviewed is not None,
-                    applied=applied,
-                )
-                _apply(terraform, taken, deployment.client, planned.facts)
-                applied += [terraform.stack] if taken.changes else []
+                _apply(terraform, stack, deployment.client, planned.facts)
         except ApplyError as error:
             # The state may now claim changes that were never made, which no later plan shows.
             lines = [f"{error}\n  Run it again, to go on from here.", *_compared(deployment)]
             raise DeployError("\n  ".join(lines)) from error
         _verify(deployment, planned)
-        if applied:
+        if planned.changes:
             _record(deployment, planned)
     return DeployResult(planned, planned.changes > 0, True, time.monotonic() - started)
 
@@ -190,16 +178,24 @@ def _refuse(name: str, findings: Iterable[Finding], report: Report = lambda _: N
 def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient, known: Facts) -> None:
     from databricks.sdk.errors import DatabricksError
 
-    if not planned.changes:
+    changes = planned.plan.changes
+    if not changes:
         return
+    for change in changes:
+        found = known.left_over(change.address)
+        if change.created and found is not None and found.broken:
+            terraform.report(f"{planned.stack}: {change.address}: never worked, is removed")
+            client.serving_endpoints.delete(found.import_id)
     try:
         terraform.apply()
     except ApplyError:
-        with suppress(
-            DatabricksError, TimeoutError
-        ):  # what stopped the apply is what there is to tell
+        # The cause of the failure is what there is to tell.
+        with suppress(DatabricksError, TimeoutError):
             sweep(client, terraform, planned, known)
         raise
+    for change in changes:
+        if change.importing:  # of which Terraform says nothing
+            terraform.report(f"{planned.stack}: {change.address}: taken over")
     sweep(client, terraform, planned, known)
 
 

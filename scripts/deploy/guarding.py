@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,6 @@ from scgpt_databricks.infra import release, settings
 from scgpt_databricks.infra.guards import (
     Facts,
     Finding,
-    Json,
     check,
     deployer,
     destruction,
@@ -19,11 +20,11 @@ from scgpt_databricks.infra.guards import (
     skipped,
     ungoverned,
 )
+from scgpt_databricks.infra.plan import Plan, PlanError
 from scgpt_databricks.infra.settings import Settings
 
 from .. import connection
-from . import facts, plan_file
-from .results import changes_of
+from . import facts
 
 
 @dataclass(frozen=True)
@@ -36,33 +37,48 @@ class Judgement:
 
     @property
     def refused(self) -> bool:
+        """Does a guard refuse the plan?"""
         return bool(refusals(self.findings))
 
 
-def judge(plan: Path, environment: str | None, folder: Path | None) -> Judgement:
+def judge(path: Path, environment: str | None, folder: Path | None) -> Judgement:
     """Judge the plan in a file (``-``: on stdin), with what ``environment`` is known for.
 
     Raises
     ------
-    PlanFileError
+    PlanError
         When the file is no plan as JSON.
     """
-    document = plan_file.read(plan)
+    plan = _read(path)
     if environment is None:
         known = Facts()
-        return Judgement(tuple(check(document, None, known)), skipped(None, known))
+        return Judgement(tuple(check(plan, None, known)), skipped(None, known))
     loaded = settings.load(environment, folder)
     connection.require_running(loaded)
     with connection.answering(loaded):
-        known = facts.gather(connection.workspace_client(loaded), loaded, [document])
-    return Judgement(tuple(_findings(document, loaded, known)), skipped(loaded, known))
+        known = facts.gather(connection.workspace_client(loaded), loaded, [plan])
+    return Judgement(tuple(_findings(plan, loaded, known)), skipped(loaded, known))
 
 
-def _findings(document: Json, loaded: Settings, known: Facts) -> Iterator[Finding]:
-    yield from check(document, loaded, known)
+def _read(path: Path) -> Plan:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        return Plan.of(json.loads(text))
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise PlanError(
+            f"{path}: no JSON: give what `terraform show -json PLANFILE` prints"
+        ) from error
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from error
+
+
+def _findings(plan: Plan, loaded: Settings, known: Facts) -> Iterator[Finding]:
+    yield from check(plan, loaded, known)
     yield from deployer(loaded, known)
     # As `terraform plan -destroy` makes it.
-    if {action for _, action in changes_of(document)} - {"forget"} == {"delete"}:
+    if {change.action for change in plan.changes} - {"forget"} == {"delete"}:
         yield from destruction(loaded, known)
     manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
     yield from ungoverned(loaded, known, released=manifest is not None)

@@ -6,19 +6,13 @@ import fcntl
 import getpass
 import json
 import os
-import re
 import socket
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from scgpt_databricks.infra.errors import DeployError
-
-_SECONDS = 10
-_PAUSES = (1.0, 3.0)  # seconds, before a lock is given back once more
 
 
 @contextmanager
@@ -78,75 +72,3 @@ def _described(content: str) -> str:
         f"{holder['environment']} is locked: {holder['who']} runs {holder['operation']} since "
         f"{holder['since']} (process {holder['pid']})"
     )
-
-
-def held_elsewhere(
-    stack: str, text: str, folder: Path, environment: Mapping[str, str]
-) -> str | None:
-    """What Terraform said about a state that somebody else has locked, in a sentence; None where
-    the text is about something else.
-    """
-    if "state lock" not in text:
-        return None
-    info = dict(re.findall(r"^\W*(ID|Who|Operation|Created):\s+(\S.*?)\s*$", text, re.MULTILINE))
-    if holder := re.search(r"already locked: ID=(\S+)", text):
-        # With state behind HTTP, Terraform shows the lock that it wanted, not the one it met.
-        found = _http_holder(folder, environment)
-        if left := found.get("Left"):
-            return (
-                f"{stack}: the state was locked; the lock is free by now, but the one that asked "
-                f"who held it could not be given back: run `terraform force-unlock {left}` in "
-                f"{folder}, then try again"
-            )
-        info = {**found, "ID": holder[1]}
-    if not info.get("ID"):
-        return None
-    return (
-        f"{stack}: the state is locked: {info.get('Who', 'somebody')} runs "
-        f"{info.get('Operation', 'an operation').removeprefix('OperationType')} since "
-        f"{info.get('Created', 'an unknown time')}. Wait until it is done; where that process "
-        f"no longer exists, run `terraform force-unlock {info['ID']}` in {folder}"
-    )
-
-
-def _let_go(unlock: Callable[[], bool]) -> bool:
-    """Unlock, again where that fails: nobody else knows of the lock."""
-    import requests
-
-    for pause in (0.0, *_PAUSES):
-        time.sleep(pause)
-        with suppress(requests.RequestException):
-            if unlock():
-                return True
-    return False
-
-
-def _http_holder(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Who holds a lock behind HTTP: asked for once more, the server answers with the holder."""
-    import requests
-
-    declared = json.loads((folder / "cdk.tf.json").read_text())["terraform"]["backend"]["http"]
-    login = (environment.get("TF_HTTP_USERNAME", ""), environment.get("TF_HTTP_PASSWORD", ""))
-    wanted = {
-        "ID": str(uuid.uuid4()),
-        "Operation": "OperationTypeInvalid",
-        "Who": _user(),
-    }
-
-    def ask(kind: str) -> requests.Response:
-        return requests.request(
-            declared[f"{kind}_method"],
-            declared[f"{kind}_address"],
-            json=wanted,
-            auth=login,
-            timeout=_SECONDS,
-        )
-
-    try:
-        answer = ask("lock")
-        if answer.ok:  # free by now
-            return {} if _let_go(lambda: ask("unlock").ok) else {"Left": wanted["ID"]}
-        found = answer.json()
-    except (requests.RequestException, ValueError):
-        return {}
-    return {key: str(value) for key, value in found.items() if value}

@@ -71,11 +71,9 @@ def sweep(client: WorkspaceClient, terraform: Terraform, planned: StackPlan, kno
     Where there was one, which a waiver let pass, nobody knows whose the others are: all stay.
     """
     created = [
-        (entry["address"], _KINDS[entry["type"]], entry["change"]["after"])
-        for entry in planned.document.get("resource_changes", [])
-        if entry["type"] in _KINDS
-        and entry["change"]["actions"] == ["create"]
-        and entry["address"] not in known.existing
+        (change.address, _KINDS[change.type], change.after)
+        for change in planned.plan.changes
+        if change.type in _KINDS and change.created and change.address not in known.existing
     ]
     for address, kind, after in created:
         found = kind.ids(client, after[kind.name])

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from scgpt_databricks.infra.errors import DeployError, RefusedError
-
-from .lock import held_elsewhere
+from scgpt_databricks.infra.plan import Plan
 
 Report = Callable[[str], None]
 
 PLAN_FILE = "deploy.tfplan"
+
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def import_blocks(found: Mapping[str, str]) -> str:
+    """Return import blocks in Terraform's JSON syntax.
+
+    Parameters
+    ----------
+    found
+        Address -> id of what is imported.
+    """
+    entries = [{"to": address, "id": identifier} for address, identifier in sorted(found.items())]
+    return json.dumps({"import": entries}, indent=2) + "\n"
 
 
 class ApplyError(DeployError):
@@ -56,8 +72,13 @@ class Terraform:
             (self.folder / ".terraform.lock.hcl").unlink(missing_ok=True)
         self._must("init", "-input=false", "-no-color")
 
-    def plan(self, *, destroy: bool = False) -> dict[str, Any]:
-        """Plan into a file of the folder; return the plan as JSON.
+    def plan(self, *, destroy: bool = False, imports: Mapping[str, str] = NOTHING) -> Plan:
+        """Plan into a file of the folder.
+
+        Parameters
+        ----------
+        imports
+            Address -> id of what the plan takes over, beside the import blocks of the stack.
 
         Raises
         ------
@@ -66,13 +87,17 @@ class Terraform:
         DeployError
             When Terraform or the provider fails.
         """
+        taken = self.folder / "taken.tf.json"
+        if imports:
+            taken.write_text(import_blocks(imports))
+        else:
+            taken.unlink(missing_ok=True)  # left by an earlier plan
         arguments = ["-input=false", f"-out={PLAN_FILE}", *(["-destroy"] if destroy else [])]
         problems = [
             _diagnostic(event) for event in self._events("plan", *arguments) if _is_error(event)
         ]
         if problems:
-            text = "\n".join(problems)
-            self._check_lock(text)
+            text = self._with_way_out("\n".join(problems))
             if "Instance cannot be destroyed" in text:
                 raise RefusedError(
                     f"{self.stack}: deletion protection refuses the plan:\n{text}\n"
@@ -80,8 +105,7 @@ class Terraform:
                     "deploy, then destroy."
                 )
             raise DeployError(f"{self.stack}: terraform plan failed:\n{text}")
-        plan: dict[str, Any] = json.loads(self._must("show", "-json", PLAN_FILE))
-        return plan
+        return Plan.of(json.loads(self._must("show", "-json", PLAN_FILE)))
 
     def apply(self) -> None:
         """Apply the plan of the file.
@@ -99,8 +123,8 @@ class Terraform:
                 self.report(f"{self.stack}: {line}")
         self.forget_plan()
         if problems:
-            self._check_lock("\n".join(problems))
-            raise ApplyError(f"{self.stack}: terraform apply failed:\n" + "\n".join(problems))
+            text = self._with_way_out("\n".join(problems))
+            raise ApplyError(f"{self.stack}: terraform apply failed:\n{text}")
 
     def forget_plan(self) -> None:
         """Remove the plan's file."""
@@ -158,16 +182,21 @@ class Terraform:
     def _must(self, *arguments: str, stdin: str = "") -> str:
         done = self._run(*arguments, stdin=stdin)
         if done.returncode != 0:
-            self._check_lock(done.stderr)
-            said = done.stderr.strip()
+            said = self._with_way_out(done.stderr.strip())
             if "remote state endpoint requires auth" in said:
                 said += "\nSet TF_HTTP_USERNAME and TF_HTTP_PASSWORD"
             raise DeployError(f"{self.stack}: terraform {arguments[0]} failed:\n{said}")
         return done.stdout
 
-    def _check_lock(self, text: str) -> None:
-        if held := held_elsewhere(self.stack, text, self.folder, self.environment):
-            raise DeployError(held)
+    def _with_way_out(self, text: str) -> str:
+        """Add what to do where another run has locked the state."""
+        if "state lock" not in text or not (found := re.search(r"\bID[=:]\s*([\w-]+)", text)):
+            return text
+        # With state behind HTTP, a second ID follows: of the lock that this run wanted.
+        return (
+            f"{text}\nAnother run has locked the state: wait until it is done. Where its process "
+            f"no longer exists, run `terraform force-unlock {found[1]}` in {self.folder}"
+        )
 
     def _run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         with (

@@ -17,12 +17,12 @@ _OTHER_STATE = ("TF_WORKSPACE", "TF_DATA_DIR")
 
 
 def provider() -> Provider:
-    """The Terraform provider that serves on this machine."""
+    """Return the Terraform provider that serves on this machine."""
     return find_provider(layout.provider_folder(), Path(sys.executable))
 
 
 def terraform_variables(settings: Settings) -> dict[str, str]:
-    """What ``cdktf`` and ``terraform`` need for this environment; no value is a secret."""
+    """Return what ``cdktf`` and ``terraform`` need for this environment; no value is a secret."""
     found = {
         **connection.variables(settings),
         "SCGPT_ENVIRONMENT": settings.environment,
@@ -39,24 +39,11 @@ def terraform_variables(settings: Settings) -> dict[str, str]:
     # The stand-in reaches the local workspace only.
     if serving.kind != "stand-in" or settings.is_local:
         found |= serving.environment()
-        if mirror := _mirror(serving):
-            # `cdktf deploy` locks providers, and would ask the public registry for it.
-            found["TF_CLI_ARGS_providers_lock"] = f"-fs-mirror={mirror}"
     return found
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The whole environment of a child process that deploys."""
+    """Return the whole environment of a child process that deploys."""
     foreign = {*connection.foreign_variables(settings), *_OTHER_STATE}
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     return {**kept, **terraform_variables(settings)}
-
-
-def _mirror(serving: Provider) -> Path | None:
-    """The folder that the provider is installed from, where we know one."""
-    if serving.terraformrc is None:
-        return None
-    if serving.kind == "stand-in":
-        return serving.terraformrc.parent / "mirror"
-    named = os.environ.get("SCGPT_PROVIDER_MIRROR")
-    return Path(named).expanduser().resolve() if named else None

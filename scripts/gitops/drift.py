@@ -126,7 +126,7 @@ def _markdown(name: str, planned: PlanResult, found: tuple[Difference, ...]) -> 
         head = ["resource", "field", "declared", "found"]
         parts.append(f"**What the workspace says**\n\n{table(head, map(_row, found), room)}")
     if planned.changes:
-        said = bullets(sentences(planned.documents), room)
+        said = bullets(sentences(stack.plan for stack in planned.stacks), room)
         parts.append(f"**What a deploy would do**\n\n{said}")
     parts.append(
         "**What to do.** To put it back: merge a pull request (an empty commit will do); its "

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scgpt_databricks.infra.plan import ENDPOINT, Change, Json, Plan, block, blocks, part
+
 from . import gateway
 from .markdown import code, listing
-from .plan_text import Json, blocks, first, moved, named, unknown_part
+from .plan_text import moved, named
 
-_SERVING = "databricks_model_serving"
 _MACHINE = (
     "workload_type",
     "workload_size",
@@ -52,24 +53,22 @@ class _Pair:
     beside: bool
 
 
-def split(documents: Mapping[str, Json]) -> Split | None:
-    """The versions before and after, where the plan changes them."""
-    for document in documents.values():
-        for entry in document.get("resource_changes", []):
-            if entry["type"] == _SERVING:
-                change = entry["change"]
-                found = Split(_traffic(change["before"] or {}), _traffic(change["after"] or {}))
+def split(plans: Iterable[Plan]) -> Split | None:
+    """Return the versions before and after, where a plan changes them."""
+    for plan in plans:
+        for change in plan.resources:
+            if change.type == ENDPOINT:
+                found = Split(_traffic(change.before), _traffic(change.after))
                 return None if found.before == found.after else found
     return None
 
 
-def sentences(entry: Json) -> Iterator[str]:
-    """What an endpoint's creation or update means, in Markdown."""
-    before, after = entry["change"]["before"] or {}, entry["change"]["after"] or {}
-    unknown = entry["change"].get("after_unknown") or {}
+def sentences(change: Change) -> Iterator[str]:
+    """Say in Markdown what an endpoint's creation or update means."""
+    before, after, unknown = change.before, change.after, change.unknown
     told = [
-        *_config(before, after, unknown_part(unknown, "config", 0)),
-        *gateway.sentences(before, after, unknown_part(unknown, "ai_gateway", 0)),
+        *_config(before, after, part(part(unknown, "config"), 0)),
+        *gateway.sentences(before, after, part(part(unknown, "ai_gateway"), 0)),
         *_rest(before, after, unknown),
     ]
     yield from told
@@ -180,8 +179,8 @@ def _rest(before: Json, after: Json, unknown: Any) -> Iterator[str]:
 
 
 def _traffic(values: Json) -> dict[Version, int]:
-    config = first(values, "config")
-    routes = blocks(first(config, "traffic_config"), "routes")
+    config = block(values, "config")
+    routes = blocks(block(config, "traffic_config"), "routes")
     shares: dict[str, int] = {}
     for route in routes:
         to = route.get("served_entity_name") or route.get("served_model_name") or ""
@@ -218,7 +217,7 @@ def _pairs(before: Json, after: Json, unknown: Any) -> Iterator[_Pair]:
         beside = name not in old and not going
         replaced = going.pop(0) if name not in old and going else next(iter(old.values()), {})
         was = old.get(name, replaced)
-        later = unknown_part(unknown, "served_entities", index)
+        later = part(part(unknown, "served_entities"), index)
         yield _Pair(name, was, entity, named(moved(was, entity, later)), beside)
 
 
@@ -227,12 +226,12 @@ def _names(values: Json) -> set[str]:
 
 
 def _entities(values: Json) -> list[Json]:
-    return blocks(first(values, "config"), "served_entities")
+    return blocks(block(values, "config"), "served_entities")
 
 
 def _without_entities(values: Json, routes_told: bool) -> Json:
     told = {"served_entities", *(("traffic_config",) if routes_told else ())}
-    return {key: value for key, value in first(values, "config").items() if key not in told}
+    return {key: value for key, value in block(values, "config").items() if key not in told}
 
 
 def _change(what: list[str]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from scgpt_databricks.infra.plan import Json, block, blocks
+
 from .markdown import code, listing
-from .plan_text import Json, blocks, first, moved, named
+from .plan_text import moved, named
 
 _UNITS = {"calls": "request", "tokens": "token"}
 
@@ -19,7 +21,7 @@ def sentences(before: Json, after: Json, unknown: Any) -> Iterator[str]:
     unknown
         What of the gateway is known after the deploy only.
     """
-    old, new = first(before, "ai_gateway"), first(after, "ai_gateway")
+    old, new = block(before, "ai_gateway"), block(after, "ai_gateway")
     limits, table = list(_limits(old, new)), list(_table(old, new))
     yield from [*limits, *table]
     told = {*(["rate_limits"] if limits else []), *(["inference_table_config"] if table else [])}
@@ -78,7 +80,7 @@ def _table(old: Json, new: Json) -> Iterator[str]:
 
 
 def _table_of(gateway: Json) -> str | None:
-    table = first(gateway, "inference_table_config")
+    table = block(gateway, "inference_table_config")
     if not table.get("enabled"):
         return None
     prefix = table.get("table_name_prefix")

@@ -12,12 +12,13 @@ from scgpt_databricks.infra.settings import Settings
 
 from ..deploy import PlanResult
 from ..deploy import plan as plan_environment
+from ..deploy.results import counted
 from . import versions
 from .endpoint import split
 from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository, commit, pull_request_number
 from .markdown import bullets, code, fenced, folded, plain
 from .markers import plan_line, plan_marker
-from .plan_text import changed, lines
+from .plan_text import lines
 from .words import sentences
 
 
@@ -128,8 +129,8 @@ def post_review(found: Review) -> str:
 
 def _users(planned: PlanResult, loaded: Settings) -> tuple[list[str], str]:
     """What changes for users, a sentence each, and the versions side by side, in Markdown."""
-    said = sentences(planned.documents)
-    moved = split(planned.documents)
+    plans = [stack.plan for stack in planned.stacks]
+    said, moved = sentences(plans), split(plans)
     if moved is None:
         return said, ""
     # Imported late: the client takes a second, and most plans leave the versions alone.
@@ -152,9 +153,9 @@ def folded_plan(planned: PlanResult, room: int) -> str:
     """The plans of all stacks, folded; without any value that may be a secret."""
     shown = [
         line
-        for stack, document in planned.documents.items()
-        for number, entry in enumerate(changed(document))
-        for line in [*([f"# {stack}"] if number == 0 else []), *lines(entry)]
+        for stack in planned.stacks
+        for number, change in enumerate(stack.plan.changes)
+        for line in [*([f"# {stack.stack}"] if number == 0 else []), *lines(change)]
     ]
     return folded(f"The plan, by {planned.provider}", shown, room)
 
@@ -179,4 +180,4 @@ def _promise(name: str, planned: PlanResult) -> str:
 
 
 def _counted(changes: int) -> str:
-    return "no changes" if changes == 0 else f"{changes} change{'' if changes == 1 else 's'}"
+    return counted(changes, "change") if changes else "no changes"

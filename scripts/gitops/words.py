@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+
+from scgpt_databricks.infra.plan import ENDPOINT, Change, Json, Plan, blocks
 
 from .endpoint import sentences as endpoint_sentences
 from .markdown import code, listing
-from .plan_text import Json, action, changed, imported
+from .plan_text import action
 
 _KINDS = {
     "databricks_alert_v2": ("alert", "display_name"),
@@ -51,75 +52,64 @@ _LISTED = {
 }
 
 
-def sentences(documents: Mapping[str, Json]) -> list[str]:
-    """One sentence or more per change, the endpoint's first; Markdown.
-
-    Parameters
-    ----------
-    documents
-        Stack -> plan as JSON.
-    """
-    entries = [entry for document in documents.values() for entry in changed(document)]
-    return [sentence for entry in sorted(entries, key=_rank) for sentence in _of(entry)]
+def sentences(plans: Iterable[Plan]) -> list[str]:
+    """Say in Markdown what plans change, the endpoint's changes first."""
+    changes = [change for plan in plans for change in plan.changes]
+    return [sentence for change in sorted(changes, key=_rank) for sentence in _of(change)]
 
 
-def _rank(entry: Json) -> int:
-    kind = entry["type"].removeprefix("databricks_")
+def _rank(change: Change) -> int:
+    kind = change.type.removeprefix("databricks_")
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 
 
-def _of(entry: Json) -> Iterator[str]:
-    kind = entry["type"]
-    if imported(entry):
-        yield f"{_name(entry)} exists and is **taken over**: Terraform governs it from now on."
-    if kind == "databricks_grant":
-        yield from _grant(entry)
-    elif kind == "databricks_permissions":
-        yield from _permissions(entry)
+def _of(change: Change) -> Iterator[str]:
+    if change.importing:
+        yield f"{_name(change)} exists and is **taken over**: Terraform governs it from now on."
+    if change.type == "databricks_grant":
+        yield from _grant(change)
+    elif change.type == "databricks_permissions":
+        yield from _permissions(change)
     else:
-        yield from _whole(entry)
-        if kind == "databricks_model_serving" and action(entry) in ("create", "update"):
-            yield from endpoint_sentences(entry)
+        yield from _whole(change)
+        if change.type == ENDPOINT and action(change) in ("create", "update"):
+            yield from endpoint_sentences(change)
 
 
-def _whole(entry: Json) -> Iterator[str]:
-    """Created, deleted, replaced; which fields change, where nobody says more about them."""
-    name = _name(entry)
-    lost = _LOST.get(entry["type"])
-    match action(entry):
+def _whole(change: Change) -> Iterator[str]:
+    """Name what is created, deleted or replaced, and the fields that change."""
+    name = _name(change)
+    lost = _LOST.get(change.type)
+    match action(change):
         case "create":
             yield f"{name} is created."
         case "delete":
             yield f"{name} is **deleted**{f', {lost}' if lost else ''}."
         case "replace":
             yield f"{name} is **deleted and made anew**{f', {lost}' if lost else ''}."
-        case "update" if entry["type"] != "databricks_model_serving":
-            yield f"{name} changes: {listing(code(field) for field in _fields(entry))}."
+        case "update" if change.type != ENDPOINT:  # which says more about them
+            yield f"{name} changes: {listing(code(field) for field in _fields(change))}."
 
 
-def _name(entry: Json) -> str:
-    values = entry["change"]["after"] or entry["change"]["before"]
-    kind, key = _KINDS.get(entry["type"], (entry["type"], "name"))
-    return f"The {kind} {code(values.get(key) or entry['address'])}"
+def _name(change: Change) -> str:
+    values = change.after or change.before
+    kind, key = _KINDS.get(change.type, (change.type, "name"))
+    return f"The {kind} {code(values.get(key) or change.address)}"
 
 
-def _fields(entry: Json) -> list[str]:
-    before, after = entry["change"]["before"], entry["change"]["after"]
+def _fields(change: Change) -> list[str]:
     # A block of which only a part is unknown has an entry too, which is not True.
-    unknown = {
-        key for key, value in (entry["change"].get("after_unknown") or {}).items() if value is True
-    }
-    differing = {field for field in after if before.get(field) != after[field]}
+    unknown = {key for key, value in change.unknown.items() if value is True}
+    differing = {key for key in change.after if change.before.get(key) != change.after[key]}
     # Alone where it follows another resource, such as the id of a warehouse that is made anew.
     return sorted(differing - unknown or unknown)
 
 
-def _grant(entry: Json) -> Iterator[str]:
-    before, after = entry["change"]["before"] or {}, entry["change"]["after"] or {}
-    values = after or before
+def _grant(change: Change) -> Iterator[str]:
+    values = change.after or change.before
     kind = next((kind for kind in _SECURABLES if values.get(kind)), "object")
-    old, new = set(before.get("privileges") or ()), set(after.get("privileges") or ())
-    on = f"on the {kind} {code(values.get(kind) or entry['address'])}"
+    old, new = (set(side.get("privileges") or ()) for side in (change.before, change.after))
+    on = f"on the {kind} {code(values.get(kind) or change.address)}"
     who = code(values.get("principal") or _SOMEBODY)
     if gained := sorted(new - old):
         yield f"{who} gets {listing(code(each) for each in gained)} {on}."
@@ -127,11 +117,10 @@ def _grant(entry: Json) -> Iterator[str]:
         yield f"{who} **loses** {listing(code(each) for each in lost)} {on}."
 
 
-def _permissions(entry: Json) -> Iterator[str]:
-    old, new = _levels(entry["change"]["before"]), _levels(entry["change"]["after"])
-    values = entry["change"]["after"] or entry["change"]["before"]
+def _permissions(change: Change) -> Iterator[str]:
+    old, new = _levels(change.before), _levels(change.after)
     # Of an object that is still to be made, the id is unknown.
-    known = {**values, **(entry["change"].get("after_unknown") or {})}
+    known = {**(change.after or change.before), **change.unknown}
     what = next((title for field, title in _LISTED.items() if known.get(field)), "it")
     for who in sorted(old.keys() | new.keys()):
         level, before = new.get(who), old.get(who)
@@ -145,12 +134,11 @@ def _permissions(entry: Json) -> Iterator[str]:
             yield f"{code(who)} {may} {what} ({code(level)}{instead})."
 
 
-def _levels(values: Json | None) -> dict[str, str]:
-    entries: list[dict[str, Any]] = (values or {}).get("access_control") or []
+def _levels(values: Json) -> dict[str, str]:
     named = ("group_name", "user_name", "service_principal_name")
     return {
         next((str(entry[key]) for key in named if entry.get(key)), _SOMEBODY): str(
             entry.get("permission_level")
         )
-        for entry in entries
+        for entry in blocks(values, "access_control")
     }

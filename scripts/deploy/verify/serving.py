@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from scgpt_databricks.infra.plan import Json
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
 
-from ..facts import Json, endpoint_of, is_ready, update_of
+from ..facts import endpoint_of, is_ready, update_of
 from .difference import ABSENT, Difference, compare, missing
 
 if TYPE_CHECKING:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from scgpt_databricks.infra import layout, settings
-from scgpt_databricks.infra.guards import Facts, Finding, Live, Version, check
+from scgpt_databricks.infra import guards, layout, settings
+from scgpt_databricks.infra.guards import Facts, Finding, Live, Version
+from scgpt_databricks.infra.plan import Plan
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)
 
 
+def check(
+    document: dict[str, Any], environment: settings.Settings | None, facts: Facts
+) -> list[Finding]:
+    """Judge a plan as Terraform prints it."""
+    return guards.check(Plan.of(document), environment, facts)
+
+
 def codes(plan: dict[str, Any], facts: Facts | None = None) -> list[tuple[str, str]]:
-    found: list[Finding] = check(plan, LOCAL, facts or Facts())
+    found = check(plan, LOCAL, facts or Facts())
     assert all(finding.remedy and finding.message for finding in found)
     return [(finding.check, finding.severity) for finding in found]
 

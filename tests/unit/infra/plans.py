@@ -40,6 +40,24 @@ ENDPOINT: dict[str, Any] = {
 }
 
 
+def entry(
+    kind: str, actions: list[str], before: Any, after: Any, name: str = "x", **change: Any
+) -> dict[str, Any]:
+    """Return one entry of a plan."""
+    return {
+        "address": f"databricks_{kind}.{name}",
+        "mode": "managed",
+        "type": f"databricks_{kind}",
+        "provider_name": "registry.terraform.io/databricks/databricks",
+        "change": {"actions": actions, "before": before, "after": after, **change},
+    }
+
+
+def document(*entries: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan with these entries."""
+    return {"format_version": "1.2", "resource_changes": list(entries)}
+
+
 def plan_of(
     kind: str,
     actions: list[str],
@@ -47,17 +65,9 @@ def plan_of(
     after: dict[str, Any] | None,
     **more: Any,
 ) -> dict[str, Any]:
-    replace_paths = more.pop("replace_paths", None)
-    change = {"actions": actions, "before": before, "after": after}
-    entry = {
-        "address": f"databricks_{kind}.x",
-        "mode": "managed",
-        "type": f"databricks_{kind}",
-        "provider_name": "registry.terraform.io/databricks/databricks",
-        "change": change | ({"replace_paths": replace_paths} if replace_paths else {}),
-        **more,
-    }
-    return {"resource_changes": [entry]}
+    """Return a plan of one change; what is given beside stands beside it in the entry."""
+    paths = {key: more.pop(key) for key in ("replace_paths",) if key in more}
+    return document(entry(kind, actions, before, after, **paths) | more)
 
 
 def edited(**changes: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from scgpt_databricks.infra import layout, settings
-from scgpt_databricks.infra.guards import Existing, Facts, check, ungoverned
-from tests.unit.infra.judged import LOCAL, codes, live, serving, versions
-from tests.unit.infra.plans import ENDPOINT, edited, plan_of, update
+from scgpt_databricks.infra.guards import Existing, Facts, ungoverned
+from tests.unit.infra.judged import LOCAL, check, codes, live, serving, versions
+from tests.unit.infra.plans import ENDPOINT, document, edited, entry, plan_of, update
 
 DEV = settings.load("dev", layout.ENVIRONMENTS)
 
@@ -114,12 +114,27 @@ def test_what_others_made_is_adopted_not_created(kind: str) -> None:
 
 
 @pytest.mark.parametrize("broken", [True, False])
-def test_what_an_own_creation_left_is_taken_over(broken: bool) -> None:
+@pytest.mark.parametrize("roles", [{"deployer": "me"}, {"deployer": "plan", "declared": "me"}])
+def test_what_an_own_creation_left_is_taken_over(broken: bool, roles: dict[str, str]) -> None:
     plan = plan_of("model_serving", ["create"], None, ENDPOINT)
     there = {"databricks_model_serving.x": Existing("the-id", "me", broken)}
-    (finding,) = check(plan, LOCAL, Facts(existing=there, deployer="me"))
+    (finding,) = check(plan, LOCAL, Facts(existing=there, **roles))
     assert (finding.check, finding.severity) == ("exists-already", "warn")
     assert ("makes it anew" if broken else "takes it over") in finding.remedy
+
+
+def test_a_planned_take_over_is_told_and_judged_as_any_change() -> None:
+    there = {"databricks_model_serving.x": Existing("scgpt-serving", "me")}
+    known = Facts(existing=there, deployer="me")
+    still = document(
+        entry("model_serving", ["no-op"], ENDPOINT, ENDPOINT, importing={"id": "scgpt-serving"})
+    )
+    assert codes(still, known) == [("exists-already", "warn")]
+    after = edited(description="ours")
+    changed = document(
+        entry("model_serving", ["update"], ENDPOINT, after, importing={"id": "scgpt-serving"})
+    )
+    assert codes(changed, known) == [("exists-already", "warn"), ("no-call", "refuse")]
 
 
 def test_nobody_elses_update_is_interrupted() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from scgpt_databricks.infra import layout, settings
-from scgpt_databricks.infra.guards import Facts, check, skipped
+from scgpt_databricks.infra.guards import Facts, skipped
 from scgpt_databricks.infra.guards.serving import seconds
+from tests.unit.infra.judged import check
 from tests.unit.infra.plans import edited, plan_of, update
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from scgpt_databricks.infra import layout, settings
-from scgpt_databricks.infra.guards import Facts, check
+from scgpt_databricks.infra.guards import Facts
+from tests.unit.infra.judged import check
 from tests.unit.infra.plans import ENDPOINT, edited, plan_of
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scgpt_databricks.infra.guards import Facts, check
-from tests.unit.infra.judged import LOCAL, codes, serving, versions
+from scgpt_databricks.infra.guards import Facts
+from tests.unit.infra.judged import LOCAL, check, codes, serving, versions
 from tests.unit.infra.plans import ENDPOINT, edited, plan_of, update
 
 

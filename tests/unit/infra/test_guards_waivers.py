@@ -8,15 +8,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from scgpt_databricks.infra import guards, layout, settings
-from scgpt_databricks.infra.guards import (
-    CHECKS,
-    Facts,
-    check,
-    deployer,
-    destruction,
-    on_waivers,
-    skipped,
-)
+from scgpt_databricks.infra.guards import CHECKS, Facts, deployer, destruction, on_waivers, skipped
+from tests.unit.infra.judged import check
 from tests.unit.infra.plans import ENDPOINT, update
 
 LOCAL = settings.load("local", layout.ENVIRONMENTS)

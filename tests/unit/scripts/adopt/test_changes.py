@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from scgpt_databricks.scripts.adopt.changes import Change, changes
+from scgpt_databricks.infra.plan import Plan
+from scgpt_databricks.scripts.adopt.changes import Remaining, changes
+from tests.unit.infra.plans import document, entry, plan_of
 
 
 def test_a_change_is_told_field_by_field_and_values_of_variables_are_not() -> None:
     before = {"comment": "", "config": [{"environment_vars": {"A": "old"}, "name": "a"}]}
     after = {"comment": "ours", "config": [{"environment_vars": {"A": "new"}, "name": "b"}]}
-    update = {"actions": ["update"], "before": before, "after": after}
-    entries = [
-        {"address": "x.y", "change": update},
-        {"address": "x.same", "change": {"actions": ["no-op"], "before": {}, "after": {}}},
-        {"address": "x.new", "change": {"actions": ["create"], "before": None, "after": {}}},
-    ]
-    found_ = changes("s", {"resource_changes": entries})
+    plan = document(
+        entry("job", ["update"], before, after),
+        entry("job", ["no-op"], {}, {}, "same"),
+        entry("job", ["create"], None, {}, "new"),
+        entry("job", ["no-op"], {}, {}, "taken", importing={"id": "1"}),
+    )
+    found_ = changes("s", Plan.of(plan))
     assert [(c.address, c.action, c.adds_only) for c in found_] == [
-        ("x.y", "update", False),
-        ("x.new", "create", True),
+        ("databricks_job.x", "update", False),
+        ("databricks_job.new", "create", True),
     ]
     assert found_[0].fields == (
         '+ comment = "ours"',
         "~ config[0].environment_vars.A = (hidden)",
         '~ config[0].name = "a" -> "b"',
     )
-    assert Change("s", "a", "update", ('+ comment = "x"',)).adds_only
-    assert not Change("s", "a", "delete+create", ()).adds_only
+    assert Remaining("s", "a", "update", ('+ comment = "x"',)).adds_only
+    assert not Remaining("s", "a", "delete+create", ()).adds_only
 
 
 def test_values_of_variables_are_not_told_either_where_an_entity_comes_or_goes() -> None:
@@ -36,8 +38,7 @@ def test_values_of_variables_are_not_told_either_where_an_entity_comes_or_goes()
         return {"config": [{"served_entities": served}]}
 
     def told(before: dict[str, Any], after: dict[str, Any]) -> str:
-        change = {"actions": ["update"], "before": before, "after": after}
-        (found_,) = changes("s", {"resource_changes": [{"address": "x.y", "change": change}]})
+        (found_,) = changes("s", Plan.of(plan_of("model_serving", ["update"], before, after)))
         return "\n".join(found_.fields)
 
     for before, after in (

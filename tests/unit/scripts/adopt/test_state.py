@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,15 @@ import pytest
 
 from scgpt_databricks.infra import settings
 from scgpt_databricks.infra.errors import RefusedError, SettingsError
+from scgpt_databricks.infra.plan import Plan
 from scgpt_databricks.infra.settings import S3State
 from scgpt_databricks.scripts.adopt import imports
-from scgpt_databricks.scripts.adopt.changes import changes, held
+from scgpt_databricks.scripts.adopt.changes import changes
 from scgpt_databricks.scripts.adopt.draft import settings_tables
 from scgpt_databricks.scripts.adopt.flow import _check
 from scgpt_databricks.scripts.adopt.toml import to_toml
 from scgpt_databricks.scripts.cli.adopt import _state_table
+from tests.unit.infra.plans import plan_of
 from tests.unit.scripts.adopt.adopted import endpoint, entity, found
 
 
@@ -30,10 +31,9 @@ def test_the_callers_own_entry_is_added_to_the_state_and_is_no_change() -> None:
     left = [{k: v for k, v in entry.items() if v} for entry in attributes["access_control"]]
     assert left == [held, own]
 
-    def planned(*after: dict[str, str]) -> dict[str, Any]:
-        sides = {"before": {"access_control": [held]}, "after": {"access_control": [*after]}}
-        change = {"actions": ["update"], **sides}
-        return {"resource_changes": [{"address": "a.b", "type": "a", "change": change}]}
+    def planned(*after: dict[str, str]) -> Plan:
+        sides = ({"access_control": each} for each in ([held], [*after]))
+        return Plan.of(plan_of("permissions", ["update"], *sides))
 
     other = {"user_name": "you", "permission_level": "CAN_VIEW"}
     assert changes("s", planned(held, own), known="me") == []
@@ -99,12 +99,3 @@ def test_names_that_another_environment_has(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(text)
     with pytest.raises(RefusedError, match=r"bio and other .* both claim"):
         _check("cells", "bio", tmp_path, text, text)
-
-
-def test_blocks_and_what_a_state_holds() -> None:
-    assert json.loads(imports.blocks({"b.c": "2", "a.b": "1"})) == {
-        "import": [{"to": "a.b", "id": "1"}, {"to": "b.c", "id": "2"}]
-    }
-    resources = {"values": {"root_module": {"resources": [{"address": "a.b"}]}}}
-    assert held({"prior_state": resources}) == {"a.b"}
-    assert held({}) == set()

@@ -10,6 +10,7 @@ from databricks.sdk.errors import NotFound
 from databricks.sdk.service.catalog import ModelVersionInfo
 
 from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.plan import Plan
 from scgpt_databricks.scripts.deploy.facts import gather
 from tests.unit.infra.plans import edited, plan_of
 
@@ -53,7 +54,7 @@ CLIENT = cast(
 def test_what_gets_its_name_at_the_apply_is_not_looked_for() -> None:
     plan = plan_of("volume", ["create"], None, {"catalog_name": "main", "schema_name": "s"})
     plan["resource_changes"][0]["change"]["after_unknown"] = {"name": True}
-    assert gather(CLIENT, DEV, [plan]).existing == {}
+    assert gather(CLIENT, DEV, [Plan.of(plan)]).existing == {}
 
 
 def test_models_and_endpoints_of_others_are_asked_for_by_their_own_names() -> None:
@@ -64,7 +65,7 @@ def test_models_and_endpoints_of_others_are_asked_for_by_their_own_names() -> No
         {"name": "d", "entity_name": "of-the-old-registry", "entity_version": "1"},
     ]
     after = edited(name="theirs", config__served_entities=served)
-    plans = [plan_of("model_serving", ["update"], edited(name="theirs"), after)]
+    plans = [Plan.of(plan_of("model_serving", ["update"], edited(name="theirs"), after))]
     found = gather(CLIENT, DEV, plans)
     assert found.versions == frozenset({(OURS, 1), (OURS, 2), (THEIRS, 1)})
     assert found.validated == frozenset({(OURS, 1)})

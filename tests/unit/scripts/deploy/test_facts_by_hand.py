@@ -10,8 +10,9 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
 
 from scgpt_databricks.infra import layout, settings
+from scgpt_databricks.infra.plan import Change, Plan
 from scgpt_databricks.scripts.deploy.facts import _FINDERS, _find, endpoint_of, gather
-from tests.unit.infra.plans import edited, plan_of
+from tests.unit.infra.plans import document, edited, entry, plan_of
 from tests.unit.loopback import JsonHandler, listening
 
 DEV = settings.load("dev", layout.ENVIRONMENTS)
@@ -44,17 +45,16 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
         yield Workspace(port, asked)
 
 
-def entry(kind: str, after: Any) -> dict[str, Any]:
-    (found,) = plan_of(kind, ["create"], None, after)["resource_changes"]
-    assert isinstance(found, dict)
+def creation(kind: str, after: Any, **more: Any) -> Change:
+    (found,) = Plan.of(document(entry(kind, ["create"], None, after, **more))).changes
     return found
 
 
 @pytest.mark.parametrize("kind", _FINDERS)
 @pytest.mark.parametrize("after", [None, {}, {"name": 7}, {"name": None, "display_name": ""}])
 def test_what_has_no_name_is_not_looked_for(kind: str, after: Any, workspace: Workspace) -> None:
-    marked = entry(kind, after)
-    marked["change"]["after_unknown"] = True
+    unknown = {"name": True, "display_name": True}
+    marked = creation(kind, after, after_unknown=unknown)
     assert _find(workspace.client, marked) is None
     assert workspace.asked == []
 
@@ -62,7 +62,7 @@ def test_what_has_no_name_is_not_looked_for(kind: str, after: Any, workspace: Wo
 def test_a_name_is_part_of_no_path(workspace: Workspace) -> None:
     after = dict.fromkeys(("catalog_name", "schema_name", "name"), ODD)
     for kind in ("schema", "volume", "registered_model", "model_serving"):
-        assert _find(workspace.client, entry(kind, after)) is None
+        assert _find(workspace.client, creation(kind, after)) is None
     one = "..%2F..%2Fx%20y"
     assert workspace.asked == [
         f"/api/2.1/unity-catalog/schemas/{one}.{one}",
@@ -88,7 +88,7 @@ def test_served_models_with_odd_names(workspace: Workspace) -> None:
         plan_of("model_serving", ["update"], {}, edited(config__served_entities=served)),
         plan_of("registered_model", ["delete"], {"name": "m"}, None),
     ]
-    assert gather(workspace.client, DEV, plans).versions == frozenset()
+    assert gather(workspace.client, DEV, map(Plan.of, plans)).versions == frozenset()
     models = {path for path in workspace.asked if "/models/" in path}
     ours = f"/api/2.1/unity-catalog/models/{DEV.names.full_model}/versions"
     assert models == {ours, "/api/2.1/unity-catalog/models/a%2Fb.c.d/versions"}

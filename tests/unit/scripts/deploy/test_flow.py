@@ -14,15 +14,16 @@ from databricks.sdk.errors import DatabricksError, TemporarilyUnavailable
 from scgpt_databricks.infra import layout, settings
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.guards import Facts
+from scgpt_databricks.infra.plan import Plan
 from scgpt_databricks.scripts.deploy.deployment import Deployment
 from scgpt_databricks.scripts.deploy.flow import _apply, _compared, _record, _verify
-from scgpt_databricks.scripts.deploy.results import PlanResult, StackPlan, changes_of
+from scgpt_databricks.scripts.deploy.results import PlanResult, StackPlan
 from scgpt_databricks.scripts.deploy.terraform import ApplyError, Terraform
 from scgpt_databricks.scripts.deploy.verify import Difference
 from tests.unit.infra.plans import plan_of
 
 GONE: list[Exception] = [TimeoutError("Timed out after 0:05:00"), TemporarilyUnavailable("busy")]
-JOB = plan_of("job", ["create"], None, {"name": "scgpt-serving: error rate"})
+JOB = Plan.of(plan_of("job", ["create"], None, {"name": "scgpt-serving: error rate"}))
 KNOWN = Facts(deployer="an-id", today=date(2026, 11, 21))
 
 
@@ -41,7 +42,7 @@ def raising(error: Exception) -> Any:
 @pytest.mark.parametrize("gone", GONE, ids=lambda error: type(error).__name__)
 def test_what_stopped_the_apply_is_told(gone: DatabricksError) -> None:
     client = cast(WorkspaceClient, SimpleNamespace(jobs=SimpleNamespace(list=raising(gone))))
-    stack = StackPlan("dev-monitoring", changes_of(JOB), (), JOB)
+    stack = StackPlan("dev-monitoring", JOB)
     with pytest.raises(ApplyError, match="the workspace answered 503"):
         _apply(Stopped(Path("dev-monitoring"), {}, lambda _: None), stack, client, KNOWN)
     deployment = cast(Deployment, SimpleNamespace(differences=raising(gone)))

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import partial
 from typing import Any
 
+from scgpt_databricks.infra.plan import Plan
 from scgpt_databricks.scripts.deploy.results import PlanResult, StackPlan, normalised
+from tests.unit.infra import plans
+from tests.unit.infra.plans import document
 
-
-def entry(actions: list[str], before: Any, after: Any, **change: Any) -> dict[str, Any]:
-    return {
-        "address": "databricks_registered_model.model",
-        "type": "databricks_registered_model",
-        "provider_name": "registry.terraform.io/databricks/databricks",
-        "change": {"actions": actions, "before": before, "after": after, **change},
-    }
+entry = partial(plans.entry, "registered_model")
 
 
 def digest(*entries: dict[str, Any], **top: Any) -> str:
-    document = {"resource_changes": list(entries), **top}
-    return PlanResult("dev", "real", (StackPlan("dev-registry", (), (), document),)).digest
+    plan = Plan.of(document(*entries) | top)
+    return PlanResult("dev", "real", (StackPlan("dev-registry", plan),)).digest
 
 
 UPDATE = entry(
@@ -73,18 +70,18 @@ def test_sensitive_values_are_hidden() -> None:
         before_sensitive={"token": True, "list": [{"key": True}]},
         after_sensitive={"token": True, "list": [{"key": True}]},
     )
-    text = json.dumps(normalised({"resource_changes": [secret]}))
+    text = json.dumps(normalised(Plan.of(document(secret))))
     assert "secret" not in text
     assert "older" not in text
     assert "newer" not in text
     assert "plain" in text
 
 
-def test_documents_stay_out_of_representations() -> None:
-    stack = StackPlan("dev-serving", (), (), {"resource_changes": [UPDATE]})
-    result = PlanResult("dev", "real", (stack,))
-    assert result.documents == {"dev-serving": {"resource_changes": [UPDATE]}}
-    assert "resource_changes" not in repr(result)
+def test_values_stay_out_of_representations() -> None:
+    plan = Plan.of(document(entry(["update"], {"comment": "hunter2"}, {"comment": "hunter3"})))
+    result = PlanResult("dev", "real", (StackPlan("dev-serving", plan),))
+    assert plan.changes[0].before == {"comment": "hunter2"}
+    assert "hunter" not in repr(result) + repr(plan.changes)
 
 
 def test_an_import_alone_is_a_change() -> None:

@@ -10,13 +10,14 @@ import pytest
 from databricks.sdk import WorkspaceClient
 
 from scgpt_databricks.infra.guards import Existing, Facts
+from scgpt_databricks.infra.plan import Plan
 from scgpt_databricks.scripts.deploy.results import StackPlan
 from scgpt_databricks.scripts.deploy.sweep import sweep
 from scgpt_databricks.scripts.deploy.terraform import Terraform
 from tests.unit.infra.plans import plan_of
 
 PLANNED = StackPlan(
-    "dev-monitoring", (), (), plan_of("job", ["create"], None, {"name": "scgpt-report"})
+    "dev-monitoring", Plan.of(plan_of("job", ["create"], None, {"name": "scgpt-report"}))
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scgpt_databricks.infra.errors import DeployError, RefusedError
+from scgpt_databricks.infra.plan import Plan
 from scgpt_databricks.scripts.deploy.terraform import PLAN_FILE, ApplyError, Terraform
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform")
@@ -28,24 +29,24 @@ def stack(folder: Path, resource: dict[str, Any], lines: list[str] | None = None
     return terraform
 
 
-def actions(plan: dict[str, Any]) -> list[list[str]]:
-    return [entry["change"]["actions"] for entry in plan.get("resource_changes", [])]
+def actions(plan: Plan) -> list[str]:
+    return [change.action for change in plan.resources]
 
 
 def test_a_stack_is_planned_applied_and_destroyed(tmp_path: Path) -> None:
     lines: list[str] = []
     terraform = stack(tmp_path, {"input": "a"}, lines)
-    assert actions(terraform.plan()) == [["create"]]
+    assert actions(terraform.plan()) == ["create"]
     terraform.apply()
     assert lines == [
         f"{tmp_path.name}: terraform_data.x: create",
         f"{tmp_path.name}: terraform_data.x: done in 0 s",
     ]
     assert not (tmp_path / PLAN_FILE).exists()
-    assert actions(terraform.plan()) == [["no-op"]]
-    assert actions(terraform.plan(destroy=True)) == [["delete"]]
+    assert actions(terraform.plan()) == [""]
+    assert actions(terraform.plan(destroy=True)) == ["delete"]
     terraform.apply()
-    assert actions(terraform.plan()) == [["create"]]
+    assert actions(terraform.plan()) == ["create"]
 
 
 def test_protection_is_a_refusal(tmp_path: Path) -> None:
@@ -70,8 +71,8 @@ def test_an_apply_that_fails_says_where(tmp_path: Path) -> None:
     terraform.plan()
     with pytest.raises(ApplyError, match=r"terraform_data\.x.*(?s:.)*exit status 7"):
         terraform.apply()
-    (entry,) = terraform.plan()["resource_changes"]
-    assert entry["action_reason"] == "replace_because_tainted"
+    (change,) = terraform.plan().changes
+    assert change.reason == "replace_because_tainted"
 
 
 def test_a_state_that_another_holds_is_not_written(tmp_path: Path) -> None:
@@ -80,15 +81,16 @@ def test_a_state_that_another_holds_is_not_written(tmp_path: Path) -> None:
     terraform.apply()
     with (tmp_path / "terraform.tfstate").open("a+") as state:
         fcntl.lockf(state, fcntl.LOCK_EX)
-        (tmp_path / ".terraform.tfstate.lock.info").write_text('{"ID": "1", "Who": "ann@host"}')
+        (tmp_path / ".terraform.tfstate.lock.info").write_text('{"ID": "a-1", "Who": "ann@host"}')
         for work in (
             partial(terraform.edit_state, dict),
             partial(terraform.take_anew, "terraform_data.x", "anew"),
         ):
-            with pytest.raises(DeployError, match="the state is locked: somebody runs"):
+            with pytest.raises(DeployError, match="ann@host") as caught:
                 work()
+            assert f"run `terraform force-unlock a-1` in {tmp_path}" in str(caught.value)
     (tmp_path / ".terraform.tfstate.lock.info").unlink()
-    assert actions(terraform.plan()) == [["no-op"]]
+    assert actions(terraform.plan()) == [""]
 
 
 def test_a_stack_without_an_init_fails_with_terraforms_words(tmp_path: Path) -> None:

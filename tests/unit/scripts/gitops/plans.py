@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from scgpt_databricks.infra.plan import Change, Plan
+
 Json = dict[str, Any]
 
 ACTIONS = {"create": ["create"], "update": ["update"], "delete": ["delete"], "noop": ["no-op"]}
 
 
-def change(kind: str, before: Json | None, after: Json | None, **more: Any) -> Json:
-    """One entry of ``resource_changes``; what is done follows from what is there."""
+def change(kind: str, before: Json | None, after: Json | None, **more: Any) -> Change:
+    """Return one change of a plan; what is done follows from what is there."""
     actions = ["create"] if before is None else ["delete"] if after is None else ["update"]
     found = {"actions": actions, "before": before, "after": after, "after_unknown": {}, **more}
     address = f"databricks_{kind}.it"
-    return {"address": address, "mode": "managed", "type": f"databricks_{kind}", "change": found}
+    return Change.model_validate(
+        {"address": address, "mode": "managed", "type": f"databricks_{kind}", "change": found}
+    )
 
 
-def plan(*entries: Json) -> dict[str, Json]:
-    """The documents of one environment with these changes."""
-    return {"dev-serving": {"resource_changes": list(entries)}}
+def plan(*changes: Change) -> list[Plan]:
+    """Return the plans of one environment with these changes."""
+    return [Plan(changes)]
 
 
 def endpoint(

@@ -111,6 +111,6 @@ def test_a_workspace_that_stops_answering_after_the_plan_is_told(
     ]  # the package has the function of that name
     monkeypatch.setattr(module, "sentences", lambda _: ["versions move"])
     monkeypatch.setattr(module, "split", lambda _: moved)
-    planned: Any = SimpleNamespace(documents={})
+    planned: Any = SimpleNamespace(stacks=())
     with pytest.raises(DeployError, match="does not answer: Timed out"):
         _users(planned, settings.load("dev", layout.ENVIRONMENTS))

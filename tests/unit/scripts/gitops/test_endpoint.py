@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from scgpt_databricks.infra.plan import ENDPOINT, Plan
 from scgpt_databricks.scripts.gitops.endpoint import Split, Version, split
 from scgpt_databricks.scripts.gitops.markdown import listing
-from scgpt_databricks.scripts.gitops.plan_text import changed, lines
+from scgpt_databricks.scripts.gitops.plan_text import lines
 from scgpt_databricks.scripts.gitops.versions import Built, built, comparison, weights_sentence
 from scgpt_databricks.scripts.gitops.words import sentences
 from tests.unit.local_workspace.stand_in_provider.recordings import FOLDER
@@ -88,14 +89,14 @@ def test_an_endpoint_of_whose_routes_nothing_is_known_yet() -> None:
     del made["config"][0]["traffic_config"], made["config"][0]["served_entities"][0]["name"]
     later = [{"name": True}, {"name": True, "workload_type": True}]
     unknown = {"config": [{"served_entities": later, "traffic_config": True}], "id": True}
-    documents = plan(change("model_serving", None, made, after_unknown=unknown))
-    assert split(documents) == Split({}, {1: 100})
-    assert sentences(documents)[:2] == [
+    plans = plan(change("model_serving", None, made, after_unknown=unknown))
+    assert split(plans) == Split({}, {1: 100})
+    assert sentences(plans)[:2] == [
         "The endpoint `scgpt-serving` is created.",
         "It answers with **version 1**.",
     ]
     made["config"][0]["served_entities"][1]["entity_version"] = "2"
-    assert "It answers with **version 1** and **version 2**." in sentences(documents)
+    assert "It answers with **version 1** and **version 2**." in sentences(plans)
 
 
 def test_an_endpoint_without_entities() -> None:
@@ -202,11 +203,11 @@ RECORDED = sorted(FOLDER.glob("*.json"))
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_the_real_provider(path: Any) -> None:
     """Whatever is planned can be told, and no update of an endpoint goes without a word."""
-    document = json.loads(path.read_text())["plan"]
-    split({"it": document})
-    for entry in changed(document):
-        assert list(lines(entry))
-        said = sentences({"it": {"resource_changes": [entry]}})
-        if entry["type"] == "databricks_model_serving":
+    recorded = Plan.of({"format_version": "1.2", **json.loads(path.read_text())["plan"]})
+    split([recorded])
+    for planned in recorded.changes:
+        assert list(lines(planned))
+        said = sentences(plan(planned))
+        if planned.type == ENDPOINT:
             assert said
         assert not any("None" in sentence for sentence in said)

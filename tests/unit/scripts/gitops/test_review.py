@@ -7,6 +7,7 @@ import pytest
 from scgpt_databricks.infra.errors import RefusedError, SettingsError
 from scgpt_databricks.infra.guards import Finding
 from scgpt_databricks.infra.layout import ROOT
+from scgpt_databricks.infra.plan import Change, Plan
 from scgpt_databricks.scripts.deploy.results import PlanResult, StackPlan
 from scgpt_databricks.scripts.deploy.verify import Difference
 from scgpt_databricks.scripts.gitops import incomparable
@@ -14,7 +15,7 @@ from scgpt_databricks.scripts.gitops.drift import _markdown as _drift_markdown
 from scgpt_databricks.scripts.gitops.github import BODY_LIMIT
 from scgpt_databricks.scripts.gitops.markers import digest_in, plan_marker
 from scgpt_databricks.scripts.gitops.review import describe, unplannable
-from tests.unit.scripts.gitops.plans import change, endpoint, plan
+from tests.unit.scripts.gitops.plans import change, endpoint
 
 BUSY = Finding("endpoint-updating", "databricks_model_serving.it", "is being updated", "Wait.")
 NO_LOG = Finding(
@@ -30,10 +31,9 @@ def _outside_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_SHA", "abcdef0123456789")
 
 
-def planned(*entries: dict[str, object], findings: tuple[Finding, ...] = ()) -> PlanResult:
-    (stack, document), *_ = plan(*entries).items()
-    changes = tuple((str(entry["address"]), "update") for entry in entries)
-    return PlanResult("dev", "the provider", (StackPlan(stack, changes, findings, document),))
+def planned(*changes: Change, findings: tuple[Finding, ...] = ()) -> PlanResult:
+    stack = StackPlan("dev-serving", Plan(changes), findings)
+    return PlanResult("dev", "the provider", (stack,))
 
 
 def test_a_plan() -> None:

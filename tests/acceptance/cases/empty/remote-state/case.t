@@ -32,12 +32,12 @@ The password is in no state and in nothing else that was written.
   $ grep -rlF state-password . --exclude=login
   [1]
 
-While somebody else deploys, the lock says who.
+While somebody else deploys, Terraform says so, and the command says what to do.
 
   $ lock local-registry ann@builder-7
-  $ . ./login; quietly scgpt deploy local
-  error: local-registry: the state is locked: <user>@<machine> runs Apply since <time>. Wait until it is done; where that process no longer exists, run `terraform force-unlock <uuid>` in <folder>/deploy/local/stacks/local-registry
-  [1]
+  $ . ./login; quietly scgpt deploy local | grep locked
+    Error acquiring the state lock: Error message: HTTP remote state already locked: ID=<uuid>
+  Another run has locked the state: wait until it is done. Where its process no longer exists, run `terraform force-unlock <uuid>` in <folder>/deploy/local/stacks/local-registry
   $ unlock local-registry
   $ . ./login; quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
