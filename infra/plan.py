@@ -65,12 +65,12 @@ class Change(BaseModel):
 
     @property
     def replaced(self) -> bool:
-        """Is the resource deleted and made anew?"""
+        """True where the resource is deleted and made anew."""
         return len(self.actions) == 2
 
     @property
     def created(self) -> bool:
-        """Is the resource made where none was?"""
+        """True where the resource is made and none was there."""
         return self.actions == ("create",)
 
     def leaves_before(self) -> dict[Path, Leaf]:

@@ -52,11 +52,11 @@ class Row:
     drift: tuple[str, ...] | None = None
     """Fields that are not as declared; None where the workspace was not asked."""
     last_change: datetime | None = None
-    """When the endpoint was last changed, by a deploy or otherwise."""
+    """The time of the endpoint's last change, by a deploy or otherwise."""
     last_deploy: Record | None = None
     """The last `scgpt deploy` that changed something and was verified; None where none was."""
     made_by: str | None = None
-    """Who deployed the endpoint first: Databricks names no other."""
+    """The first deployer of the endpoint: Databricks names no other."""
     problem: str | None = None
     """Why there is no more to say."""
 

@@ -1,7 +1,7 @@
-"""Plan guards: may this Terraform plan be applied?
+"""Plan guards judge whether a Terraform plan may be applied.
 
-``check`` is pure: the plan as JSON, the environment's settings and what the workspace says go in,
-findings come out. The rules are the provider's traps: changes that it plans and never makes, and
+``check`` is pure: it takes the plan, the environment's settings and facts of the workspace, and
+returns findings. The rules are the provider's traps: changes that it plans and never makes, and
 attributes that make it delete what cannot be brought back. Where a guard refuses, it says what to
 do instead. An environment can waive a refusal, with a reason and until a date.
 """
@@ -90,7 +90,7 @@ def check(plan: Plan, settings: Settings | None, facts: Facts) -> list[Finding]:
 
 
 def skipped(settings: Settings | None, facts: Facts) -> dict[str, str]:
-    """Checks that cannot be made with what is known, with the reason."""
+    """Return the checks that cannot be made with what is known, with the reason."""
     found: dict[str, str] = {}
     if settings is None:
         found |= dict.fromkeys(_OF_SETTINGS, "needs the environment's settings (ENV)")
@@ -121,7 +121,7 @@ def _whole(plan: Plan, settings: Settings | None, facts: Facts) -> Iterator[Find
 def _judge(planned: Planned) -> Iterator[Finding]:
     yield from losses.existing(planned)
     if planned.change.actions == ("no-op",):
-        # What production must have does not hang on a change: `production` itself may be new.
+        # Production is judged without a change too: the setting `production` itself may be new.
         if planned.change.type == ENDPOINT:
             yield from production.production(planned)
         return

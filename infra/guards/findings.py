@@ -1,4 +1,4 @@
-"""What guards find, what they need to know, and how they read a plan."""
+"""Findings of the guards, the facts that they need, and a planned change with both."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CHECKS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What a guard has to say about one planned change."""
+    """One thing that a guard has to say about a planned change."""
 
     check: str
     """One of :data:`CHECKS`."""
@@ -68,13 +68,13 @@ class Finding:
 
 
 def today() -> date:
-    """The day in UTC, by which waivers expire."""
+    """Return the day in UTC, by which waivers expire."""
     return datetime.now(UTC).date()
 
 
 @dataclass(frozen=True)
 class Existing:
-    """What the workspace has under the name of something that would be created."""
+    """A resource of the workspace under the name of one that would be created."""
 
     import_id: str
     """As ``terraform import`` takes it."""
@@ -83,7 +83,7 @@ class Existing:
     broken: bool = False
     """An endpoint whose first deployment failed: it has never served anything."""
     anyones: bool = False
-    """May be taken over whoever made it."""
+    """True where it may be taken over whoever made it."""
 
 
 Version = tuple[str, int]
@@ -102,7 +102,7 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the workspace says; None where it was not asked."""
+    """Answers of the workspace; None for a question that was not asked."""
 
     versions: frozenset[Version] | None = None
     """Versions that are ready to be served, of every model that a plan names."""
@@ -113,7 +113,7 @@ class Facts:
     existing: Mapping[str, Existing] = field(default_factory=dict)
     """Address in the plan -> what is in the place of something that would be created."""
     deployer: str | None = None
-    """Who is logged in."""
+    """The principal that is logged in."""
     declared: str | None = None
     """The principal that the environment's file names as its deployer: a planner plans for it."""
     today: date = field(default_factory=today)
@@ -147,7 +147,7 @@ class Planned:
     def finds(
         self, check: str, message: str, remedy: str, severity: Literal["refuse", "warn"] = "refuse"
     ) -> Finding:
-        """A finding about this change; ``check`` is one of :data:`CHECKS`."""
+        """Return a finding about this change; ``check`` is one of :data:`CHECKS`."""
         return Finding(check, self.change.address, message, remedy, severity)
 
 
@@ -155,7 +155,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def served_versions(endpoint: Json) -> set[Version]:
-    """What an endpoint serves; those that are known."""
+    """Return the versions that an endpoint serves, as far as they are known."""
     named = [
         (str(each.get("entity_name")), str(each.get("entity_version")))
         for each in entities(endpoint)
@@ -164,7 +164,7 @@ def served_versions(endpoint: Json) -> set[Version]:
 
 
 def not_numbered(endpoint: Json) -> list[str]:
-    """Served models of Unity Catalog whose version is known and no number, as they are written."""
+    """Return served models of Unity Catalog whose version is known and no number."""
     return [
         f"{name}, version {number!r}"
         for each in entities(endpoint)

@@ -1,4 +1,4 @@
-"""What the platform refuses of served entities, and what must not stand in their variables."""
+"""Served entities that the platform refuses, and secrets in their variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .findings import Finding, Planned, entities
 
 
 def limits(planned: Planned) -> Iterator[Finding]:
-    """How many there are, and how each is sized."""
+    """Refuse too many entities, and entities with two sizes."""
     served = entities(planned.change.after)
     if len(served) > MOST_SERVED:
         yield planned.finds(
@@ -34,7 +34,7 @@ def limits(planned: Planned) -> Iterator[Finding]:
 
 
 def variables(planned: Planned) -> Iterator[Finding]:
-    """Variables stand in the plan and in the state as plain text. Values are never shown."""
+    """Refuse secrets in variables, which are plain text in plan and state; never show a value."""
     secret = [
         f"{name} of {entity.get('name')}"
         for entity in entities(planned.change.after)

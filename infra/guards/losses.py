@@ -1,4 +1,4 @@
-"""What a plan would destroy that cannot be brought back, or create over what is there."""
+"""Plans that destroy what cannot be brought back, or create what is there already."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GOVERNED = {
 
 
 def losses(planned: Planned) -> Iterator[Finding]:
-    """One finding per deleted, replaced or forgotten resource of the governed types."""
+    """Refuse to delete, replace or forget resources of the governed types."""
     if planned.change.type not in _GOVERNED or not {"delete", "forget"} & {*planned.change.actions}:
         return
     if "forget" in planned.change.actions:
@@ -44,7 +44,7 @@ def losses(planned: Planned) -> Iterator[Finding]:
 
 
 def ungoverned(settings: Settings, facts: Facts, *, released: bool) -> Iterator[Finding]:
-    """An endpoint whose release manifest was lost: no stack declares it, and none would say so."""
+    """Refuse an endpoint whose manifest was lost: no stack declares it, so no plan shows it."""
     name = settings.names.endpoint
     if released or name not in facts.endpoints:
         return
@@ -61,7 +61,7 @@ def ungoverned(settings: Settings, facts: Facts, *, released: bool) -> Iterator[
 
 
 def existing(planned: Planned) -> Iterator[Finding]:
-    """What would be created and is there: the platform would refuse it, half way through."""
+    """Tell of what would be created and is there: the platform would refuse it half way."""
     found = planned.facts.existing.get(planned.change.address)
     if found is None or not (planned.change.created or planned.change.importing):
         return
@@ -87,7 +87,7 @@ def existing(planned: Planned) -> Iterator[Finding]:
 
 
 def _tainted(planned: Planned) -> Finding:
-    """Left over from a creation that stopped half way."""
+    """Judge what a creation left that stopped half way."""
     half = "was created only half way and would be replaced"
     if _is_empty(planned):
         return planned.finds("tainted", half, "Nothing depends on it yet: it is made anew.", "warn")
@@ -99,7 +99,7 @@ def _tainted(planned: Planned) -> Finding:
 
 
 def _is_empty(planned: Planned) -> bool:
-    """Whether nothing is lost; of what schemas, volumes and experiments hold, nobody is asked."""
+    """Return True where nothing is lost; nobody is asked what schemas and volumes hold."""
     if planned.change.type == ENDPOINT:
         return planned.endpoint is not None and not planned.endpoint.ready
     if planned.change.type != _MODEL or planned.facts.versions is None:

@@ -1,4 +1,4 @@
-"""What production must have, and what only a service principal may do."""
+"""Rules of production, and the rule that a service principal deploys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def production(planned: Planned) -> Iterator[Finding]:
 
 
 def deployer(settings: Settings, facts: Facts) -> list[Finding]:
-    """Who may deploy: outside ``local`` a service principal.
+    """Refuse deploys by a person: outside ``local`` a service principal deploys.
 
     The creator of an endpoint is recorded for good, and each update checks the creator's grants
     again: an endpoint of somebody who has left cannot be updated.

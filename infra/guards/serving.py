@@ -1,4 +1,4 @@
-"""What an endpoint would serve, and how."""
+"""Rules of what an endpoint serves, and of how it is made."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def served(planned: Planned) -> Iterator[Finding]:
 
 
 def versions(planned: Planned) -> Iterator[Finding]:
-    """Are the versions in the registry, and has a build validated those that come new?"""
+    """Refuse versions that the registry lacks, and new ones that no build has validated."""
     wanted = served_versions(planned.change.after)
     facts = planned.facts
     if wrong := not_numbered(planned.change.after):
@@ -102,7 +102,7 @@ def updating(planned: Planned) -> Iterator[Finding]:
 
 
 def creation(planned: Planned) -> Iterator[Finding]:
-    """What is decided, or lost, when an endpoint is created."""
+    """Refuse a create timeout after which the provider deletes the endpoint."""
     local = planned.settings is not None and planned.settings.is_local
     limit = (planned.change.after.get("timeouts") or {}).get("create") or _PROVIDERS_OWN_LIMIT
     shortest = _LOCAL_SECONDS if local else _IMAGE_SECONDS

@@ -1,4 +1,4 @@
-"""Where an endpoint's requests go, and what of it a plan does not know yet."""
+"""Rules of an endpoint's routes, and of values that a plan does not know yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JUDGED = {
     "served_model_name",
     "traffic_percentage",
 }
-"""Of the other attributes, most are unknown in every plan: the provider fills them in."""
+"""Most other attributes are unknown in every plan: the provider fills them in."""
 
 
 def traffic(planned: Planned) -> Iterator[Finding]:
@@ -40,7 +40,7 @@ def traffic(planned: Planned) -> Iterator[Finding]:
 
 
 def unjudged(planned: Planned) -> Iterator[Finding]:
-    """What guards would judge and cannot, since it is known only at the apply."""
+    """Warn of values that guards would judge and that are known only at the apply."""
     if paths := ", ".join(unknown(planned)):
         yield planned.finds(
             "unknown-until-apply",
@@ -51,7 +51,7 @@ def unjudged(planned: Planned) -> Iterator[Finding]:
 
 
 def unknown(planned: Planned) -> list[str]:
-    """Dotted paths of what guards judge and the plan does not know."""
+    """Return dotted paths of values that guards judge and the plan does not know."""
     return [
         ".".join(map(str, path))
         for path, _ in leaves(None, unknown=planned.change.unknown)

@@ -17,11 +17,11 @@ class Remaining:
     address: str
     action: str
     fields: tuple[str, ...]
-    """What changes, as `scgpt plan` shows it; empty where the resource is made as a whole."""
+    """The fields that change, as `scgpt plan` shows them; empty for a creation."""
 
     @property
     def adds_only(self) -> bool:
-        """Does the deploy only add a resource, or values where there were none?"""
+        """True where the deploy only adds a resource, or values where there were none."""
         if self.action != "update":
             return self.action == "create"
         return all(field.startswith(("+ ", "known after")) for field in self.fields)
@@ -43,7 +43,7 @@ def changes(stack: str, plan: Plan, *, known: str = "") -> list[Remaining]:
 
 
 def _adds_only(change: Change, principal: str) -> bool:
-    """Does an update add one principal to permissions, and nothing else?"""
+    """Return True for an update that adds one principal to permissions, and nothing else."""
     if "access_control" not in change.after or change.actions != ("update",):
         return False
     before, after = (

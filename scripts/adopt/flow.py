@@ -39,7 +39,7 @@ _LOCAL_STATE = {"backend": "local"}
 
 @dataclass(frozen=True)
 class Adoption:
-    """What an adoption found, wrote and left to the first deploy."""
+    """The result of an adoption: files, imports, changes left to the first deploy."""
 
     environment: str
     endpoint: str
@@ -47,7 +47,7 @@ class Adoption:
     """TOML file, manifest, and import blocks where those were asked for."""
     imports: Imports
     changes: tuple[Remaining, ...]
-    """What the first plan will show."""
+    """The changes that the first plan will show."""
     notes: tuple[str, ...]
     applied: bool
 
@@ -194,7 +194,7 @@ def _trial(environment: str, target: Path, toml: str, manifest: str) -> Iterator
 def _preview(
     client: WorkspaceClient, environment: str, trial: Path, report: Report, *, known: str
 ) -> tuple[dict[str, dict[str, str]], list[Remaining]]:
-    """What would be imported, and what a plan shows after that: in a state of its own."""
+    """Find out, in a state of its own, what would be imported and what a plan shows then."""
     taken: dict[str, dict[str, str]] = {}
     remaining: list[Remaining] = []
     with opened(environment, trial, "adopt", report) as deployment:

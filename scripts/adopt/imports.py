@@ -1,4 +1,4 @@
-"""Which resources of a stack exist already, and under which id Terraform imports them."""
+"""Resources of a stack that exist already, with the ids by which Terraform imports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an adoption's files do not say, or say differently than the endpoint."""
+"""Notes on what an adoption's files leave out, or say otherwise than the endpoint."""
 
 from __future__ import annotations
 

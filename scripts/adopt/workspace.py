@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 _PATIENCE_SECONDS = 20
-"""How long a workspace that does not answer is asked again."""
+"""Seconds for which a workspace that does not answer is asked again."""
 
 
 def connect(

@@ -1,4 +1,4 @@
-"""What the guards have to know of a workspace."""
+"""Facts of a workspace that the guards need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -> Facts:
-    """What the guards need to know to judge these plans."""
+    """Ask the workspace for what the guards need to judge these plans."""
     plans = list(plans)
     deployer = client.current_user.me().user_name
     served = frozenset(_served_versions(plans))
@@ -45,7 +45,7 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
 
 
 def endpoint_of(client: WorkspaceClient, name: str) -> dict[str, Any] | None:
-    """An endpoint as the API describes it: the SDK's classes drop what they do not know."""
+    """Return an endpoint as the API describes it: the SDK's classes drop unknown fields."""
     from databricks.sdk.errors import NotFound
 
     if not name.strip("."):  # no endpoint is called so, and the path would be another
@@ -59,17 +59,17 @@ def endpoint_of(client: WorkspaceClient, name: str) -> dict[str, Any] | None:
 
 
 def is_ready(endpoint: Json) -> bool:
-    """Whether it answers."""
+    """Return True for an endpoint that answers."""
     return bool(endpoint.get("state", {}).get("ready") == "READY")
 
 
 def update_of(endpoint: Json) -> str:
-    """How its latest deployment stands: NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED, ..."""
+    """Return the state of its latest deployment: NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED, ..."""
     return str(endpoint.get("state", {}).get("config_update"))
 
 
 def live_alerts(client: WorkspaceClient) -> list[AlertV2]:
-    """Alerts that are not in the trash, where they are listed for a month."""
+    """Return the alerts outside the trash, where they are listed for a month."""
     return [
         alert
         for alert in client.alerts_v2.list_alerts()
@@ -78,7 +78,7 @@ def live_alerts(client: WorkspaceClient) -> list[AlertV2]:
 
 
 def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[Version]:
-    """Of a model in Unity Catalog: one in the workspace's older registry has none."""
+    """Return the ready versions of a model in Unity Catalog; other registries count as empty."""
     from databricks.sdk.errors import NotFound
     from databricks.sdk.service.catalog import ModelVersionInfoStatus
 
@@ -95,7 +95,7 @@ def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[Version]:
 
 
 def _is_validated(client: WorkspaceClient, model: str, version: int) -> bool:
-    """Whether the version has the tag that a build sets after it has compared the answers."""
+    """Look for the tag that a build sets after it has compared the version's answers."""
     answer = client.api_client.do(
         "GET",
         "/api/2.0/mlflow/unity-catalog/model-versions/get",
@@ -132,7 +132,7 @@ def _planned(plans: Iterable[Plan], kind: str, side: str) -> Iterator[Json]:
 
 
 def _find(client: WorkspaceClient, change: Change) -> Existing | None:
-    """What the workspace has under the name of something that would be created."""
+    """Find a resource under the name of one that would be created."""
     from databricks.sdk.errors import NotFound
 
     named, find = _FINDERS.get(change.type.removeprefix("databricks_"), ((), None))

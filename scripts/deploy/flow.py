@@ -48,7 +48,7 @@ def plan(name: str, *, folder: Path | None = None, report: Report = lambda _: No
 
 
 def second_plan(name: str, *, folder: Path | None = None) -> int:
-    """How many changes a plan of the environment holds; 0 after a deploy."""
+    """Return how many changes a plan of the environment holds; 0 after a deploy."""
     return plan(name, folder=folder).changes
 
 
@@ -157,7 +157,7 @@ def destroy(
 def verify_environment(
     name: str, *, folder: Path | None = None, report: Report = lambda _: None
 ) -> list[Difference]:
-    """Where the workspace is not as declared; changes nothing and runs no Terraform."""
+    """Compare the workspace with what is declared; change nothing and run no Terraform."""
     loaded = settings.load(name, folder)
     connection.require_running(loaded)
     with connection.answering(loaded):
@@ -212,13 +212,14 @@ def _verify(deployment: Deployment, planned: PlanResult) -> None:
         if any(of_endpoint):
             lines.append(f"{then}, `scgpt endpoint apply {name}` sends")
         if not all(of_endpoint):
-            lines.append(f"{then} of other resources, put back in the workspace")
+            again = "Deploy again. " if planned.changes else ""
+            lines.append(f"{again}Put back in the workspace what no plan shows of other resources")
         raise DeployError("\n  ".join(lines))
     deployment.report(f"{name}: verified by API")
 
 
 def _record(deployment: Deployment, planned: PlanResult) -> None:
-    """Who did it, for `scgpt environments`; a volume that is not ours to write is no failure."""
+    """Record the deploy for `scgpt environments`; a volume that cannot be written is no failure."""
     from databricks.sdk.errors import DatabricksError
 
     done = record.Record(
@@ -234,7 +235,7 @@ def _record(deployment: Deployment, planned: PlanResult) -> None:
 
 
 def _compared(deployment: Deployment) -> list[str]:
-    """The differences after a failure, whose cause may keep them from being asked for."""
+    """Return the differences after a failure, or why they could not be asked for."""
     from databricks.sdk.errors import DatabricksError
 
     try:

@@ -29,7 +29,7 @@ from . import facts
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the guards say to one plan."""
+    """The guards' findings on one plan."""
 
     findings: tuple[Finding, ...]
     skipped: dict[str, str]
@@ -37,7 +37,7 @@ class Judgement:
 
     @property
     def refused(self) -> bool:
-        """Does a guard refuse the plan?"""
+        """True where a guard refuses the plan."""
         return bool(refusals(self.findings))
 
 

@@ -1,4 +1,4 @@
-"""Which provider `databricks/databricks` Terraform will run here: the real one, or the stand-in."""
+"""The provider `databricks/databricks` that Terraform runs here: the real one, or the stand-in."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Provider:
 
     @property
     def label(self) -> str:
-        """For output that has to say which provider ran."""
+        """Return the provider's name for output that has to say which one ran."""
         return f"{SOURCE} {self.version} ({self.kind})"
 
     def environment(self) -> dict[str, str]:
-        """What Terraform and cdktf need to run with this provider."""
+        """Return the variables with which Terraform and cdktf run this provider."""
         variables = {"CHECKPOINT_DISABLE": "1"}
         if self.terraformrc:
             variables["TF_CLI_CONFIG_FILE"] = str(self.terraformrc)
@@ -63,7 +63,7 @@ class Provider:
 
 
 class _Asked(TypedDict):
-    """What the answer depends on."""
+    """The surroundings on which the answer depends."""
 
     mirror: str | None
     config: str | None
@@ -108,7 +108,7 @@ def find_provider(folder: Path, python: Path, *, refresh: bool = False) -> Provi
 
 
 def _own_configuration(folder: Path) -> str | None:
-    """The user's configuration file for Terraform; one that we wrote is not theirs."""
+    """Return the user's configuration file for Terraform; one that we wrote is not theirs."""
     ours = (folder / "terraformrc").resolve()
     for named in (os.environ.get("TF_CLI_CONFIG_FILE"), "~/.terraformrc"):
         path = Path(named or "/dev/null").expanduser().resolve()
@@ -150,7 +150,7 @@ def _find(folder: Path, asked: _Asked) -> Provider:
 
 
 def _offers(terraformrc: Path | None) -> bool:
-    """Whether `terraform init` gets the provider; a download still going at the limit counts."""
+    """Try if `terraform init` gets the provider; a download still going at the limit counts."""
     kept = ("TF_TOKEN_", "TF_PLUGIN_CACHE_DIR")
     environment = {
         name: value

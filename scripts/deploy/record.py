@@ -1,4 +1,4 @@
-"""Who deployed what, and when: a small file in the environment's volume.
+"""The record of the last deploy: a small file in the environment's volume.
 
 It is no resource of a stack, so no plan and no verification shows it as drift, and whoever may read
 the volume sees it, from any machine and without Terraform.
@@ -40,7 +40,7 @@ def write(client: WorkspaceClient, settings: Settings, record: Record) -> None:
 
 
 def last(client: WorkspaceClient, settings: Settings) -> Record | None:
-    """The last deploy; None where none was recorded, or the record cannot be read."""
+    """Return the last deploy; None where none was recorded, or the record cannot be read."""
     from databricks.sdk.errors import NotFound, PermissionDenied
 
     try:

@@ -19,7 +19,7 @@ def counted(number: int, noun: str) -> str:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """What Terraform would do to one stack, and what the guards say to it."""
+    """The plan of one stack, and the guards' findings on it."""
 
     stack: str
     plan: Plan
@@ -34,13 +34,13 @@ class PlanResult:
     provider: str
     stacks: tuple[StackPlan, ...]
     facts: Facts = field(default_factory=Facts, repr=False)
-    """What the guards knew."""
+    """The facts by which the guards judged."""
     of_environment: tuple[Finding, ...] = ()
     """Findings beyond the plans: a lost manifest, waivers that have expired or waive nothing."""
 
     @property
     def changes(self) -> int:
-        """How many changes there are in all stacks."""
+        """The number of changes in all stacks."""
         return sum(len(stack.plan.changes) for stack in self.stacks)
 
     @property
@@ -50,7 +50,7 @@ class PlanResult:
 
     @property
     def refused(self) -> bool:
-        """Does a guard refuse one of the plans?"""
+        """True where a guard refuses one of the plans."""
         return bool(refusals(self.findings))
 
     @cached_property
@@ -81,7 +81,7 @@ def normalised(plan: Plan) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class DeployResult:
-    """What a deploy or a destroy did."""
+    """The result of a deploy or a destroy."""
 
     plan: PlanResult
     applied: bool

@@ -131,7 +131,7 @@ class Terraform:
         (self.folder / PLAN_FILE).unlink(missing_ok=True)
 
     def ids(self) -> frozenset[str]:
-        """Ids of everything in the state."""
+        """Return the ids of everything in the state."""
         state = json.loads(self._must("show", "-json"))
         resources = state.get("values", {}).get("root_module", {}).get("resources", [])
         return frozenset(str(each["values"].get("id")) for each in resources)
@@ -159,7 +159,7 @@ class Terraform:
         try:
             self.take(address, identifier)
         except BaseException:  # when it is interrupted, too
-            # Of a higher serial than what is there now: pushed by force.
+            # The state there has a higher serial by now: force is needed.
             self._push(before, "-force")
             raise
 
@@ -207,8 +207,10 @@ class Terraform:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def _started(self, *arguments: str, stdin: int, stderr: int) -> subprocess.Popen[str]:
-        """Terraform, in a process group of its own: a second signal, which the group of a terminal
-        or a pipeline would bring it, makes it stop without saving.
+        """Start Terraform in a process group of its own.
+
+        In the group of a terminal or a pipeline it would get a second signal, at which it stops
+        without saving.
         """
         return subprocess.Popen(
             ["terraform", *arguments],
@@ -223,7 +225,7 @@ class Terraform:
 
     @contextmanager
     def _ended(self, process: subprocess.Popen[str]) -> Iterator[None]:
-        """Where this process is told to end, so is Terraform; it is waited for."""
+        """Pass an interruption on to Terraform, and wait for it."""
         try:
             yield
         except BaseException:
@@ -238,7 +240,7 @@ class Terraform:
             raise
 
     def _events(self, command: str, *arguments: str) -> Iterator[dict[str, Any]]:
-        """What Terraform reports while it works, event by event.
+        """Yield the events that Terraform reports while it works.
 
         A failure that left no diagnostic becomes one.
         """

@@ -1,4 +1,4 @@
-"""Are the tools that a deploy runs there, and new enough?"""
+"""The check that the tools of a deploy are there, and new enough."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def require_tools() -> None:
 
 
 def _version(command: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Major and minor number; None where the tool is missing or says none."""
+    """Return the major and minor number; None where the tool is missing or says none."""
     try:
         done = subprocess.run(
             command,

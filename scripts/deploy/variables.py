@@ -13,7 +13,7 @@ from .. import connection
 from .provider import Provider, find_provider
 
 _OTHER_STATE = ("TF_WORKSPACE", "TF_DATA_DIR")
-"""Of somebody's shell: they would lead Terraform to another state, in which nothing exists yet."""
+"""In somebody's shell they would lead Terraform to another state, in which nothing exists yet."""
 
 
 def provider() -> Provider:

@@ -1,4 +1,4 @@
-"""Is a workspace still as main declares it? One issue per environment, closed when it is."""
+"""Drift: one issue per environment whose workspace is not as main declares it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from ..connection import answering, workspace_client
 from ..deploy import PlanResult
 from ..deploy import plan as plan_environment
 from ..deploy.verify import Difference, differences
-from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository
+from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository, drift_marker
 from .markdown import bullets, code, table
-from .markers import drift_marker
 from .plan_text import shown
 from .review import folded_plan, quoted, reason
 from .words import sentences
@@ -33,25 +32,25 @@ _NOT_AS_DECLARED = (
 
 @dataclass(frozen=True)
 class Drift:
-    """How an environment's workspace differs from what is declared."""
+    """The differences of an environment's workspace from what is declared."""
 
     environment: str
     changes: int
     """Changes that a plan holds."""
     differences: tuple[Difference, ...]
-    """What the API says otherwise; a plan does not see all of it."""
+    """Differences by the API; a plan does not see all of them."""
     markdown: str
     comparable: bool = True
-    """Whether the workspace could be compared at all."""
+    """False where the workspace could not be compared."""
 
     @property
     def found(self) -> bool:
-        """Whether there is something to put right; what cannot be compared is."""
+        """True where there is something to put right; a failed comparison is."""
         return bool(self.changes or self.differences or not self.comparable)
 
     @property
     def title(self) -> str:
-        """Title of the issue."""
+        """The title of the issue."""
         what = "is not as declared" if self.comparable else "cannot be compared"
         return f"Drift: {self.environment} {what}"
 
@@ -76,7 +75,7 @@ def find_drift(
 
 
 def incomparable(name: str, error: Exception) -> Drift:
-    """The drift of an environment that cannot be planned or asked: says why."""
+    """Return the drift of an environment that cannot be planned or asked, with the reason."""
     parts = [
         drift_marker(name),
         f"The workspace of {code(name)} cannot be planned or asked, so nobody knows what differs.",

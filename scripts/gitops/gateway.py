@@ -1,4 +1,4 @@
-"""What a plan changes at an endpoint's gateway: limits, what is logged, what is let through."""
+"""Sentences on an endpoint's gateway: limits, what is logged, what is let through."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _UNITS = {"calls": "request", "tokens": "token"}
 
 
 def sentences(before: Json, after: Json, unknown: Any) -> Iterator[str]:
-    """What it means for those who ask, in Markdown; the whole endpoint before and after.
+    """Say in Markdown what changes for those who ask; takes the whole endpoint on both sides.
 
     Parameters
     ----------
     unknown
-        What of the gateway is known after the deploy only.
+        Marks of the gateway's values that are known after the deploy only.
     """
     old, new = block(before, "ai_gateway"), block(after, "ai_gateway")
     limits, table = list(_limits(old, new)), list(_table(old, new))

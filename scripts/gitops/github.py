@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ from urllib3.util import Retry
 from scgpt_databricks.infra.errors import DeployError
 
 AUTHOR = "github-actions[bot]"
-"""Who posts with the token of a workflow. What others wrote is never taken for a reviewed plan."""
+"""The author of what a workflow posts. Others' texts are never taken for a reviewed plan."""
 
 BODY_LIMIT = 65_536
 """Characters that GitHub takes as the body of a comment or an issue."""
@@ -30,6 +31,7 @@ ROOM_FOR_THE_END = 1_000
 
 _TIMEOUT_SECONDS = 30
 _PAGE = 100
+_DIGEST = re.compile(r"digest=([0-9a-f]{64}) -->")
 
 
 class GitHubError(DeployError):
@@ -143,14 +145,35 @@ class Repository:
         return answer
 
 
+def plan_marker(environment: str) -> str:
+    """Return the beginning of the comment with an environment's plan, hidden from readers."""
+    return f"<!-- scgpt plan of {environment}: "
+
+
+def plan_line(environment: str, digest: str | None) -> str:
+    """Return the first line of that comment; ``None`` is for a plan that cannot be applied."""
+    return f"{plan_marker(environment)}digest={digest or 'none'} -->"
+
+
+def digest_in(body: str) -> str | None:
+    """Return the digest of the plan that a comment shows."""
+    found = _DIGEST.search(body.splitlines()[0])
+    return found[1] if found else None
+
+
+def drift_marker(environment: str) -> str:
+    """Return the first line of the issue about an environment's drift."""
+    return f"<!-- scgpt drift of {environment} -->"
+
+
 def is_ours(entry: dict[str, Any], marker: str) -> bool:
-    """Whether a workflow wrote this comment or issue, with this marker at its beginning."""
+    """Return True for a comment or issue of a workflow that begins with this marker."""
     # The user of a deleted account is null.
     return (entry["user"] or {}).get("login") == AUTHOR and (entry["body"] or "").startswith(marker)
 
 
 def event() -> dict[str, Any]:
-    """What started this job, as GitHub describes it."""
+    """Return the event that started this job, as GitHub describes it."""
     payload: dict[str, Any] = json.loads(Path(_variable("GITHUB_EVENT_PATH")).read_text())
     return payload
 

@@ -1,4 +1,4 @@
-"""Which plan was reviewed? The one that the merged pull request shows."""
+"""The reviewed plan: the one that the merged pull request shows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import os
 
 from scgpt_databricks.infra.errors import RefusedError
 
-from .github import GitHubError, Repository, is_ours
-from .markers import digest_in, plan_marker
+from .github import GitHubError, Repository, digest_in, is_ours, plan_marker
 
 
 def reviewed_digest(environment: str) -> str:
-    """Digest of the plan in the comment of the pull request that was merged as ``GITHUB_SHA``.
+    """Return the digest in the comment of the pull request that was merged as ``GITHUB_SHA``.
 
     Raises
     ------
@@ -36,7 +35,7 @@ def reviewed_digest(environment: str) -> str:
         )
     number = merged[0]["number"]
     marker = plan_marker(environment)
-    # Of several, the first is the one that is kept up to date.
+    # The first of several is the one that is kept up to date.
     shown = next((c["body"] for c in repository.comments(number) if is_ours(c, marker)), None)
     digest = digest_in(shown) if shown else None
     if digest is None:

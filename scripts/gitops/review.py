@@ -15,16 +15,23 @@ from ..deploy import plan as plan_environment
 from ..deploy.results import counted
 from . import versions
 from .endpoint import split
-from .github import BODY_LIMIT, ROOM_FOR_THE_END, Repository, commit, pull_request_number
+from .github import (
+    BODY_LIMIT,
+    ROOM_FOR_THE_END,
+    Repository,
+    commit,
+    plan_line,
+    plan_marker,
+    pull_request_number,
+)
 from .markdown import bullets, code, fenced, folded, plain
-from .markers import plan_line, plan_marker
 from .plan_text import lines
 from .words import sentences
 
 
 @dataclass(frozen=True)
 class Review:
-    """What reviewers see of one environment."""
+    """One environment's plan as reviewers see it."""
 
     environment: str
     markdown: str
@@ -32,7 +39,7 @@ class Review:
     """None where there is none that could be applied."""
     changes: int
     refused: bool
-    """Whether a guard refuses the plan."""
+    """True where a guard refuses the plan."""
 
 
 def review(
@@ -128,7 +135,7 @@ def post_review(found: Review) -> str:
 
 
 def _users(planned: PlanResult, loaded: Settings) -> tuple[list[str], str]:
-    """What changes for users, a sentence each, and the versions side by side, in Markdown."""
+    """Return a sentence per change for users, and the versions side by side, in Markdown."""
     plans = [stack.plan for stack in planned.stacks]
     said, moved = sentences(plans), split(plans)
     if moved is None:

@@ -1,4 +1,4 @@
-"""What an environment serves now, for the summary of a job."""
+"""The summary of a job: what an environment serves now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .markdown import code, table
 
 
 def summary(name: str, *, folder: Path | None = None) -> str:
-    """Endpoint, state and versions of an environment, as its workspace tells them; Markdown.
+    """Return endpoint, state and versions of an environment as Markdown.
 
     Raises
     ------

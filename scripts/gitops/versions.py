@@ -18,7 +18,7 @@ _MOST_METRICS = 25
 
 @dataclass(frozen=True)
 class Built:
-    """What the MLflow run of one version says; empty where the run or the version is gone."""
+    """The MLflow run of one version; empty where the run or the version is gone."""
 
     weights: str | None = None
     """Digest of the checkpoint."""
@@ -71,7 +71,7 @@ def comparison(split: Split, found: Mapping[Version, Built]) -> str:
 
 
 def weights_sentence(split: Split, found: Mapping[Version, Built]) -> str | None:
-    """May embeddings of the old and the new versions be compared?"""
+    """Say if embeddings of the old and the new versions can be compared."""
     old = {found[version].weights for version in split.before}
     new = {found[version].weights for version in split.after.keys() - split.before.keys()}
     if not old or not new or None in old | new:

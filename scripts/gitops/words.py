@@ -1,4 +1,4 @@
-"""What a plan changes for users, in plain words."""
+"""The changes of a plan in plain words, for users."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOST = {
     "databricks_schema": "with everything in it",
     "databricks_volume": "with the files in it",
 }
-# What a request meets comes first, then what things lie in, then who may do what with them.
+# A request meets the endpoint first; then come the things that others lie in, then rights.
 _ORDER = ("model_serving", "permissions", "schema", "volume", "registered_model", "grant")
 _SECURABLES = ("schema", "volume", "model")
 _MAY = {
@@ -119,7 +119,7 @@ def _grant(change: Change) -> Iterator[str]:
 
 def _permissions(change: Change) -> Iterator[str]:
     old, new = _levels(change.before), _levels(change.after)
-    # Of an object that is still to be made, the id is unknown.
+    # The id of an object that is still to be made is unknown.
     known = {**(change.after or change.before), **change.unknown}
     what = next((title for field, title in _LISTED.items() if known.get(field)), "it")
     for who in sorted(old.keys() | new.keys()):

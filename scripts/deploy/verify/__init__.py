@@ -1,4 +1,4 @@
-"""Does the workspace hold what was declared? Asked of its API, because a plan does not tell.
+"""The comparison of a workspace with what is declared, by its API: a plan does not tell all.
 
 After a failed update the provider may believe that it was done, and then plans no change for ever;
 what somebody removed in the workspace is often invisible to it as well.
@@ -26,7 +26,7 @@ __all__ = ["Difference", "await_endpoint", "differences"]
 def differences(
     client: WorkspaceClient, settings: Settings, manifest: Manifest | None
 ) -> list[Difference]:
-    """Where the workspace is not as declared, field by field; empty when all is there.
+    """Return the fields in which the workspace is not as declared.
 
     Parameters
     ----------

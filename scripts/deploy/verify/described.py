@@ -34,13 +34,13 @@ def warehouse(found: EndpointInfo) -> Fields:
 
 
 def destination(client: WorkspaceClient, found: ListNotificationDestinationsResult) -> Fields:
-    """Who is told."""
+    """Return who is told."""
     config = client.notification_destinations.get(str(found.id)).config
     return {"addresses": sorted((config and config.email and config.email.addresses) or [])}
 
 
 def alert(found: AlertV2) -> Fields:
-    """When it fires, and what it then says to whom."""
+    """Describe when it fires, and what it then says to whom."""
     evaluation, schedule = found.evaluation, found.schedule
     value = evaluation.threshold.value if evaluation.threshold else None
     notification = evaluation.notification
@@ -76,7 +76,7 @@ def folder(path: str | None) -> str:
 
 
 def dashboard(client: WorkspaceClient, content: Any, found: Dashboard) -> Fields:
-    """Where it is, what it shows, and what its readers see it with: they have the published one."""
+    """Describe place, contents and warehouse of the published dashboard, which readers see."""
     identifier = str(found.dashboard_id)
     draft = client.lakeview.get(identifier)
     published = get_or_none(lambda: client.lakeview.get_published(identifier))
@@ -91,7 +91,7 @@ def dashboard(client: WorkspaceClient, content: Any, found: Dashboard) -> Fields
 
 
 def _unlike(declared: Any, found: Any, at: str = "") -> Iterator[str]:
-    """Where a dashboard lacks what is declared; what the platform adds to it is left alone."""
+    """Find what a dashboard lacks of what is declared; additions of the platform are left alone."""
     if isinstance(declared, dict) and isinstance(found, dict):
         for key, value in declared.items():
             yield from _unlike(value, found.get(key), f"{at}.{key}".lstrip("."))
@@ -103,7 +103,7 @@ def _unlike(declared: Any, found: Any, at: str = "") -> Iterator[str]:
 
 
 def job(client: WorkspaceClient, found: BaseJob) -> Fields:
-    """What it runs, when, and who is told."""
+    """Describe what it runs, when, and who is told."""
     job = client.jobs.get(int(found.job_id or 0)).settings
     if job is None:
         return {}

@@ -26,14 +26,14 @@ class Difference:
 
 
 def missing(resource: str) -> Difference:
-    """A resource that is not there."""
+    """Return the difference of a resource that is not there."""
     return Difference(resource, EXISTS, True, False)
 
 
 def compare(
     resource: str, declared: Mapping[str, Any], found: Mapping[str, Any]
 ) -> Iterator[Difference]:
-    """Field by field; one that only one side has is ``absent`` on the other."""
+    """Compare field by field; one that only one side has is ``absent`` on the other."""
     for field in [*declared, *(key for key in found if key not in declared)]:
         wanted, got = declared.get(field, ABSENT), found.get(field, ABSENT)
         if wanted != got:
@@ -41,7 +41,7 @@ def compare(
 
 
 def get_or_none(get: Callable[[], T]) -> T | None:
-    """What a call answers; None for 404."""
+    """Return the answer of a call; None for 404."""
     from databricks.sdk.errors import NotFound
 
     try:

@@ -1,4 +1,4 @@
-"""Who holds less on an object of the workspace than is declared."""
+"""Principals that hold less on an object of the workspace than is declared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENOUGH = {"CAN_MANAGE", "IS_OWNER"}
 def level_differences(
     client: WorkspaceClient, resource: str, path: str, object_id: str, declared: Mapping[str, str]
 ) -> Iterator[Difference]:
-    """One for each principal below its level.
+    """Yield a difference for each principal below its level.
 
     Parameters
     ----------

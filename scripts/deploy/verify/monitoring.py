@@ -36,7 +36,7 @@ _LISTS: dict[WorkspaceObject, tuple[str, str]] = {
 
 
 def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
-    """What of the monitoring stack is not as declared; nothing where there is none."""
+    """Return the differences of the monitoring stack; none where it is turned off."""
     watch, table = settings.monitoring, settings.names.inference_table
     if not watch.enabled or table is None:
         return []
@@ -58,7 +58,7 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
 def _warehouse_differences(
     client: WorkspaceClient, settings: Settings
 ) -> tuple[list[Difference], str | None]:
-    """What is wrong with the stack's own warehouse, and its id where it is there."""
+    """Return the differences of the stack's own warehouse, and its id where it is there."""
     name = settings.names.warehouse
     same = [each for each in client.warehouses.list() if each.name == name]
     found = _once(
@@ -74,7 +74,7 @@ def _warehouse_differences(
 def _destination_differences(
     client: WorkspaceClient, settings: Settings
 ) -> tuple[list[Difference], list[str]]:
-    """What is wrong with the destination of the alerts, and the ids that they tell."""
+    """Return the differences of the alerts' destination, and the ids that they tell."""
     name = settings.names.watched("alerts")
     same = [each for each in client.notification_destinations.list() if _titled(each, name)]
     found = _once(
@@ -227,7 +227,7 @@ def _job(settings: Settings, job: monitoring.Job, parameters: list[str]) -> Fiel
 
 
 def _wheel(client: WorkspaceClient, settings: Settings) -> Iterator[Difference]:
-    """What the jobs would fail without; one of another length is an upload that was cut off."""
+    """Find the wheel that the jobs need; one of another length is an upload that was cut off."""
     path = settings.names.wheel_path(wheel().file_name, wheel().sha256)
     there = get_or_none(lambda: client.files.get_metadata(path))
     if there is None:

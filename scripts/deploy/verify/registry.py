@@ -27,7 +27,7 @@ def _type(volume: Any) -> str:
 
 
 def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
-    """What of the registry stack is not as declared.
+    """Return the differences of the registry stack.
 
     Grants that others made are left alone, so what somebody holds beyond the declared is none of
     our differences.

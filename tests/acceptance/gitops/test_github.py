@@ -11,8 +11,13 @@ from click.testing import CliRunner
 from scgpt_databricks.infra.errors import RefusedError
 from scgpt_databricks.scripts.cli.main import cli
 from scgpt_databricks.scripts.gitops.drift import Drift, post_drift
-from scgpt_databricks.scripts.gitops.github import GitHubError, Repository
-from scgpt_databricks.scripts.gitops.markers import drift_marker, plan_line, plan_marker
+from scgpt_databricks.scripts.gitops.github import (
+    GitHubError,
+    Repository,
+    drift_marker,
+    plan_line,
+    plan_marker,
+)
 from scgpt_databricks.scripts.gitops.merged import reviewed_digest
 from scgpt_databricks.scripts.gitops.review import Review, post_review
 from tests.acceptance.gitops.conftest import READER, WRITER

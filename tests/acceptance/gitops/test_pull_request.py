@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from scgpt_databricks.infra.layout import ROOT
-from scgpt_databricks.scripts.gitops.markers import plan_line
+from scgpt_databricks.scripts.gitops.github import plan_line
 from tests.acceptance.gitops.actions import ENVIRONMENT, Runner
 from tests.acceptance.gitops.github import BOT, GitHub
 from tests.acceptance.site import Site

@@ -70,7 +70,10 @@ ENDPOINT, JOB_MAILS = (
     ("found", "ways"),
     [
         ([ENDPOINT], ["What a plan does not see, `scgpt endpoint apply dev` sends"]),
-        ([JOB_MAILS], ["What a plan does not see of other resources, put back in the workspace"]),
+        (
+            [JOB_MAILS],
+            ["Put back in the workspace what no plan shows of other resources"],
+        ),
     ],
 )
 def test_each_difference_has_a_way_out(found: list[Difference], ways: list[str]) -> None:

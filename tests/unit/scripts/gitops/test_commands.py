@@ -15,7 +15,7 @@ from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.scripts import connection, gitops
 from scgpt_databricks.scripts.cli.main import cli
 from scgpt_databricks.scripts.gitops.endpoint import Split
-from scgpt_databricks.scripts.gitops.markers import digest_in
+from scgpt_databricks.scripts.gitops.github import digest_in
 from scgpt_databricks.scripts.gitops.review import _users
 
 REFUSALS = [DeployError("no login"), PermissionDenied("may not"), TemporarilyUnavailable("busy")]

@@ -12,8 +12,7 @@ from scgpt_databricks.scripts.deploy.results import PlanResult, StackPlan
 from scgpt_databricks.scripts.deploy.verify import Difference
 from scgpt_databricks.scripts.gitops import incomparable
 from scgpt_databricks.scripts.gitops.drift import _markdown as _drift_markdown
-from scgpt_databricks.scripts.gitops.github import BODY_LIMIT
-from scgpt_databricks.scripts.gitops.markers import digest_in, plan_marker
+from scgpt_databricks.scripts.gitops.github import BODY_LIMIT, digest_in, plan_marker
 from scgpt_databricks.scripts.gitops.review import describe, unplannable
 from tests.unit.scripts.gitops.plans import change, endpoint
 
