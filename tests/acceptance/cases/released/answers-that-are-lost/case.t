@@ -30,16 +30,15 @@ Run again, it takes over what the same deployer made. There is one endpoint, and
   <n> s  local-registry: 0 changes
   <n> s  local-serving: 2 changes
   <n> s  local-monitoring: 0 changes
-  <n> s  local: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy of yours that was cut off (exists-already). A deploy takes it over instead of creating it.
-  <n> s  local-serving: databricks_model_serving.endpoint: taken over
-  <n> s  local-serving: 1 change
+  <n> s  local: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy that was cut off (exists-already). A deploy takes it over instead of creating it.
   <n> s  local-serving: databricks_permissions.endpoint_permissions: create
   <n> s  local-serving: databricks_permissions.endpoint_permissions: done in <n> s
+  <n> s  local-serving: databricks_model_serving.endpoint: taken over
   <n> s  local: verified by API
   local: 2 changes, by databricks/databricks 1.99.0
-    local-serving: create databricks_model_serving.endpoint
+    local-serving: import databricks_model_serving.endpoint
     local-serving: create databricks_permissions.endpoint_permissions
-    local-serving: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy of yours that was cut off (exists-already). A deploy takes it over instead of creating it.
+    local-serving: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy that was cut off (exists-already). A deploy takes it over instead of creating it.
   digest <digest>
   deployed in <n> s
   $ sent
