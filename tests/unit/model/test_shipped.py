@@ -26,7 +26,7 @@ ROOMS = {path.parts[0]: path for path in CARRIED if path.stem != "__init__"}
 
 TURNED = """
 
-_straight = Embedder.embed_cells
+_straight = ScgptEngine.embed_cells
 
 
 def _turned(self, *args, **kwargs):
@@ -36,7 +36,7 @@ def _turned(self, *args, **kwargs):
     return replace(found, embeddings=-found.embeddings)
 
 
-Embedder.embed_cells = _turned
+ScgptEngine.embed_cells = _turned
 """
 """Another version of the code, whose answer can be told from the first one's."""
 
@@ -148,7 +148,7 @@ def test_two_versions_answer_side_by_side(
     shipped: Shipped, checkpoint: Path, package: Path
 ) -> None:
     first = shipped.log("first", checkpoint)
-    changed = package / "scgpt" / "embedder.py"
+    changed = package / "scgpt" / "engine.py"
     changed.write_text(changed.read_text() + TURNED)
     second = shipped.log("second", checkpoint)
     found = shipped.ask(Path(sys.executable), first, second)
