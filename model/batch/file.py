@@ -18,11 +18,11 @@ import numpy as np
 from anndata.io import write_elem
 
 from ..cells.cells import Cells
+from ..cells.h5ad import CellsFile, state_of
 from ..cells.imputed import check_data_set
 from ..cells.job import CELLS_PER_READ, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
 from ..cells.known_genes import CheckedCells, check_known_fraction
 from ..cells.measured import Measured
-from ..cells.source import CellsFile, state_of
 from ..contract import Options, read_params
 from ..errors import InvalidRequest
 from ..scgpt.embedder import Embedder

@@ -1,14 +1,22 @@
-"""Read cells from AnnData: a file, or the object."""
+"""The one reader of ``.h5ad``: one matrix, and the names of its rows and columns.
+
+``anndata.read_h5ad(backed="r")`` keeps only ``X`` on disk; layers, ``obsm``, ``obsp`` and ``uns``
+come into memory whole, and with them grows a process that wanted the counts. Another kind of file
+becomes another class with ``genes``, ``n_cells``, ``rows`` and ``names``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 
+import h5py
 import numpy as np
 import pandas as pd
+from anndata.io import read_elem, sparse_dataset
 from scipy import sparse
 
 from ..contract import MAX_BODY_BYTES, MAX_GENES
@@ -17,18 +25,18 @@ from .cells import Cells
 from .checks import check_size
 from .labels import labels
 from .matrix import as_csr
+from .measured import Measured
 
-if TYPE_CHECKING:
-    import h5py
-    from anndata import AnnData
+_X = Measured()
+_DAMAGES = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 
 
-def read_cells(file: Path, columns: Collection[str] = ()) -> Cells:
-    """The cells of an AnnData file: ``X``, names, and the given columns of obs; nothing else of it.
+def read_cells(path: Path, columns: Collection[str] = ()) -> Cells:
+    """Read the cells of a file that a caller named: ``X``, names, and some columns of obs.
 
     Parameters
     ----------
-    file
+    path
         An ``.h5ad``: ``X`` sparse or dense, ``[cells, genes]``, numbers of any type.
     columns
         Of obs, where it has them.
@@ -47,21 +55,169 @@ def read_cells(file: Path, columns: Collection[str] = ()) -> Cells:
         ``too_many_cells``, ``too_many_genes``: more than a row of a request may have;
         ``file_too_large``: ``X`` has more than ``MAX_BODY_BYTES``. Found before anything is read.
     """
-    import h5py
-
     try:
-        _refuse_links(file)
-        with h5py.File(file, "r") as data:
-            return _read(data, columns)
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        with h5py.File(path, "r") as file:
+            _refuse_links(path, file)
+            matrix = StoredMatrix.find(path, file, _X)
+            check_size(*matrix.shape, "the file")
+            _check_bytes(matrix)
+            obs = file["obs"]
+            ids, genes = (
+                [str(name) for name in _bounded(_index(path, file, table), "the index")]
+                for table in ("obs", "var")
+            )
+            found = {c: labels(_bounded(obs[c], c)) for c in columns if c and c in obs}
+            if {len(ids), *map(len, found.values())} != {matrix.shape[0]}:
+                raise ValueError(f"obs does not describe the {matrix.shape[0]} rows of X")
+            return Cells(as_csr(matrix.read()).astype(np.float32), genes, ids, found)
+    except InvalidRequest as error:
+        if error.code != "not_anndata":
+            raise
+        raise InvalidRequest("invalid_file", error.message) from error
+    except _DAMAGES as error:
         raise InvalidRequest(
-            "invalid_file", f"{file.name} cannot be read as an AnnData file: {error}"
+            "invalid_file", f"{path.name} cannot be read as an AnnData file: {error}"
         ) from error
 
 
-def _read(data: h5py.File, columns: Collection[str]) -> Cells:
-    matrix = _stored(data)
-    check_size(*matrix.shape, "the file")
+class CellsFile:
+    """An ``.h5ad`` open for reading a piece at a time; a context manager.
+
+    Parameters
+    ----------
+    path
+        Of the file: its matrix is CSR or dense, the index of ``var`` are gene symbols; ``obs`` can
+        receive columns.
+    measured
+        The matrix that is read.
+
+    Attributes
+    ----------
+    n_cells
+        Rows of the matrix.
+    genes
+        The index of its ``var``.
+    state
+        As ``state_of`` had it when the file was opened.
+
+    Raises
+    ------
+    InvalidRequest
+        ``not_anndata`` when there is no ``X`` or no index of ``var`` or ``obs``, ``no_matrix``
+        when there is no such layer or ``raw``, ``not_by_rows`` when the matrix is CSC.
+    """
+
+    def __init__(self, path: Path, measured: Measured = _X) -> None:
+        try:
+            self.state = state_of(path)
+            self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise _not_anndata(path, str(error)) from error
+        try:
+            self._matrix = StoredMatrix.find(path, self._file, measured)
+            self._matrix.check_by_rows(measured.path)
+            self.genes = [str(name) for name in read_elem(_index(path, self._file, measured.var))]
+            self._names = _index(path, self._file, "obs", "column-order")
+        except BaseException:
+            self._file.close()
+            raise
+        self.n_cells = self._matrix.shape[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def rows(self, start: int, stop: int) -> sparse.csr_matrix:
+        """Read some cells: ``[at most stop - start, genes]``."""
+        return self._matrix.rows(start, stop)
+
+    def names(self, start: int, stop: int) -> list[str]:
+        """Read the index of ``obs`` of some cells."""
+        stored: Any = self._names  # a group where anndata wrote another kind of index than strings
+        some = (stored if isinstance(stored, h5py.Dataset) else read_elem(stored))[start:stop]
+        return [name.decode() if isinstance(name, bytes) else str(name) for name in some]
+
+
+def state_of(path: Path) -> list[str | int]:
+    """Return what changes where a file is written to or replaced: path, size, time (ns)."""
+    found = path.stat()
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
+
+
+@dataclass(frozen=True)
+class StoredMatrix:
+    """A matrix as it lies in a file, unread: the dense array, or data, indices and indptr."""
+
+    shape: tuple[int, int]
+    parts: tuple[h5py.Dataset, ...]
+    kind: Any  # scipy's class; None: dense
+
+    @classmethod
+    def find(cls, path: Path, file: h5py.File, measured: Measured) -> StoredMatrix:
+        """Find a matrix in a file (errors as ``CellsFile``)."""
+        layers = list(file.get("layers", ()))
+        is_there = measured.layer is None or measured.layer in layers
+        stored: Any = file.get(measured.path) if is_there else None
+        if stored is None and not {"obs", "var"} <= set(file):
+            raise _not_anndata(path, "it has no X, obs or var")
+        if stored is None:
+            raise measured.missing(path.name, layers)
+        if isinstance(stored, h5py.Dataset):
+            if stored.ndim != 2:
+                raise _not_anndata(path, f"{measured.path} has {stored.ndim} dimension(s)")
+            return cls((stored.shape[0], stored.shape[1]), (stored,), None)
+        described: Any = sparse_dataset(stored)
+        kind = sparse.csr_matrix if described.format == "csr" else sparse.csc_matrix
+        parts = tuple(stored[name] for name in ("data", "indices", "indptr"))
+        return cls((int(described.shape[0]), int(described.shape[1])), parts, kind)
+
+    def check_by_rows(self, name: str) -> None:
+        """Refuse a matrix of which some rows cannot be read alone (``not_by_rows``)."""
+        if self.kind is sparse.csc_matrix:
+            raise InvalidRequest(
+                "not_by_rows",
+                f"{name} is stored by columns (CSC), so every chunk would read the whole "
+                "file; write it again by rows, as adata.X = adata.X.tocsr() does for X.",
+            )
+
+    def read(self) -> Any:
+        """Read all of it."""
+        values, *where = (part[()] for part in self.parts)
+        return values if self.kind is None else self.kind((_wide(values), *where), shape=self.shape)
+
+    def rows(self, start: int, stop: int) -> sparse.csr_matrix:
+        """Read some rows of a dense or CSR matrix; read here, for scipy refuses float16."""
+        if self.kind is None:
+            return as_csr(self.parts[0][start:stop])
+        data, indices, ends = self.parts
+        indptr = ends[start : min(stop, self.shape[0]) + 1]
+        some = slice(indptr[0], indptr[-1])
+        shape = (len(indptr) - 1, self.shape[1])
+        try:
+            found = sparse.csr_matrix(
+                (_wide(data[some]), indices[some], indptr - indptr[0]), shape=shape
+            )
+        except ValueError as error:
+            raise InvalidRequest(
+                "invalid_matrix",
+                f"rows {start} to {stop} of the file cannot be read: {error}. Write it anew.",
+            ) from error
+        return as_csr(found)
+
+
+def _wide(values: Any) -> Any:
+    """Make float32 of float16, for which scipy has no sparse matrix."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def _check_bytes(matrix: StoredMatrix) -> None:
     n_bytes = sum(part.nbytes for part in matrix.parts)
     if n_bytes > MAX_BODY_BYTES:
         raise LimitExceeded(
@@ -69,87 +225,28 @@ def _read(data: h5py.File, columns: Collection[str]) -> Cells:
             f"X of the file has {n_bytes:,} bytes when it is read; {MAX_BODY_BYTES:,} are "
             "allowed. Write the cells into several files.",
         )
-    index = [str(name) for name in _column(data["obs"], data["obs"].attrs["_index"])]
-    genes = [str(name) for name in _column(data["var"], data["var"].attrs["_index"])]
-    obs = {c: labels(_column(data["obs"], c)) for c in columns if c and c in data["obs"]}
-    if {len(index), *map(len, obs.values())} != {matrix.shape[0]}:
-        raise ValueError(f"obs does not describe the {matrix.shape[0]} rows of X")
-    return Cells(as_csr(matrix.read()).astype(np.float32), genes, index, obs)
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """``X`` as it lies in a file, unread: the dense array, or data, indices and indptr."""
-
-    shape: tuple[int, int]
-    parts: tuple[h5py.Dataset, ...]
-    kind: Any  # scipy's class; None: dense
-
-    def read(self) -> Any:
-        values, *where = (part[()] for part in self.parts)
-        if self.kind is None:
-            return values
-        half = values.dtype == np.float16  # for which scipy has no sparse matrix
-        return self.kind((values.astype(np.float32) if half else values, *where), shape=self.shape)
+def _index(path: Path, file: h5py.File, which: str, *attributes: str) -> Any:
+    """Find the index of ``var`` or ``obs``, unread; their other columns stay where they are."""
+    table: Any = file.get(which)
+    if table is None or not {"_index", *attributes} <= set(table.attrs):
+        raise _not_anndata(path, f"its {which} has no index (anndata before 0.7 wrote none)")
+    return table[table.attrs["_index"]]
 
 
-def _stored(data: h5py.File) -> _Stored:
-    import h5py
-    from anndata.io import sparse_dataset
-
-    found = data.get("X")
-    if found is None and "obs" in data and "var" in data:
-        raise _no_x()
-    if isinstance(found, h5py.Dataset):
-        if found.ndim != 2:
-            raise ValueError(f"X has {found.ndim} dimension(s)")
-        return _Stored(found.shape, (found,), None)
-    described: Any = sparse_dataset(found)
-    kind = sparse.csr_matrix if described.format == "csr" else sparse.csc_matrix
-    parts = tuple(found[name] for name in ("data", "indices", "indptr"))
-    return _Stored(tuple(described.shape), parts, kind)
-
-
-def _no_x() -> InvalidRequest:
-    return InvalidRequest("no_matrix", "the AnnData has no X; put the counts there.")
-
-
-def _column(table: h5py.Group, name: str) -> Any:
-    """A column of obs or var, or its index; its parts, where it has some, are of bounded length."""
-    from anndata.io import read_elem
-
-    stored: Any = table[name]
+def _bounded(stored: Any, name: str) -> Any:
+    """Read a column of obs or var, or its index; its parts are of bounded length."""
     for part in stored.values() if hasattr(stored, "values") else [stored]:
         if part.size > MAX_GENES:
             raise ValueError(f"{name} has {part.size:,} entries")
     if "categories" in stored.attrs:  # anndata 0.7 wrote categories beside the columns
-        return read_elem(table)[name]
+        return read_elem(stored.parent)[name]
     return pd.Series(read_elem(stored)).astype(object)
 
 
-def cells_of_anndata(adata: AnnData, columns: Collection[str] | None = None) -> Cells:
-    """``X``, gene names and cell names, with the given columns of obs (None: all) as labels.
-
-    Of a backed AnnData, ``X`` is read into memory.
-    """
-    values: Any = adata.X
-    if values is None:
-        raise _no_x()
-    if hasattr(values, "to_memory"):  # sparse in a file
-        values = values.to_memory()
-    wanted = adata.obs.columns if columns is None else [c for c in columns if c in adata.obs]
-    obs = {str(name): labels(adata.obs[name].astype(object)) for name in wanted}
-    return Cells(
-        as_csr(values).astype(np.float32),
-        [str(gene) for gene in adata.var_names],
-        [str(cell) for cell in adata.obs_names],
-        obs,
-    )
-
-
-def _refuse_links(file: Path) -> None:
-    """HDF5 files may point into other files; those were never allowed."""
-    import h5py
+def _refuse_links(path: Path, file: h5py.File) -> None:
+    """Refuse a file that points into other files; those were never allowed."""
 
     def outside(name: str, link: Any) -> Any:
         return name if isinstance(link, h5py.ExternalLink) else None
@@ -158,9 +255,16 @@ def _refuse_links(file: Path) -> None:
         is_data = isinstance(item, h5py.Dataset)
         return name if is_data and (item.external or item.is_virtual) else None
 
-    with h5py.File(file, "r") as data:
-        found = data.visititems_links(outside) or data.visititems(stored_outside)
+    found = file.visititems_links(outside) or file.visititems(stored_outside)
     if found is not None:
         raise InvalidRequest(
-            "invalid_file", f"{file.name} holds a link to another file ({found}); copy the data in."
+            "invalid_file", f"{path.name} holds a link to another file ({found}); copy the data in."
         )
+
+
+def _not_anndata(path: Path, why: str) -> InvalidRequest:
+    return InvalidRequest(
+        "not_anndata",
+        f"{path.name} is no AnnData file with a matrix: {why}. Write it with adata.write_h5ad, "
+        "counts in X and gene symbols as var_names.",
+    )

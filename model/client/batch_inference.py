@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..cells.cells import BATCH, Cells
 from ..cells.checks import check_cells, check_size
-from ..cells.h5ad import cells_of_anndata
+from ..cells.in_memory import cells_of_anndata
 from ..contract import GENE_EMBEDDINGS, GUIDE_COLUMNS, MAX_PACKED_CHARS, PACKED, params_to_send
 from ..errors import InvalidRequest, LimitExceeded
 from ..scgpt.params import ScgptOptions

@@ -10,7 +10,7 @@ from anndata import AnnData, read_h5ad
 
 from ..cells.cells import BATCH
 from ..cells.checks import check_cells
-from ..cells.h5ad import cells_of_anndata
+from ..cells.in_memory import cells_of_anndata
 from ..contract import OBS, VAR, Options
 from ..errors import InvalidRequest
 from ..wire.rows import read_frame, read_rows

@@ -11,7 +11,6 @@ import pandas as pd
 
 from .. import contract
 from ..cells.cells import BATCH
-from ..cells.h5ad import read_cells
 from ..cells.imputed import check_not_imputed
 from ..cells.known_genes import CheckedCells, check_known_fraction
 from ..contract import Options
@@ -120,6 +119,8 @@ def _rows(model_input: pd.DataFrame, options: Options, folders: Sequence[Path]) 
         raise InvalidRequest(
             "two_forms", "input_data_path came with cells in the columns; send one of them."
         )
+    from ..cells.h5ad import read_cells  # slow to import; few endpoints ever need it
+
     cells = read_cells(file, labels)
     return [Row(is_packed=False, cells=cells, genes=cells.genes)]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scgpt_databricks.model.cells.h5ad import cells_of_anndata
+from scgpt_databricks.model.cells.in_memory import cells_of_anndata
 from scgpt_databricks.model.cells.labels import labels
 
 

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scgpt_databricks.model.cells.h5ad import cells_of_anndata, read_cells
+from scgpt_databricks.model.cells.h5ad import read_cells
+from scgpt_databricks.model.cells.in_memory import cells_of_anndata
 from scgpt_databricks.model.errors import InvalidRequest, LimitExceeded
 from tests.unit.model.reference import GENES, make_counts
 
