@@ -142,7 +142,7 @@ def parity(checkpoint: Path) -> dict[str, float]:
 
 
 def is_parity(cosines: dict[str, float]) -> bool:
-    """Whether the worst cell is near enough; NaN is not."""
+    """Return True when the worst cell is near enough; NaN is not."""
     return cosines["min_cosine"] >= MIN_COSINE
 
 

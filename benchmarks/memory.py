@@ -20,7 +20,7 @@ FEW, MANY = 20_000, 200_000
 
 
 def backed_memory(checkpoint: Path) -> list[Figure]:
-    """Of 200,000 cells over that of 20,000: flat when it is 1."""
+    """Measure the peak of 200,000 cells over that of 20,000; memory is flat when it is 1."""
     peaks = {}
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
         for cells in (FEW, MANY):

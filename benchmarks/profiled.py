@@ -1,4 +1,4 @@
-"""Where the engine's time goes: no goals, but what explains why a goal was missed."""
+"""Shares of the engine's time: no goals, but reasons why a goal was missed."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _rate_alone(of: Network) -> float:
 
 
 def first_answer(human: Path) -> list[Figure]:
-    """Of an engine that was just loaded: its second answer of one cell against its first."""
+    """Compare the second answer of an engine just loaded with its first, for one cell."""
     counts, genes = cells()
     request = pd.DataFrame({"packed": [encode_cells(counts[:1], genes)]})
     runs = []

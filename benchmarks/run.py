@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 
 def groups() -> dict[str, Callable[[], list[Figure]]]:
-    """What can be measured, by name."""
+    """The measurements, by name."""
     _, genes = figures.cells()
     human = whole_human(ROOT / ".local" / "bench" / "human", genes)
     small = ROOT / ".local" / "demo" / "checkpoint"

@@ -1,4 +1,4 @@
-"""Which tests go to one process: those that share a slow fixture, so that it is made once. And the
+"""Tests that share a slow fixture go to one process, so that it is made once. And the
 options of this suite.
 """
 

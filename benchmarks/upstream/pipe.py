@@ -71,13 +71,13 @@ class Upstream:
         return self._answer("embed", cells=path, seed=seed, batch_size=batch_size)
 
     def seconds_to_load(self, checkpoint: Path) -> float:
-        """Of ``torch.load`` and ``load_state_dict`` into a model that stands already."""
+        """Time ``torch.load`` and ``load_state_dict`` into a model that stands already."""
         return float(self._ask("load_weights", checkpoint=str(checkpoint))["seconds"])
 
     def seconds_of_guide(
         self, checkpoint: Path, cells: sparse.csr_matrix, genes: list[str]
     ) -> float:
-        """Of what the published guide does in each request for gene embeddings."""
+        """Time the guide's work in each request for gene embeddings."""
         path = self._save("cells", **_cells(cells, genes))
         return float(self._ask("guide", checkpoint=str(checkpoint), cells=path)["seconds"])
 

@@ -38,7 +38,7 @@ SPECIALS = ("<pad>", "<cls>", "<eoc>")
 
 
 class Upstream:
-    """What upstream's ``embed_data`` holds while it works."""
+    """The objects that upstream's ``embed_data`` holds while it works."""
 
     def _build(self, checkpoint: str) -> None:
         folder = Path(checkpoint)
@@ -104,7 +104,7 @@ class Upstream:
         return {"seconds": time.perf_counter() - started}
 
     def guide(self, checkpoint: str, cells: str) -> dict[str, Any]:
-        """What the published guide's wrapper does in each request for gene embeddings.
+        """Do the published guide's work in each request for gene embeddings.
 
         It preprocesses the cells, rebuilds the model, hands over the whole state dict once for
         each tensor, encodes the whole vocabulary, and looks for each gene of it in a list of the

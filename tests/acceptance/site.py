@@ -61,7 +61,7 @@ class Site:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a shell in this place has; nothing points to another workspace."""
+        """Return the variables of a shell here; none points to another workspace."""
         foreign = ("DATABRICKS_", "MLFLOW_", "SCGPT_ENVIRONMENT")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = os.pathsep.join([str(SCGPT.parent), kept["PATH"]])

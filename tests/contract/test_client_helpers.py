@@ -36,7 +36,7 @@ def endpoint(server: Server, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
 
 @pytest.fixture
 def bodies(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What was sent."""
+    """The request bodies that were sent."""
     seen: list[dict[str, Any]] = []
     send = requests.Session.post
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node
 
 
 def node(script: str, given: Any) -> Any:
-    """What a script prints, as JSON; it knows ``client`` and the input, ``given``."""
+    """Return a script's output, read as JSON; it knows ``client`` and the input, ``given``."""
     program = f"""
         import * as client from {json.dumps(CLIENT.as_uri())};
         import {{ readFileSync }} from "node:fs";

@@ -26,7 +26,7 @@ class JsonHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def answer_oidc(self, host: str) -> None:
-        """Where tokens are to be had, as Databricks' clients ask for it."""
+        """Say where tokens are to be had, as Databricks' clients ask."""
         oidc = f"{host}/oidc"
         if self.path.endswith("databricks-config"):
             self.answer(200, {"oidc_endpoint": oidc})

@@ -59,7 +59,7 @@ def api(method: str, path: str, body: str | None) -> None:
 @click.argument("path")
 @click.argument("keys", nargs=-1)
 def show(path: str, keys: tuple[str, ...]) -> None:
-    """What the API says of something, or one part of it: keys and places in lists."""
+    """Print the API's answer about an object, or one part of it: keys and places in lists."""
     found = _request("GET", path).json()
     for key in keys:
         found = found[int(key)] if isinstance(found, list) else found.get(key)

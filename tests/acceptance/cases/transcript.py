@@ -38,7 +38,7 @@ class Step:
     """The lines before it, as they stand."""
     command: str
     expected: list[str]
-    """What it says, its exit code at the end where it is not 0."""
+    """Its output, with the exit code at the end unless that is 0."""
 
 
 def read(text: str) -> tuple[list[Step], list[str]]:

@@ -86,7 +86,7 @@ def test_the_pickled_code_would_run(tmp_path: Path) -> None:
 
 
 def traces(site: Site) -> list[object]:
-    """What a build leaves behind: writing requests to mlflow, versions, the manifest."""
+    """List the traces of a build: writing requests to mlflow, versions, the manifest."""
     sent = site.control("GET", "requests?method=POST&path=/mlflow/")["requests"]
     created = [request["path"] for request in sent if "create" in request["path"]]
     return [created, site.versions(), site.manifest.exists() and site.manifest.read_bytes()]

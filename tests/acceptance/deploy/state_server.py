@@ -17,7 +17,7 @@ _EXPECTED = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 @dataclass
 class StateServer:
-    """What the server holds."""
+    """The documents of the server."""
 
     url: str = ""
     states: dict[str, bytes] = field(default_factory=dict)

@@ -105,7 +105,7 @@ def test_faults_of_the_registry(empty: Place, fault: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("fault", sampled(FAULTS, 1, seed=0), ids=name)
 def test_faults_of_monitoring(empty: Place, fault: dict[str, object]) -> None:
-    """What has no unique name is made twice when an answer is lost: one of them is left."""
+    """An object without a unique name is made twice when an answer is lost; one is left."""
     empty.declare(monitoring={"enabled": True, "emails": ["ops@example.com"]})
     try:
         converge(empty, *MONITORING, fault=fault)

@@ -1,4 +1,4 @@
-"""What a deploy writes down and says holds no login and no path of this machine."""
+"""Files and output of a deploy hold no login and no path of this machine."""
 
 from __future__ import annotations
 

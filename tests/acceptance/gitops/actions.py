@@ -25,7 +25,7 @@ _EXPRESSION = re.compile(r"\$\{\{ (.*?) \}\}")
 
 @dataclass
 class Finished:
-    """What a job did."""
+    """The result of a job."""
 
     codes: dict[str, int] = field(default_factory=dict)
     """Line -> exit code, in the order in which they ran."""
@@ -47,7 +47,7 @@ class Runner:
     github: GitHub
     scratch: Path
     log: list[str] = field(default_factory=list)
-    """What ran, as the `commands.txt` of a case lists it."""
+    """The commands that ran, as the `commands.txt` of a case lists them."""
 
     def pull_request(self, number: int, head: str) -> Finished:
         """`plan`, started by a push to a pull request."""

@@ -223,7 +223,7 @@ def pull_request(
     branch: str,
     meanwhile: Callable[[Site], None] = lambda _: None,
 ) -> tuple[int, str]:
-    """What stands in the TOML, reviewed and merged; the pull request and the merge commit."""
+    """Review and merge a change of the TOML; return pull request and merge commit."""
     clone.git("switch", "--quiet", "--create", branch)
     head = clone.commit(branch)
     number = github.open_pull(head)

@@ -43,7 +43,7 @@ class Installed:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a shell has that knows nothing of the repository."""
+        """Return the variables of a shell that knows nothing of the repository."""
         path = os.pathsep.join([str(self.python.parent), os.environ["PATH"]])
         return {"PATH": path, "HOME": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
 

@@ -128,7 +128,7 @@ def test_from_nothing_to_everything_and_back(terraform: Terraform, client: Works
     blocks = [{"to": address, "id": identifier} for address, identifier in ids.items()]
     terraform.write(stack(threshold=0.1, title="Errors", cron="0 30 4 * * ?"))
     (terraform.folder / "import.tf.json").write_text(json.dumps({"import": blocks}))
-    # What no API tells: whether a dashboard shares its credentials, where a webhook leads.
+    # No API tells whether a dashboard shares its credentials, and where a webhook leads.
     assert "Plan: 7 to import, 0 to add, 2 to change, 0 to destroy." in terraform.apply()
     terraform.changes(0)
 

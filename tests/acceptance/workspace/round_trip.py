@@ -1,4 +1,4 @@
-"""What an unmodified mlflow and databricks-sdk do against a workspace; run as a program.
+"""A round trip of unmodified mlflow and databricks-sdk to a workspace; run as a program.
 
 ``python round_trip.py SCHEMA MEBIBYTES`` prints one JSON object of what was seen.
 """

@@ -1,4 +1,4 @@
-"""What docs/troubleshooting.md quotes is what the product says."""
+"""The messages that docs/troubleshooting.md quotes are in the source."""
 
 from __future__ import annotations
 

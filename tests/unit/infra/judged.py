@@ -1,4 +1,4 @@
-"""What guards say of a plan in `local`, and the workspaces that they say it about."""
+"""Judgements of a plan in `local`, and the workspaces that they are about."""
 
 from __future__ import annotations
 

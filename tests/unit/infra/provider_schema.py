@@ -20,7 +20,7 @@ _ONE = ("object", "struct", "timeouts")
 
 
 def mistakes(stack: Json) -> list[str]:
-    """What Terraform would refuse in a stack: unknown keys, wrong types, what is missing."""
+    """List what Terraform would refuse in a stack: unknown keys, wrong types, missing values."""
     found: list[str] = []
     for provider in stack["provider"]["databricks"]:
         found += _block(provider, PROVIDER, "provider")

@@ -1,4 +1,4 @@
-"""What a plan may change of what exists, and what it may create."""
+"""A plan may change some things and create some; the guards refuse the others."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_grants_and_permissions_may_go() -> None:
         ("registered_model", Facts(), "refuse"),
         ("registered_model", Facts(versions=frozenset()), "warn"),
         ("registered_model", Facts(versions=frozenset({("main.other.m", 1)})), "warn"),
-        # What they hold is not asked for.
+        # Their content is not asked for.
         ("schema", Facts(versions=frozenset()), "refuse"),
         ("volume", Facts(versions=frozenset()), "refuse"),
         ("mlflow_experiment", Facts(versions=frozenset()), "refuse"),

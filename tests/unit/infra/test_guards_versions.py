@@ -1,4 +1,4 @@
-"""What an endpoint would serve: versions that exist and were validated, on sizes that there are."""
+"""An endpoint serves versions that exist and were validated, on sizes that there are."""
 
 from __future__ import annotations
 

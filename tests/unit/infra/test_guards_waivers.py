@@ -1,4 +1,4 @@
-"""What production must have, who may deploy, and what can be waived."""
+"""Rules of production and of deployers, and their waivers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie; an installed package has no repository around it."""
+"""Folders of a checkout, and of an installed package, which has no repository around it."""
 
 from __future__ import annotations
 

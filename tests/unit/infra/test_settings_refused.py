@@ -1,4 +1,4 @@
-"""What the platform would refuse, half way through a deploy, is refused in the file."""
+"""The file refuses what the platform would refuse half way through a deploy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Terraform keeps its state: what may be said of it, and what never."""
+"""The table of the state holds what a backend needs, and never a credential."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no text of the file may be, whatever its key: Terraform's templates, secrets as keys."""
+"""No text of the file is a template of Terraform, and no key is a secret."""
 
 from __future__ import annotations
 

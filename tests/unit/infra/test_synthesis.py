@@ -1,4 +1,4 @@
-"""What every environment synthesises to; the snapshots are where a change is reviewed."""
+"""Every environment synthesises to its snapshot; a change is reviewed there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.infra.provider_schema import mistakes
 from tests.unit.infra.synthesis import ENVIRONMENTS, RELEASES, endpoint, synthesised
 
 REMOTE = ("/Volumes/", "/Workspace/", "/Shared/")
-"""Where absolute paths lead inside a workspace."""
+"""Absolute paths inside a workspace begin so."""
 
 
 def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

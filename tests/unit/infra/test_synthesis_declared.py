@@ -108,7 +108,7 @@ def test_roles_become_grants_one_by_one(everything: dict[str, Any]) -> None:
 
 
 def test_the_alert_leaves_nothing_to_the_workspaces_defaults(everything: dict[str, Any]) -> None:
-    """What comes back without having been configured breaks the resource."""
+    """A value that comes back without having been configured breaks the resource."""
     alert = everything["databricks_alert_v2"]["alert_error_rate"]
     assert alert["parent_path"].startswith("/Workspace/")
     assert alert["schedule"] == {

@@ -20,7 +20,7 @@ SECRET = "dose-of-client-secret"
 
 
 class _Refusing(JsonHandler):
-    """What OAuth for machines meets where the secret has run out."""
+    """Answers as OAuth for machines does to a secret that has run out."""
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
         self.answer_oidc(f"http://{self.headers['Host']}")

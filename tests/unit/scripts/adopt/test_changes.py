@@ -1,4 +1,4 @@
-"""What the first plan of an adopted endpoint is told to change."""
+"""The changes in the first plan of an adopted endpoint are told."""
 
 from __future__ import annotations
 

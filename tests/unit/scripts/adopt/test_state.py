@@ -1,4 +1,4 @@
-"""Where the state of an adopted endpoint is kept, and what is imported into it."""
+"""The state of an adopted endpoint: its place, and the imports into it."""
 
 from __future__ import annotations
 

@@ -80,13 +80,13 @@ def declared(text: str, folder: Path) -> tuple[Settings, Manifest, Blocks]:
 
 
 def _id(reference: re.Match[str]) -> str:
-    """What is made gets an id, and other blocks name it: here its logical id is that id."""
+    """Return the id of the object that a reference names; here it is the logical id."""
     kind, logical_id = reference.groups()
     return "1" if kind == "databricks_job" else logical_id
 
 
 def workspace(given: Blocks) -> WorkspaceClient:
-    """What its API answers, in the classes of the SDK."""
+    """Return the answer of its API, in the classes of the SDK."""
     blocks = copy.deepcopy(given)
     client = SimpleNamespace(
         api_client=SimpleNamespace(do=lambda _method, path: _do(blocks, path)),

@@ -1,4 +1,4 @@
-"""What is asked of a workspace before the guards judge: for whatever a plan names."""
+"""Before the guards judge, a workspace is asked about all that a plan names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan says wrongly of itself is not looked for, and never leads to another address."""
+"""A plan that was edited by hand never leads a look-up to another address."""
 
 from __future__ import annotations
 

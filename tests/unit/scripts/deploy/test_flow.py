@@ -1,4 +1,4 @@
-"""What a deploy tells when the workspace is gone half way."""
+"""A deploy says how far it came when the workspace goes half way."""
 
 from __future__ import annotations
 

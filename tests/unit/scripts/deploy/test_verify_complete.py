@@ -192,7 +192,7 @@ Place = tuple[str | int, ...]
 
 
 def places(block: Any, place: Place = ()) -> Iterator[Place]:
-    """Where a block has a value; a list of plain values is one."""
+    """Yield the places of a block that hold a value; a list of plain values is one."""
     if isinstance(block, dict):
         for key, value in block.items():
             yield from places(value, (*place, key))

@@ -41,7 +41,7 @@ TABLE = str(NAMES.inference_table)
 
 
 def answers() -> dict[str, Any]:
-    """What the API answers after a deploy; a dashboard with what a platform may add to it."""
+    """Return the API's answers after a deploy; a platform adds to dashboards."""
     dashboard = json.loads(
         lakeview.serialized(monitoring.TILES, title=NAMES.watched("requests"), table=TABLE)
     )

@@ -1,4 +1,4 @@
-"""What the workflows post when the workspace's API refuses: never what an earlier run said."""
+"""When the workspace's API refuses, the workflows never post an earlier run's words."""
 
 from __future__ import annotations
 

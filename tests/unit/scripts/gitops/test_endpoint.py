@@ -155,7 +155,7 @@ def test_what_else_a_gateway_does() -> None:
             "`usage_tracking_config.enabled`."
         )
     ]
-    # What the workspace fills in for nothing is none of it.
+    # Values that the workspace fills in are not counted.
     assert serving(guarded(False, []), endpoint({1: 100}, gateway=gateway({"user": 600}))) == [
         "The endpoint changes in what only the plan itself shows."
     ]

@@ -1,4 +1,4 @@
-"""What the workflow files must hold to, whoever edits them."""
+"""Rules that the workflow files keep, whoever edits them."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def test_the_order_of_a_deploy() -> None:
 
 
 def test_every_test_runs_somewhere() -> None:
-    """What a marker keeps out of `ci` runs once a week, and when it is asked for."""
+    """Tests that a marker keeps out of `ci` run once a week, and on request."""
     run = {step["run"] for _, step in steps() if step.get("run", "").startswith("make ")}
     assert run >= {"make test", "make long", "make parity", "make soak"}
     assert re.search(r"^test:.* lint\b", (ROOT / "Makefile").read_text(), re.M)

@@ -1,4 +1,4 @@
-"""What a build does to the release manifest of its environment."""
+"""A build's effect on the release manifest of its environment."""
 
 from __future__ import annotations
 
