@@ -1,4 +1,4 @@
-"""Where things lie: the repository, its environments, and what is made at run time.
+"""The places of things: the repository, its environments, and what is made at run time.
 
 What people write and review is tracked; what a run makes lies in one *runtime folder*: ``.local/``
 of the repository, or, for environments kept elsewhere (tests, trials), the folder of those
@@ -48,7 +48,7 @@ def environments_folder(folder: Path | None = None) -> Path:
 
 
 def runtime_folder(environments: Path) -> Path:
-    """Where runs of the environments in this folder keep what they make."""
+    """Return the folder in which runs of these environments keep what they make."""
     return RUNTIME if environments == ENVIRONMENTS else environments
 
 

@@ -63,7 +63,7 @@ class Names:
 
     @property
     def volume_path(self) -> str:
-        """Where the volume of artifacts is mounted."""
+        """Return the folder at which the volume of artifacts is mounted."""
         return f"/Volumes/{self.catalog}/{self.schema}/{self.volume}"
 
     @property
@@ -93,7 +93,7 @@ class Names:
         return f"{self.endpoint}: {title}"
 
     def wheel_path(self, file_name: str, digest: str) -> str:
-        """Where the wheel of the jobs lies in the volume of artifacts, by its sha256."""
+        """Return the path of the jobs' wheel in the volume of artifacts, by its sha256."""
         return f"{self.volume_path}/wheels/{digest}/{file_name}"
 
     @property

@@ -1,4 +1,4 @@
-"""What looks like a secret: files, plans, states and messages never hold one in plain text."""
+"""Texts that look like a secret: no file, plan, state or message holds one in plain text."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _FORM = re.compile(
 )
 _REFERENCE = re.compile(r"\{\{secrets/[\w.@-]+/[\w.@-]+\}\}")
 _KEY = re.compile(r"_key(_|$)|^key$", re.IGNORECASE)
-"""Of variables alone: tags may well be called so."""
+"""For variables alone: tags may well be called so."""
 _NOTHING = frozenset({"", "true", "false", "yes", "no", "on", "off", "none", "0", "1"})
 """Values that are no secret, whatever their name."""
 _USERINFO = re.compile(r":\S*@")
 
 
 def called_secret(name: str, value: str) -> bool:
-    """Whether a name says that the value is a secret."""
+    """Return True when a name says that the value is a secret."""
     words = re.sub(r"\W", "_", name)
     return bool(_NAME.search(words)) and value.lower() not in _NOTHING
 
 
 def holds_secret(value: str) -> bool:
-    """Whether a text has the form of a secret, or a secret inside: a key, a URL with a password."""
+    """Return True when a text is or holds a secret: a key, a URL with a password."""
     return bool(_FORM.search(value))
 
 
 def secret_variable(name: str, value: str) -> bool:
-    """Whether an environment variable is a secret in plain text, instead of a reference to one."""
+    """Return True when a variable is a secret in plain text, not a reference to one."""
     if _REFERENCE.fullmatch(value):
         return False
     by_name = bool(_KEY.search(name)) or called_secret(name, value)
@@ -50,7 +50,7 @@ def secret_variable(name: str, value: str) -> bool:
 
 
 def may_be_shown(value: str) -> bool:
-    """Whether a message may repeat a text that was wrong."""
+    """Return True when a message may repeat a text that was wrong."""
     return not (holds_secret(value) or _USERINFO.search(value))
 
 
@@ -65,7 +65,7 @@ def texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def leaves(value: object, key: str = "") -> Iterator[tuple[str, object]]:
-    """What nested tables and lists hold, with its dotted key."""
+    """Yield the values in nested tables and lists, with their dotted keys."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, f"{key}.{name}" if key else str(name))

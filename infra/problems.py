@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a file, in words for the person who wrote the file."""
+"""The mistakes that pydantic found in a file, in words for the person who wrote it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _keys(model: type[BaseModel]) -> set[str]:
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    """What tells this alternative of a union from the others."""
+    """Return the value that tells this alternative of a union from the others."""
     return tuple(
         value
         for field in model.model_fields.values()

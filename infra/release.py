@@ -76,7 +76,7 @@ class Served(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Which versions of one model an endpoint serves, sorted by version."""
+    """The versions of one model that an endpoint serves, sorted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

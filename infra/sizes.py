@@ -1,4 +1,4 @@
-"""What an endpoint can run on: GPU types by cloud, and T-shirt sizes that mean the like everywhere.
+"""Machines for an endpoint: GPU types by cloud, and T-shirt sizes that mean the like everywhere.
 
 The platform's names of GPU types differ by cloud; one that a cloud lacks is refused at creation,
 after the image was built. The network runs on one GPU: sizes above ``medium`` buy memory for large

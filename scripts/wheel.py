@@ -45,7 +45,7 @@ def upload(client: WorkspaceClient, settings: Settings, built: Wheel | None = No
     except NotFound:
         found = None
     if found != len(built.content):
-        # Of another length: an upload that was cut off.
+        # Another length means an upload that was cut off.
         client.files.create_directory(str(Path(path).parent))
         client.files.upload(path, io.BytesIO(built.content), overwrite=True)
     return path

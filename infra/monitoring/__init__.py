@@ -1,4 +1,4 @@
-"""What is watched: alerts, tiles of the dashboard and jobs, one entry each.
+"""The things that are watched: alerts, tiles of the dashboard and jobs, one entry each.
 
 The next alert, tile or job is one more entry in :data:`ALERTS`, :data:`TILES` or :data:`JOBS`, and
 where it asks something new, one more SQL file beside this one. Everything else (warehouse, time
@@ -16,13 +16,13 @@ _SQL = Path(__file__).parent
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 AUTO_STOP_MINUTES = 10
-"""Of the warehouse, after its last query."""
+"""The warehouse stops so long after its last query."""
 REMIND_SECONDS = 3600
 """After which an alert that still fires is told again."""
 LONGEST_SECONDS = 3600
-"""Of one run of a job."""
+"""A run of a job may take so long."""
 JOB_ENVIRONMENT_VERSION = "4"
-"""Of serverless compute."""
+"""The version of serverless compute."""
 JOB_ENVIRONMENT_KEY = "wheel"
 """By which a task finds its environment."""
 
@@ -58,7 +58,7 @@ class Alert:
     """Logical id."""
     title: str
     summary: str
-    """What it means and what to do; in the message."""
+    """Its meaning, and what to do; in the message."""
     sql: str
     values: dict[str, int] = field(default_factory=dict)
     column: str

@@ -70,7 +70,7 @@ def owner_grant(principal: str) -> Grant:
 
 
 def builder_grant(principal: str) -> Grant:
-    """What registering a version takes, for the service principal that builds."""
+    """Return the grant that registering a version takes, for the builder."""
     return Grant.model_validate(
         {
             "principal": principal,
@@ -83,7 +83,7 @@ def builder_grant(principal: str) -> Grant:
 
 
 def reader_grant(principal: str) -> Grant:
-    """What using the model takes."""
+    """Return the grant that using the model takes."""
     return Grant.model_validate(
         {
             "principal": principal,
@@ -95,7 +95,7 @@ def reader_grant(principal: str) -> Grant:
 
 
 def planner_grant(principal: str) -> Grant:
-    """What a plan has to read."""
+    """Return the grant of all that a plan has to read."""
     volumes = {"checkpoints_volume": ("READ_VOLUME",)}
     return Grant.model_validate({**reader_grant(principal).model_dump(by_alias=True), **volumes})
 

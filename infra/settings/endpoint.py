@@ -48,7 +48,7 @@ PolicyId = Annotated[
 ]
 
 MOST_CALLS = 1_000_000_000
-"""Of a rate limit, per minute: far above what an endpoint answers, and exact in JSON."""
+"""The highest rate limit per minute: far above what an endpoint answers, and exact in JSON."""
 MOST_RATE_LIMITS = 20
 MOST_RATE_LIMITS_OF_GROUPS = 5
 

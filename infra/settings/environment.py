@@ -50,7 +50,7 @@ LONGEST_WAIVER = timedelta(days=366)
 
 
 class Workspace(Closed):
-    """Which workspace, and how clients behave towards it.
+    """The workspace, and how clients behave towards it.
 
     Who deploys is no part of the file: a profile or the environment says it, in any of the ways
     that Databricks' clients know (token, OAuth of a service principal, OIDC federation, Azure CLI).
@@ -86,7 +86,7 @@ class Settings(Closed):
     environment: EnvironmentName
     """The file's name; no key of the file."""
     folder: Path
-    """Where the file lies; no key of the file."""
+    """The file's folder; no key of the file."""
     catalog: Catalog
     """Exists already: catalogs are never created here."""
     schema_: Annotated[Schema, Field(alias="schema")] = "scgpt"
@@ -96,7 +96,7 @@ class Settings(Closed):
     checkpoints_volume: Identifier = "checkpoints"
     """Volume for what builds read."""
     manage_experiment: bool = True
-    """Whether the MLflow experiment of the builds is a resource of the registry stack."""
+    """The registry stack declares the MLflow experiment of the builds."""
     cloud: Cloud
     production: bool
     deletion_protection: bool
@@ -230,19 +230,19 @@ class Settings(Closed):
 
     @property
     def workload_type(self) -> WorkloadType:
-        """What the endpoint runs on, in the platform's words."""
+        """Return the endpoint's type of machine, in the platform's words."""
         if self.endpoint.workload_type is not None:
             return self.endpoint.workload_type
         return sizes.workload_type(self.endpoint.size or "small", self.cloud)
 
     @property
     def is_local(self) -> bool:
-        """Whether this is the environment of the local workspace."""
+        """Return True for the environment of the local workspace."""
         return self.environment == layout.LOCAL
 
     @property
     def manifest_path(self) -> Path:
-        """Where the release manifest of this environment is, or will be."""
+        """Return the path of this environment's release manifest, written or not."""
         return layout.manifest_path(self.folder, self.environment)
 
     def privileges(self, securable: Securable) -> dict[str, tuple[str, ...]]:

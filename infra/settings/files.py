@@ -107,7 +107,7 @@ def _as_json(path: Path, given: dict[str, Any]) -> str:
 
 
 def _dates(declared: dict[str, Any]) -> list[str]:
-    """What is wrong with dates: as JSON they would pass for text."""
+    """List the mistakes in dates, which would pass for text as JSON."""
     given = dict(declared)
     if isinstance(waivers := given.pop("waivers", ()), list):
         given["waivers"] = [

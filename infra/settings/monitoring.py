@@ -1,4 +1,4 @@
-"""What watches the endpoint."""
+"""The settings of what watches the endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Terraform keeps its state, one file per stack."""
+"""The place of Terraform's state, one file per stack."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class S3State(_Remote):
 
     @property
     def use_lockfile(self) -> bool:
-        """Whether a file beside the state is the lock."""
+        """Return True when a file beside the state is the lock."""
         return self.dynamodb_table is None
 
 

@@ -1,4 +1,4 @@
-"""What no text of an environment's file may be, whatever its key."""
+"""Refusals of texts in an environment's file, whatever their key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ..plain_secrets import holds_secret, shown, texts
 
 _TEMPLATE = re.compile(r"[$%]\{|#\{TfToken\[")
-"""Of Terraform; the last one is of the CDK, which stops at it."""
+"""Terraform's; the last one is the CDK's, which stops at it."""
 
 
 def refuse_secrets(values: object) -> None:

@@ -1,4 +1,4 @@
-"""Where a stack keeps its state."""
+"""The backend in which a stack keeps its state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every stack has: the provider, and a place for its state."""
+"""The base of every stack: the provider, and a place for its state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What watches the endpoint: alerts, dashboard, jobs, and the warehouse that they ask."""
+"""The watch over the endpoint: alerts, dashboard, jobs, and the warehouse that they ask."""
 
 from __future__ import annotations
 

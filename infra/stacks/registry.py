@@ -1,4 +1,4 @@
-"""What must exist before a version does: schema, volumes, model, experiment, grants."""
+"""The objects that a version needs: schema, volumes, model, experiment, grants."""
 
 from __future__ import annotations
 

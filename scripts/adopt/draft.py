@@ -1,4 +1,4 @@
-"""What was found, in the words of our files: an environment's settings and its release manifest."""
+"""Describe a found endpoint in our files: an environment's settings and its release manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is in a workspace around one endpoint, as its API tells it."""
+"""Find what a workspace holds around one endpoint, as its API tells it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the provider never sends to an endpoint that exists, and the API takes.
+"""Send an existing endpoint the fields that the API takes and the provider never sends.
 
 E-mail notifications have no update call in the provider. Tags and the AI Gateway have one, but when
 it fails the state claims that it was done, and no later plan shows it. All three are sent here
@@ -53,14 +53,14 @@ class Sending:
 
 @dataclass(frozen=True)
 class EndpointResult:
-    """What was sent, what is left."""
+    """The fields that were sent, and those that are left."""
 
     environment: str
     sent: tuple[Sending, ...]
     left: tuple[Difference, ...]
     """Differences that `scgpt deploy` takes away."""
     changes: tuple[Change, ...]
-    """What Terraform plans for the serving stack afterwards."""
+    """Terraform's plan for the serving stack afterwards."""
     applied: bool
 
 

@@ -28,7 +28,7 @@ class Record(BaseModel):
     by: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,256}$")]
     """User name, or application id of a service principal."""
     commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}(-dirty)?|unknown|v[\w.]+)$")]
-    """Of this repository, or the version of an installed package."""
+    """The commit of this repository, or the version of an installed package."""
     plan_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """As in the review of the plan."""
 

@@ -1,4 +1,4 @@
-"""What a plan changes for those who ask the endpoint."""
+"""The changes of a plan for those who ask the endpoint."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _IDLE = "scale_to_zero_enabled"
 _UNNOTICED = ("budget_policy_id", "description", "email_notifications", "tags")
 
 Version = int | str
-"""Of a registered model; of what has none (a function, a feature spec, an external model) the
-name that it is served under.
+"""A version of a registered model. A function, a feature spec or an external model has none; the
+name that it is served under takes its place.
 """
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which versions take which share of the requests."""
+    """The share of the requests that each version takes."""
 
     before: Mapping[Version, int]
     """Version -> percent, as it is now; empty where there is no endpoint."""
@@ -49,7 +49,7 @@ class _Pair:
     before: Json
     after: Json
     fields: list[str]
-    """What differs."""
+    """The difference."""
     beside: bool
 
 
@@ -166,7 +166,7 @@ def _machine(pair: _Pair) -> Iterator[str]:
 
 
 def _rest(before: Json, after: Json, unknown: Any) -> Iterator[str]:
-    """What is neither configuration nor gateway."""
+    """Tell changes that are neither configuration nor gateway."""
     if not before:
         return
     apart = {"config", "ai_gateway", "timeouts"}

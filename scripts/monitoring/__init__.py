@@ -1,1 +1,1 @@
-"""What operators read from the inference table."""
+"""Figures that operators read from the inference table."""

@@ -22,7 +22,7 @@ _POLL_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """What the inference table says of the last hours."""
+    """The inference table's figures of the last hours."""
 
     table: str
     hours: int

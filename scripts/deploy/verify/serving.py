@@ -36,7 +36,7 @@ def await_endpoint(client: WorkspaceClient, settings: Settings) -> None:
 def serving_differences(
     client: WorkspaceClient, settings: Settings, manifest: Manifest
 ) -> list[Difference]:
-    """Where the endpoint is not as declared."""
+    """List the differences of the endpoint from what is declared."""
     resource = f"endpoint {settings.names.endpoint}"
     endpoint = endpoint_of(client, settings.names.endpoint)
     if endpoint is None:
