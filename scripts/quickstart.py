@@ -27,6 +27,7 @@ from scgpt_databricks.infra.monitoring import quoted
 from scgpt_databricks.infra.settings import Settings, load
 from scgpt_databricks.local_workspace.server.instance import AlreadyRunning, start
 from scgpt_databricks.model.cells.job import OBSM_KEY
+from scgpt_databricks.model.judge.metrics import knn_accuracy, principal_components
 from scgpt_databricks.model.scgpt.demo import pbmc_cells, random_checkpoint, train
 from scgpt_databricks.model.scgpt.embedder import Embedder
 
@@ -34,7 +35,7 @@ from .connection import workspace_client
 from .deploy import child_environment, second_plan
 from .deploy.variables import provider
 from .embed import embed_through_endpoint, smoke
-from .evaluation import knn_accuracy, principal_components, umap_picture
+from .picture import umap_picture
 from .release.build import build_for
 from .wheel import upload
 
@@ -159,7 +160,7 @@ class Quickstart:
         )
         self.facts["knn_accuracy"] = knn_accuracy(trained, labels)
         self.facts["knn_accuracy_random"] = knn_accuracy(untrained.embeddings, labels)
-        self.facts["knn_accuracy_pca"] = knn_accuracy(principal_components(cells), labels)
+        self.facts["knn_accuracy_pca"] = knn_accuracy(principal_components(cells.X), labels)
         umap_picture(trained, labels, TITLE, self.folder / "umap.png")
 
     def read_inference_table(self) -> None:
