@@ -23,6 +23,8 @@ COMPARES = {
     "synth_environment_cdktf": "synthesis",
     "synth_environment_cdktn": "synthesis under the maintained fork",
     "no_op_deploy": "`scgpt deploy` with nothing to do",
+    "canary_false_rollbacks": "canaries that are no worse, rolled back; the most of three shares",
+    "canary_five_fold_found": "5 % errors against 1 %, at 10 % of the traffic",
     "fp32_time_in_affine_maps": "explains: of the engine's time, 48 PBMC cells",
     "fp32_time_in_attention": "explains: the same",
     "fp32_affine_maps_of_bare_product": "explains: their rate against one of them alone",

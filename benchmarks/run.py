@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, infrastructure, memory, page, profiled, served
+from benchmarks import canary, figures, infrastructure, memory, page, profiled, served
 from benchmarks.checkpoints import whole_human
 from benchmarks.figures import ROOT, Figure
 from scgpt_databricks.model.scgpt import demo
@@ -43,6 +43,7 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "served": lambda: served.http_vs_in_process(human),
         "synthesis": infrastructure.synth_environment,
         "deploy": infrastructure.no_op_deploy,
+        "canary": canary.figures,
         "memory": lambda: memory.backed_memory(demo.train(small)),
     }
 

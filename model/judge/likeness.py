@@ -45,7 +45,7 @@ class Limits:
 
 
 ROUNDED = Limits(cosine=0.9995, same_overlap=0.95)
-"""For the same weights in different precisions. Finds no bins that are off by one (ADR 12)."""
+"""For the same weights in different precisions. Finds no bins that are off by one (ADR 15)."""
 
 
 @dataclass(frozen=True)
