@@ -38,6 +38,9 @@ __all__ = ["MOST_SERVED", "Manifest", "ReleaseError", "Served", "find", "parse",
 MOST_SERVED = 10
 """Served entities that an endpoint may have, as the platform documents it."""
 
+UNKNOWN_DIGEST = "0" * 64
+"""Stands for a digest that nobody recorded: the version was built elsewhere."""
+
 CHAMPION: Final = "champion"
 """Role of the version that most requests go to; a manifest has exactly one."""
 CHALLENGER: Final = "challenger"

@@ -1,7 +1,7 @@
 """Make the environment's endpoint with MLflow's deployments client.
 
     eval "$(scgpt env local)"
-    python -m examples.endpoint.with_mlflow --env local
+    python -m examples.endpoint.with_mlflow local
 
 The client does not wait and knows no permissions: the first is a loop here, the second one call of
 databricks-sdk.

@@ -1,7 +1,7 @@
 """Make the environment's endpoint by plain REST.
 
     eval "$(scgpt env local)"
-    python -m examples.endpoint.with_rest --env local
+    python -m examples.endpoint.with_rest local
 
 Any HTTP client does: the SDK is used here for the headers alone, because it knows every way to
 authenticate (token, OAuth of a service principal, OIDC federation, Azure CLI).

@@ -1,7 +1,7 @@
 """Make the environment's endpoint with databricks-sdk.
 
 eval "$(scgpt env local)"
-python -m examples.endpoint.with_sdk --env local
+python -m examples.endpoint.with_sdk local
 """
 
 from __future__ import annotations

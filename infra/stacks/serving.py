@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..bindings import App
 from ..constructs.serving_endpoint import ServingEndpoint
+from ..endpoint import access_list, describe
 from ..release import Manifest
 from ..settings import Settings
 from .environment import EnvironmentStack
@@ -17,12 +18,8 @@ class ServingStack(EnvironmentStack):
         ServingEndpoint(
             self,
             "serving_endpoint",
-            names=settings.names,
-            endpoint=settings.endpoint,
-            workload_type=settings.workload_type,
-            gateway=settings.gateway,
-            permissions=settings.endpoint_levels,
-            tags=settings.tags,
-            served=manifest.served,
+            described=describe(settings, manifest),
+            access=access_list(settings),
+            timeout_minutes=settings.endpoint.timeout_minutes,
             protected=settings.deletion_protection,
         )

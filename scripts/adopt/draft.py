@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from scgpt_databricks.infra.endpoint import tables_of
 from scgpt_databricks.infra.errors import RefusedError
-from scgpt_databricks.infra.release import CHALLENGER, CHAMPION, PREVIOUS, Manifest, Role, Served
+from scgpt_databricks.infra.naming import served_entity
+from scgpt_databricks.infra.release import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    UNKNOWN_DIGEST,
+    Manifest,
+    Role,
+    Served,
+)
 from scgpt_databricks.infra.settings.access import ModelPrivilege, SchemaPrivilege, VolumePrivilege
 
 from .found import Found
-
-UNKNOWN_DIGEST = "0" * 64
-"""Stands for a digest that nobody recorded: the version was built elsewhere."""
 
 PRIVILEGES = {
     "schema": get_args(SchemaPrivilege),
@@ -45,8 +52,7 @@ def settings_tables(
             **({} if local else {"host": found.host.rstrip("/")}),
             **({"profile": profile} if profile else {}),
         },
-        "endpoint": _endpoint(found),
-        "gateway": _gateway(found),
+        **tables_of(found.endpoint, leading(found)),
         "monitoring": {"enabled": False},
         "permissions": {
             kind: {principal: level for k, principal, level in sorted(found.access) if k == kind}
@@ -55,45 +61,6 @@ def settings_tables(
         **({"grants": granted} if (granted := _grants(grants)) else {}),
         "tags": {t["key"]: t.get("value", "") for t in found.endpoint.get("tags", [])},
         "state": dict(state),
-    }
-
-
-def _endpoint(found: Found) -> dict[str, Any]:
-    endpoint, entity = found.endpoint, leading(found)
-    low, high = (entity.get(f"{end}_provisioned_concurrency") for end in ("min", "max"))
-    size: dict[str, Any] = {"workload_size": entity.get("workload_size") or "Small"}
-    if high:
-        size = {"provisioned_concurrency": {"min": low or 4, "max": high}}
-    optional = {
-        "route_optimized": endpoint.get("route_optimized"),
-        "budget_policy_id": endpoint.get("budget_policy_id"),
-        "description": endpoint.get("description"),
-        "email_notifications": endpoint.get("email_notifications"),
-        "environment": entity.get("environment_vars"),
-    }
-    return {
-        "name": endpoint["name"],
-        "workload_type": entity.get("workload_type") or "CPU",
-        **size,
-        "scale_to_zero": bool(entity.get("scale_to_zero_enabled")),
-        **{key: value for key, value in optional.items() if value},
-    }
-
-
-def _gateway(found: Found) -> dict[str, Any]:
-    gateway = found.endpoint.get("ai_gateway") or {}
-    table = gateway.get("inference_table_config") or {}
-    limits = [
-        {key: limit[key] for key in ("calls", "key", "principal") if limit.get(key)}
-        for limit in gateway.get("rate_limits") or []
-        if limit.get("calls")
-    ]
-    prefix = table.get("table_name_prefix") or found.endpoint["name"]
-    return {
-        **({} if gateway else {"declared": False}),
-        "inference_table_prefix": prefix if table.get("enabled") else "",
-        "usage_tracking": bool((gateway.get("usage_tracking_config") or {}).get("enabled")),
-        **({"rate_limits": limits} if limits else {}),
     }
 
 
@@ -133,7 +100,7 @@ def manifest(found: Found) -> Manifest:
                 checkpoint_sha256=tags.get("checkpoint_sha256", UNKNOWN_DIGEST),
                 signature_digest=tags.get("signature_digest", UNKNOWN_DIGEST),
                 engine_digest=tags.get("engine_digest", UNKNOWN_DIGEST),
-                name=None if name == f"{found.model[2]}-{version}" else name,
+                name=None if name == served_entity(found.model[2], version) else name,
             )
         )
     if (total := sum(each.traffic for each in served)) != 100:

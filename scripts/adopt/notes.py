@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .draft import PRIVILEGES, UNKNOWN_DIGEST, leading, manifest
+from scgpt_databricks.infra.release import UNKNOWN_DIGEST
+
+from .draft import PRIVILEGES, leading, manifest
 from .found import Found
 
 _SHAPE = (

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from scgpt_databricks.infra.endpoint import gateway, notifications
 from scgpt_databricks.infra.errors import DeployError, RefusedError
 from scgpt_databricks.infra.guards import Facts, deployer, refusals
 from scgpt_databricks.infra.plan import Change
@@ -173,37 +174,17 @@ def _send_tags(client: WorkspaceClient, settings: Settings, found: list[Differen
 
 
 def _send_gateway(client: WorkspaceClient, settings: Settings) -> None:
-    """The whole gateway, as the stack declares it: the call replaces it."""
-    names, gateway = settings.names, settings.gateway
-    body: dict[str, Any] = {}
-    if gateway.inference_table_prefix is not None:
-        body["inference_table_config"] = {
-            "enabled": True,
-            "catalog_name": names.catalog,
-            "schema_name": names.schema,
-            "table_name_prefix": gateway.inference_table_prefix,
-        }
-    if gateway.usage_tracking:
-        body["usage_tracking_config"] = {"enabled": True}
-    if gateway.rate_limits:
-        body["rate_limits"] = [
-            {**limit.model_dump(exclude_none=True), "renewal_period": "minute"}
-            for limit in gateway.rate_limits
-        ]
-    path = f"/api/2.0/serving-endpoints/{names.endpoint}/ai-gateway"
-    client.api_client.do("PUT", path, body=body)
+    """Send the whole gateway, as the stack declares it: the call replaces it."""
+    path = f"/api/2.0/serving-endpoints/{settings.names.endpoint}/ai-gateway"
+    client.api_client.do("PUT", path, body=gateway(settings) or {})
 
 
 def _send_notifications(client: WorkspaceClient, settings: Settings) -> None:
     from databricks.sdk.service.serving import EmailNotifications
 
-    emails = settings.endpoint.email_notifications
-    told = EmailNotifications(
-        on_update_failure=list(emails.on_update_failure),
-        on_update_success=list(emails.on_update_success),
-    )
     # Nobody is told: without lists, since Terraform would read empty ones as a block.
-    nobody = not (emails.on_update_failure or emails.on_update_success)
+    told = settings.endpoint.email_notifications.model_dump(mode="json")
     client.serving_endpoints.update_notifications(
-        settings.names.endpoint, email_notifications=EmailNotifications() if nobody else told
+        settings.names.endpoint,
+        email_notifications=EmailNotifications(**(told if notifications(settings) else {})),
     )

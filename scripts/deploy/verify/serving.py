@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from scgpt_databricks.infra.endpoint import describe
 from scgpt_databricks.infra.plan import Json
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
@@ -66,40 +67,16 @@ def _folded(fields: Json, others: Json) -> dict[str, Any]:
 
 
 def declared(settings: Settings, manifest: Manifest) -> dict[str, Any]:
-    """The endpoint as the environment and its manifest declare it."""
-    given, gateway, names = settings.endpoint, settings.gateway, settings.names
-    bounds = given.provisioned_concurrency
-    emails = given.email_notifications
-    fields: dict[str, Any] = {
-        "state": "READY",
-        "route_optimized": given.route_optimized,
-        "description": given.description or ABSENT,
-        "budget_policy_id": given.budget_policy_id or ABSENT,
-        "email_notifications.on_update_failure": sorted(emails.on_update_failure) or ABSENT,
-        "email_notifications.on_update_success": sorted(emails.on_update_success) or ABSENT,
-        "inference_table": names.inference_table or ABSENT,
-        "usage_tracking": gateway.usage_tracking,
-        **{f"tags.{key}": value for key, value in settings.tags.items()},
-        **{_limit(limit.key, limit.principal): limit.calls for limit in gateway.rate_limits},
-    }
-    for served in manifest.served:
-        entity = served.name or names.served_entity(served.version)
-        fields |= {
-            f"{entity}.entity_name": names.full_model,
-            f"{entity}.entity_version": str(served.version),
-            f"{entity}.traffic": served.traffic,
-            f"{entity}.workload_type": settings.workload_type,
-            f"{entity}.workload_size": given.workload_size or ABSENT,
-            f"{entity}.min_provisioned_concurrency": bounds.min if bounds else ABSENT,
-            f"{entity}.max_provisioned_concurrency": bounds.max if bounds else ABSENT,
-            f"{entity}.scale_to_zero": given.scale_to_zero,
-            **_variables(entity, given.environment),
-        }
-    return fields
+    """Return the fields of the endpoint that the environment and its manifest declare."""
+    return {"state": "READY", **_fields(describe(settings, manifest))}
 
 
 def described(endpoint: Json) -> dict[str, Any]:
-    """The endpoint in the words of :func:`declared`."""
+    """Return the fields of an endpoint that the API shows, in the words of :func:`declared`."""
+    return {"state": "READY" if is_ready(endpoint) else "NOT_READY", **_fields(endpoint)}
+
+
+def _fields(endpoint: Json) -> dict[str, Any]:
     config, gateway = endpoint.get("config") or {}, endpoint.get("ai_gateway") or {}
     table = gateway.get("inference_table_config") or {}
     emails = endpoint.get("email_notifications") or {}
@@ -107,7 +84,6 @@ def described(endpoint: Json) -> dict[str, Any]:
         str(table.get(part)) for part in ("catalog_name", "schema_name", "table_name_prefix")
     )
     fields: dict[str, Any] = {
-        "state": "READY" if is_ready(endpoint) else "NOT_READY",
         "route_optimized": bool(endpoint.get("route_optimized")),
         "description": endpoint.get("description") or ABSENT,
         "budget_policy_id": endpoint.get("budget_policy_id") or ABSENT,

@@ -23,7 +23,7 @@ TERRAFORM_ONLY = {"lifecycle", "timeouts", "depends_on"}
 
 def given(environment: str, **more: Any) -> argparse.Namespace:
     nothing = {"name": None, "model": None, "version": None, "workload_type": None}
-    return argparse.Namespace(env=environment, **{**nothing, **more})
+    return argparse.Namespace(environment=environment, **{**nothing, **more})
 
 
 @pytest.fixture

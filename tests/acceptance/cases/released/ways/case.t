@@ -9,7 +9,7 @@ versions, gateway, tags and permissions from the environment's files.
       show "/api/2.0/serving-endpoints/$1"
       show "/api/2.0/permissions/serving-endpoints/$id" access_control_list
   } | grep -v -e '"id"' -e _timestamp | sed 's/by[-_][a-z]*/NAME/'
-  $ for way in sdk mlflow rest; do (eval "$(scgpt env local)"; python -m examples.endpoint.with_$way --env local --name by-$way); done
+  $ for way in sdk mlflow rest; do (eval "$(scgpt env local)"; python -m examples.endpoint.with_$way local --name by-$way); done
   {"name": "by-sdk", "id": "<id>"}
   {"name": "by-mlflow", "id": "<id>"}
   {"name": "by-rest", "id": "<id>"}
