@@ -211,7 +211,7 @@ def model_settings(allowed_path_prefixes: Sequence[str]) -> dict[str, Any]:
 
 
 def requirements(*, with_hvg: bool = False) -> list[str]:
-    """What the served image installs: few packages, each pinned to the version that was tested
+    """Return what the served image installs: few packages, each pinned to the version that was tested
     here.
     """
     names = REQUIREMENTS + (HVG_REQUIREMENTS if with_hvg else ())
@@ -220,7 +220,7 @@ def requirements(*, with_hvg: bool = False) -> list[str]:
 
 @dataclass(frozen=True)
 class _Run:
-    """Where and with what a model is logged."""
+    """The place and the parts of a model that is logged."""
 
     experiment: str
     tags: dict[str, str]

@@ -55,7 +55,7 @@ class CheckpointError(ScgptError):
 
 
 class BuildError(ScgptError):
-    """What was built does not answer as it must; nothing was registered."""
+    """The built model does not answer as it must; nothing was registered."""
 
     def __init__(self, message: str) -> None:
         super().__init__("build_failed", message)

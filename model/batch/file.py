@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FileReport:
-    """What a run did.
+    """The result of a run.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def _tokens(cells: CellsFile, embedder: Embedder, chunk: int, start: int) -> Tok
 
 
 def _copy(source: Path, opened: list[str | int], folder: Path) -> Path:
-    """Of what was opened, whatever has its name by now."""
+    """Return a copy of the opened parts of the file that has this name now."""
     copy = folder / "copy.h5ad"
     shutil.copyfile(source, copy)
     if state_of(source) != opened:

@@ -1,4 +1,4 @@
-"""What a run has done so far: a folder beside its target, which the next run may go on with."""
+"""The work of a run so far: a folder beside its target, which the next run may go on with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no cell may hold, whichever way it came in."""
+"""Checks of values that no cell may hold, whichever way it came in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job over a whole data set is told: how many cells at a time, and where answers go."""
+"""Options of a job over a whole data set: cells at a time, and the place of its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which matrix of a data set holds what was measured: ``X``, ``raw``, or a layer.
+"""The matrix of a data set that holds what was measured: ``X``, ``raw``, or a layer.
 
 ``X`` is often scaled or imputed by then, and the counts lie beside it.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """Where to look.
+    """The place of the measured counts.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Measured:
 
     @property
     def path(self) -> str:
-        """Of the matrix in an ``.h5ad``."""
+        """Return the path of the matrix in an ``.h5ad``."""
         if self.layer is not None:
             return f"layers/{self.layer}"
         return "raw/X" if self.raw else "X"

@@ -119,7 +119,7 @@ def _guide_cells(item: Any, labels: Sequence[str]) -> Cells:
 
 
 def _batches(rows: Sequence[str], size: int, room: int) -> Iterator[tuple[int, list[str]]]:
-    """Where each request begins, and its rows: at most `size`, and what fits one request."""
+    """Yield the first row's number and the rows of each request: at most `size` that fit."""
     batch: list[str] = []
     for i, row in enumerate(rows):
         if len(row) > room:
@@ -136,7 +136,7 @@ def _batches(rows: Sequence[str], size: int, room: int) -> Iterator[tuple[int, l
 
 
 def _fits(rows: Sequence[str], room: int) -> bool:
-    """Whether one request may hold these rows: as they are sent, and when they are opened."""
+    """Return True when one request may hold these rows, packed and opened."""
     try:
         check_total(rows)
     except LimitExceeded:

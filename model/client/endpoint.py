@@ -1,4 +1,4 @@
-"""Where requests go, how they are repeated, and that one model answers all of them. Plain HTTP."""
+"""Send requests to an endpoint, repeat them, and see that one model answers all. Plain HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _URL = re.compile(r"(https?://[^/]+)(/\d+)?/serving-endpoints/([^/]+)/invocation
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go.
+    """The place to which requests go.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """Of its invocations."""
+        """Return the URL of its invocations."""
         on_host = f"{self.host.rstrip('/')}/serving-endpoints/{self.name}/invocations"
         return self.address or on_host
 
@@ -158,7 +158,7 @@ def _route_optimised(name: str, client: WorkspaceClient, plane: DataPlaneInfo) -
 
 @dataclass(frozen=True)
 class Report:
-    """What happened on the way.
+    """The facts of a conversation.
 
     Parameters
     ----------

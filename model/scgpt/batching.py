@@ -1,4 +1,4 @@
-"""Which cells go through the network together, and what happens where they do not fit."""
+"""Choose the cells that go through the network together, and fewer where they do not fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import EngineError
 
 Made = TypeVar("Made")
-# What torch's allocator for the CPU says, on Linux and macOS, and on Windows.
+# Words of torch's allocator for the CPU, on Linux and macOS, and on Windows.
 _NO_CPU_MEMORY = ("can't allocate memory", "not enough memory")
 BATCHES_PER_BLOCK = 8  # enough that handing over costs little, few enough to start soon
 
@@ -108,7 +108,7 @@ class TokenBudget:
 
 
 def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    """Whether memory was what failed, of a GPU or of the machine.
+    """Return True when memory was what failed, of a GPU or of the machine.
 
     On the CPU torch raises a plain RuntimeError, which only its words tell from others.
     """

@@ -12,7 +12,7 @@ IDS_FILE, ALIASES_FILE = "gene_ids.json", "gene_aliases.json"  # may lie beside 
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """Where the files lie, whatever they are called.
+    """The places of the files, whatever they are called.
 
     Parameters
     ----------

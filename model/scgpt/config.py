@@ -12,7 +12,7 @@ from ..errors import CheckpointError
 SPECIAL_TOKENS = ("<pad>", "<cls>", "<eoc>")
 CLS_TOKEN = "<cls>"  # noqa: S105 - a token of the vocabulary
 
-# What the network is built for: args.json may be silent about these, but may not contradict them.
+# The network is built for these: args.json may be silent about them, but not contradict them.
 _SUPPORTED: dict[str, object] = {
     "input_style": "binned",
     "input_emb_style": "continuous",
@@ -32,7 +32,7 @@ _FINE_TUNED_TENSORS = ("cls_decoder.", "grad_reverse_discriminator.")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a checkpoint fixes.
+    """The settings that a checkpoint fixes.
 
     Parameters
     ----------

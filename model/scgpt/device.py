@@ -1,4 +1,4 @@
-"""Where to compute, and in what type."""
+"""Choose the device to compute on, and the type."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def device_for(wanted: str | None) -> torch.device:
 
 
 def dtype_for(device: torch.device, wanted: str | None) -> torch.dtype:
-    """What to compute in; by default float32 on the CPU, and on CUDA bfloat16 where its cores have
+    """Return the type to compute in; by default float32 on the CPU, and on CUDA bfloat16 where its cores have
     it (compute capability 8.0), float16 before.
 
     Raises

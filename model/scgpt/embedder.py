@@ -122,7 +122,7 @@ class Embedder:
 
     @property
     def choices(self) -> str:
-        """What was decided for this machine: device, type, matrix product, tokens a batch."""
+        """Say what was chosen for this machine: device, type, matrix product, tokens a batch."""
         network, tokens = self.network, self.budget.tokens
         matmul = f"matmul {network.matmul} ({processor_family()})"
         return f"engine: {network.device}, {network.dtype}, {matmul}, {tokens} tokens a batch"

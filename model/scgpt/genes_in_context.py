@@ -92,7 +92,7 @@ def embed_prepared_in_context(
 
 @dataclass(frozen=True)
 class _Vectors:
-    """Which vectors there will be: one for each gene of each row, by row and then by gene.
+    """The vectors that there will be: one for each gene of each row, by row, then by gene.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ class Linear:
 
 
 def matmul_for(device: torch.device, dtype: torch.dtype = torch.float32) -> Matmul:
-    """Which product to use on a device: by the processor's family, unless ``SCGPT_MATMUL`` says.
+    """Choose a device's product: by the processor's family, unless ``SCGPT_MATMUL`` says.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def matmul_for(device: torch.device, dtype: torch.dtype = torch.float32) -> Matm
 
 
 def _onednn_has(dtype: torch.dtype) -> bool:
-    """Whether oneDNN computes in a type on this processor; float32 it always does."""
+    """Return True when oneDNN computes in a type on this processor; float32 it always does."""
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())

@@ -91,7 +91,7 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors lie."""
+        """Return the device that holds the tensors."""
         return self.gene_table.device
 
     def gene_embeddings(self, genes: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def build_network(
 
 
 def _value_table(weights: Mapping[str, Tensor], values: Tensor) -> Tensor:
-    """What the value encoder makes of some values ``[W]``: float32 ``[W, D]``."""
+    """Encode some values ``[W]``: float32 ``[W, D]``."""
 
     def linear(name: str, x: Tensor) -> Tensor:
         weight = weights[f"value_encoder.{name}.weight"]  # [D, 1] of linear1, [D, D] of linear2

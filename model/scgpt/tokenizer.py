@@ -61,7 +61,7 @@ class Tokens:
         return np.diff(self.indptr)
 
     def places(self, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
-        """Where the tokens of some cells lie, cell after cell; and how many each has."""
+        """Return the places of the tokens of some cells, cell after cell, and their numbers."""
         lengths = self.lengths()[cells]
         ends = lengths.cumsum()
         places = np.arange(ends[-1]) + np.repeat(self.indptr[cells] - (ends - lengths), lengths)
@@ -230,7 +230,7 @@ def _kept(
     room: int,
     seed: int,
 ) -> NDArray[np.bool_]:
-    """Which tokens stay when a cell may have ``room`` of them: bool ``[tokens]``."""
+    """Choose the tokens that stay when a cell may have ``room`` of them: bool ``[tokens]``."""
     kept = np.ones(len(row), bool)
     crowded = np.flatnonzero(matched[row] > room)
     if len(crowded):

@@ -1,4 +1,4 @@
-"""What MLflow would drop from a request in silence is refused (ADR 7)."""
+"""Refuse what MLflow would drop from a request in silence (ADR 7)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _RefuseUnknownColumns(logging.Filter):
 
 
 def _declared_columns() -> set[str]:
-    """Of the model whose input MLflow is checking."""
+    """Return the columns of the model whose input MLflow is checking."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_name != "_enforce_schema":
         frame = frame.f_back

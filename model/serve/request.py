@@ -30,7 +30,7 @@ _FILTERS = (
 
 @dataclass(frozen=True)
 class Question:
-    """What the engine is asked about one row of a request.
+    """The question to the engine about one row of a request.
 
     Parameters
     ----------

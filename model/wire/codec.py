@@ -30,7 +30,7 @@ from .envelope import (
 
 @dataclass(frozen=True)
 class PackedEmbeddings:
-    """What a packed answer holds.
+    """The content of a packed answer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the engine gives: vectors of cells and of genes, and where they come from."""
+"""The engine's results: vectors of cells and of genes, and their origin."""
 
 from __future__ import annotations
 

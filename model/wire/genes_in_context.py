@@ -135,7 +135,7 @@ def merge(parts: Sequence[GenesInContext]) -> GenesInContext:
 
 
 def _are_groups(parts: Sequence[GenesInContext]) -> bool:
-    """Whether the rows are groups. Cells must differ in name: they are never added up."""
+    """Return True when the rows are groups. Cells must differ in name: they are never added up."""
     if len({part.grouped for part in parts}) != 1:
         raise InvalidRequest(
             "mixed_answers",

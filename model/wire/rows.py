@@ -109,7 +109,7 @@ def _check_names(row: Row) -> None:
 
 
 def holds_input(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether any column of any row holds something."""
+    """Return True when any column of any row holds something."""
     return any(_given(value) for row in rows for value in row.values())
 
 
@@ -160,7 +160,7 @@ def _guide_row(row: Mapping[str, Any], columns: Collection[str]) -> Row:
 
 @dataclass(frozen=True)
 class _Table:
-    """What is needed of obs and var: the index, and some columns where they are there."""
+    """The parts needed of obs and var: the index, and some columns where they are there."""
 
     index: list[Any]
     columns: dict[str, list[str | None]]
