@@ -211,9 +211,7 @@ def model_settings(allowed_path_prefixes: Sequence[str]) -> dict[str, Any]:
 
 
 def requirements(*, with_hvg: bool = False) -> list[str]:
-    """Return what the served image installs: few packages, each pinned to the version that was tested
-    here.
-    """
+    """Return the few packages of the served image, each pinned to the version tested here."""
     names = REQUIREMENTS + (HVG_REQUIREMENTS if with_hvg else ())
     return [f"{name}=={installed(name).split('+')[0]}" for name in names]
 

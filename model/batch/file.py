@@ -167,7 +167,7 @@ def _tokens(cells: CellsFile, embedder: Embedder, chunk: int, start: int) -> Tok
 
 
 def _copy(source: Path, opened: list[str | int], folder: Path) -> Path:
-    """Return a copy of the opened parts of the file that has this name now."""
+    """Copy the file into the folder; refuse it when it is no longer the one that was opened."""
     copy = folder / "copy.h5ad"
     shutil.copyfile(source, copy)
     if state_of(source) != opened:

@@ -38,8 +38,10 @@ def device_for(wanted: str | None) -> torch.device:
 
 
 def dtype_for(device: torch.device, wanted: str | None) -> torch.dtype:
-    """Return the type to compute in; by default float32 on the CPU, and on CUDA bfloat16 where its cores have
-    it (compute capability 8.0), float16 before.
+    """Return the type to compute in.
+
+    By default that is float32 on the CPU. On CUDA it is bfloat16 where the cores have it (compute
+    capability 8.0), else float16.
 
     Raises
     ------
