@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scgpt_databricks.model.judge.likeness import nearest, overlap
+
 Array = NDArray[np.float32]
-NEIGHBOURS = 15
 
 
 def cosines(a: Array, b: Array) -> dict[str, float]:
@@ -23,19 +24,6 @@ def likeness(a: Array, b: Array) -> dict[str, float]:
 def likeness_to_mean(x: Array, draws: list[Array]) -> dict[str, float]:
     """Against the mean of draws, which is where repeating upstream would lead."""
     return {"overlap with the mean draw": overlap(x, np.mean(draws, axis=0))}
-
-
-def overlap(a: Array, b: Array) -> float:
-    """Share of the 15 nearest cells (by cosine) that two embeddings have in common."""
-    shared = [np.intersect1d(x, y).size for x, y in zip(nearest(a), nearest(b), strict=True)]
-    return float(np.mean(shared)) / NEIGHBOURS
-
-
-def nearest(x: Array) -> NDArray[np.int64]:
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    cosine = unit @ unit.T
-    np.fill_diagonal(cosine, -2)
-    return np.argsort(-cosine, axis=1)[:, :NEIGHBOURS]
 
 
 def accuracy(x: Array, labels: NDArray[Any]) -> dict[str, float]:
