@@ -101,12 +101,7 @@ def access_list(settings: Settings) -> list[dict[str, str]]:
 def tables_of(endpoint: Mapping[str, Any], entity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tables of an environment's file that describe an endpoint of the API.
 
-    Parameters
-    ----------
-    endpoint
-        Its document. Sizes and variables come from one served entity, for all share them.
-    entity
-        That served entity.
+    Sizes and variables come from one served entity, for all share them.
     """
     low, high = (entity.get(f"{end}_provisioned_concurrency") for end in ("min", "max"))
     size: dict[str, Any] = {"workload_size": entity.get("workload_size") or "Small"}

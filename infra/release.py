@@ -153,12 +153,7 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def parse(text: str, *, environment: str, source: str) -> Manifest:
-    """The manifest of an environment from its text.
-
-    Parameters
-    ----------
-    source
-        Where the text is from, for the error.
+    """Return the manifest of an environment from its text; errors name the ``source``.
 
     Raises
     ------

@@ -11,12 +11,7 @@ from ..bindings import Construct, Permissions, PermissionsAccessControl
 def access_list(scope: Construct, id_: str, levels: Mapping[str, str], **object_id: Any) -> None:
     """Declare the whole list of an object; none where there is nobody to name.
 
-    Parameters
-    ----------
-    levels
-        E-mail address or application id -> level.
-    object_id
-        The provider's argument for objects of this kind, such as ``job_id``.
+    ``object_id`` is the provider's argument for objects of this kind, such as ``job_id``.
     """
     if not levels:
         return

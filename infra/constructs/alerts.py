@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from functools import partial
 
+from .. import monitoring
 from ..bindings import (
     AlertV2,
     AlertV2Evaluation,
@@ -18,9 +19,7 @@ from ..bindings import (
     NotificationDestinationConfigA,
     NotificationDestinationConfigEmail,
 )
-from ..monitoring import REMIND_SECONDS, Alert, query
-from ..naming import Names
-from ..settings import Monitoring
+from ..settings import Settings
 from .access_list import access_list
 
 
@@ -32,20 +31,12 @@ class Alerts(Construct):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        names: Names,
-        monitoring: Monitoring,
-        warehouse: str,
-        table: str,
-        alerts: Sequence[Alert],
-        levels: Mapping[str, str],
+        self, scope: Construct, id_: str, settings: Settings, *, warehouse: str, table: str
     ) -> None:
         super().__init__(scope, id_)
-        notification = self._notification(names, monitoring)
-        for alert in alerts:
+        names, watch = settings.names, settings.monitoring
+        notification = self._notification(settings)
+        for alert in monitoring.ALERTS:
             logical_id = f"alert_{alert.key}"
             resource = AlertV2(
                 self,
@@ -55,45 +46,45 @@ class Alerts(Construct):
                 custom_description=alert.summary,
                 parent_path=names.workspace_folder,
                 warehouse_id=warehouse,
-                query_text=query(alert.sql, table=table, **alert.values),
+                query_text=monitoring.query(alert.sql, table=table, **alert.values),
                 evaluation=AlertV2Evaluation(
                     source=AlertV2EvaluationSource(name=alert.column, aggregation="MAX"),
                     comparison_operator="GREATER_THAN",
                     threshold=AlertV2EvaluationThreshold(
                         value=AlertV2EvaluationThresholdValue(
-                            double_value=monitoring.threshold(alert.threshold)
+                            double_value=watch.threshold(alert.threshold)
                         )
                     ),
                     empty_result_state="OK",
                     notification=notification,
                 ),
                 schedule=AlertV2Schedule(
-                    quartz_cron_schedule=monitoring.schedule,
-                    timezone_id=monitoring.timezone,
-                    pause_status=monitoring.pause_status,
+                    quartz_cron_schedule=watch.schedule,
+                    timezone_id=watch.timezone,
+                    pause_status=watch.pause_status,
                 ),
             )
             resource.override_logical_id(logical_id)
+            levels = settings.object_levels("alert")
             access_list(self, f"{logical_id}_permissions", levels, alert_v2_id=resource.id)
 
-    def _notification(self, names: Names, monitoring: Monitoring) -> AlertV2EvaluationNotification:
-        if not monitoring.emails:
-            return AlertV2EvaluationNotification(
-                notify_on_ok=True, retrigger_seconds=REMIND_SECONDS
-            )
+    def _notification(self, settings: Settings) -> AlertV2EvaluationNotification:
+        said = partial(
+            AlertV2EvaluationNotification,
+            notify_on_ok=True,
+            retrigger_seconds=monitoring.REMIND_SECONDS,
+        )
+        emails = settings.monitoring.emails
+        if not emails:
+            return said()
         destination = NotificationDestination(
             self,
             "destination",
-            display_name=names.watched("alerts"),
+            display_name=settings.names.watched("alerts"),
             config=NotificationDestinationConfigA(
-                email=NotificationDestinationConfigEmail(addresses=list(monitoring.emails))
+                email=NotificationDestinationConfigEmail(addresses=list(emails))
             ),
         )
         destination.override_logical_id("destination")
-        return AlertV2EvaluationNotification(
-            notify_on_ok=True,
-            retrigger_seconds=REMIND_SECONDS,
-            subscriptions=[
-                AlertV2EvaluationNotificationSubscriptions(destination_id=destination.id)
-            ],
-        )
+        told = AlertV2EvaluationNotificationSubscriptions(destination_id=destination.id)
+        return said(subscriptions=[told])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
+from .. import monitoring
 from ..bindings import Construct, Dashboard
-from ..monitoring import Tile
 from ..monitoring.lakeview import serialized
-from ..naming import Names
+from ..settings import Settings
 from .access_list import access_list
 
 
@@ -15,27 +13,20 @@ class EndpointDashboard(Construct):
     """Every tile of :data:`scgpt_databricks.infra.monitoring.TILES` on one page."""
 
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        names: Names,
-        warehouse: str,
-        table: str,
-        tiles: Sequence[Tile],
-        levels: Mapping[str, str],
+        self, scope: Construct, id_: str, settings: Settings, *, warehouse: str, table: str
     ) -> None:
         super().__init__(scope, id_)
-        title = names.watched("requests")
+        title = settings.names.watched("requests")
         dashboard = Dashboard(
             self,
             "dashboard",
             display_name=title,
-            parent_path=names.workspace_folder,
+            parent_path=settings.names.workspace_folder,
             warehouse_id=warehouse,
             # Who looks at it needs no privilege on the inference table, which holds cells.
             embed_credentials=True,
-            serialized_dashboard=serialized(tiles, title=title, table=table),
+            serialized_dashboard=serialized(monitoring.TILES, title=title, table=table),
         )
         dashboard.override_logical_id("dashboard")
+        levels = settings.object_levels("dashboard")
         access_list(self, "dashboard_permissions", levels, dashboard_id=dashboard.id)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ..bindings import Construct, MlflowExperiment, TerraformResourceLifecycle
-from ..naming import Names
+from ..settings import Settings
 from .access_list import access_list
 
 
@@ -13,28 +11,17 @@ class Experiment(Construct):
     """The experiment, made before the first build and found by it.
 
     It has no tags: the workspace adds its own, which would be a difference for ever.
-
-    Parameters
-    ----------
-    levels
-        E-mail address or application id -> level, beside the owner's.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        names: Names,
-        protected: bool,
-        levels: Mapping[str, str],
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, settings: Settings) -> None:
         super().__init__(scope, id_)
+        protected = settings.deletion_protection
         self.experiment = MlflowExperiment(
             self,
             "experiment",
-            name=names.experiment,
+            name=settings.names.experiment,
             lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
         )
         self.experiment.override_logical_id("experiment")
+        levels = settings.object_levels("experiment")
         access_list(self, "experiment_permissions", levels, experiment_id=self.experiment.id)

@@ -21,11 +21,6 @@ def grant_each(
 
     The securable is named, not referred to: a reference is unknown while a plan makes or replaces
     it, and would drag every grant into the replacement.
-
-    Parameters
-    ----------
-    to
-        Principal -> privileges, none of them empty.
     """
     for principal, privileges in sorted(to.items()):
         logical_id = naming.grant_id(on, principal)

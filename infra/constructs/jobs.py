@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
+from .. import monitoring
 from ..bindings import (
     Construct,
     JobEmailNotifications,
@@ -15,10 +14,8 @@ from ..bindings import (
     JobTaskPythonWheelTask,
 )
 from ..bindings import Job as JobResource
-from ..monitoring import JOB_ENVIRONMENT_KEY, JOB_ENVIRONMENT_VERSION, LONGEST_SECONDS, Job
-from ..naming import Names
-from ..settings import Monitoring
-from ..wheel import Wheel
+from ..settings import Settings
+from ..wheel import wheel
 from .access_list import access_list
 
 
@@ -26,52 +23,42 @@ class Jobs(Construct):
     """Every job of :data:`scgpt_databricks.infra.monitoring.JOBS`, on serverless compute."""
 
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        names: Names,
-        monitoring: Monitoring,
-        warehouse: str,
-        table: str,
-        jobs: Sequence[Job],
-        wheel: Wheel,
-        tags: Mapping[str, str],
-        budget_policy_id: str | None,
-        levels: Mapping[str, str],
+        self, scope: Construct, id_: str, settings: Settings, *, warehouse: str, table: str
     ) -> None:
         super().__init__(scope, id_)
-        environment = _environment(names.wheel_path(wheel.file_name, wheel.sha256))
-        for job in jobs:
+        names, watch, built = settings.names, settings.monitoring, wheel()
+        environment = _environment(names.wheel_path(built.file_name, built.sha256))
+        for job in monitoring.JOBS:
             logical_id = f"job_{job.key}"
             resource = JobResource(
                 self,
                 logical_id,
                 name=names.watched(job.title),
-                task=[_task(job, wheel.package, table=table, warehouse=warehouse)],
+                task=[_task(job, built.package, table=table, warehouse=warehouse)],
                 environment=[environment],
                 schedule=JobSchedule(
                     quartz_cron_expression=job.schedule,
-                    timezone_id=monitoring.timezone,
-                    pause_status=monitoring.pause_status,
+                    timezone_id=watch.timezone,
+                    pause_status=watch.pause_status,
                 ),
-                email_notifications=JobEmailNotifications(on_failure=list(monitoring.emails))
-                if monitoring.emails
+                email_notifications=JobEmailNotifications(on_failure=list(watch.emails))
+                if watch.emails
                 else None,
                 queue=JobQueue(enabled=True),
                 max_concurrent_runs=1,
-                timeout_seconds=LONGEST_SECONDS,
-                budget_policy_id=budget_policy_id,
-                tags=dict(tags) or None,
+                timeout_seconds=monitoring.LONGEST_SECONDS,
+                budget_policy_id=settings.endpoint.budget_policy_id,
+                tags=dict(settings.tags) or None,
             )
             resource.override_logical_id(logical_id)
+            levels = settings.object_levels("job")
             access_list(self, f"{logical_id}_permissions", levels, job_id=resource.id)
 
 
-def _task(job: Job, package: str, *, table: str, warehouse: str) -> JobTask:
+def _task(job: monitoring.Job, package: str, *, table: str, warehouse: str) -> JobTask:
     return JobTask(
         task_key=job.key,
-        environment_key=JOB_ENVIRONMENT_KEY,
+        environment_key=monitoring.JOB_ENVIRONMENT_KEY,
         python_wheel_task=JobTaskPythonWheelTask(
             package_name=package,
             entry_point=job.entry_point,
@@ -82,8 +69,8 @@ def _task(job: Job, package: str, *, table: str, warehouse: str) -> JobTask:
 
 def _environment(wheel_path: str) -> JobEnvironment:
     return JobEnvironment(
-        environment_key=JOB_ENVIRONMENT_KEY,
+        environment_key=monitoring.JOB_ENVIRONMENT_KEY,
         spec=JobEnvironmentSpec(
-            environment_version=JOB_ENVIRONMENT_VERSION, dependencies=[wheel_path]
+            environment_version=monitoring.JOB_ENVIRONMENT_VERSION, dependencies=[wheel_path]
         ),
     )

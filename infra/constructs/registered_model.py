@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from ..bindings import Construct, RegisteredModel, TerraformResource, TerraformResourceLifecycle
-from ..naming import COMMENTS, Names
+from ..naming import COMMENTS
+from ..settings import Settings
 from .grants import grant_each
 
 
@@ -17,16 +16,10 @@ class GovernedModel(Construct):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        names: Names,
-        protected: bool,
-        grants: Mapping[str, Sequence[str]],
-        after: TerraformResource,
+        self, scope: Construct, id_: str, settings: Settings, *, after: TerraformResource
     ) -> None:
         super().__init__(scope, id_)
+        names, protected = settings.names, settings.deletion_protection
         self.model = RegisteredModel(
             self,
             "model",
@@ -38,4 +31,5 @@ class GovernedModel(Construct):
             depends_on=[after],
         )
         self.model.override_logical_id("model")
+        grants = settings.privileges("model")
         grant_each(self, on="model", of=self.model, full_name=names.full_model, to=grants)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from .. import monitoring
 from ..bindings import App
 from ..constructs.alerts import Alerts
 from ..constructs.dashboard import EndpointDashboard
 from ..constructs.jobs import Jobs
 from ..constructs.warehouse import warehouse_id
 from ..settings import Settings
-from ..wheel import wheel
 from .environment import EnvironmentStack
 
 
@@ -18,46 +16,10 @@ class MonitoringStack(EnvironmentStack):
 
     def __init__(self, app: App, settings: Settings) -> None:
         super().__init__(app, "monitoring", settings)
-        names, watch = settings.names, settings.monitoring
-        table = names.inference_table
-        if not watch.enabled or table is None:
+        table = settings.names.inference_table
+        if not settings.monitoring.enabled or table is None:
             return
-        warehouse = warehouse_id(
-            self,
-            names=names,
-            monitoring=watch,
-            tags=settings.tags,
-            levels=settings.object_levels("warehouse"),
-        )
-        Alerts(
-            self,
-            "alerts",
-            names=names,
-            monitoring=watch,
-            warehouse=warehouse,
-            table=table,
-            alerts=monitoring.ALERTS,
-            levels=settings.object_levels("alert"),
-        )
-        EndpointDashboard(
-            self,
-            "endpoint_dashboard",
-            names=names,
-            warehouse=warehouse,
-            table=table,
-            tiles=monitoring.TILES,
-            levels=settings.object_levels("dashboard"),
-        )
-        Jobs(
-            self,
-            "jobs",
-            names=names,
-            monitoring=watch,
-            warehouse=warehouse,
-            table=table,
-            jobs=monitoring.JOBS,
-            wheel=wheel(),
-            tags=settings.tags,
-            budget_policy_id=settings.endpoint.budget_policy_id,
-            levels=settings.object_levels("job"),
-        )
+        warehouse = warehouse_id(self, settings)
+        Alerts(self, "alerts", settings, warehouse=warehouse, table=table)
+        EndpointDashboard(self, "endpoint_dashboard", settings, warehouse=warehouse, table=table)
+        Jobs(self, "jobs", settings, warehouse=warehouse, table=table)

@@ -15,26 +15,7 @@ class RegistryStack(EnvironmentStack):
 
     def __init__(self, app: App, settings: Settings) -> None:
         super().__init__(app, "registry", settings)
-        schema = SchemaWithVolumes(
-            self,
-            "schema_with_volume",
-            names=settings.names,
-            protected=settings.deletion_protection,
-            privileges=settings.privileges,
-        )
-        GovernedModel(
-            self,
-            "governed_model",
-            names=settings.names,
-            protected=settings.deletion_protection,
-            grants=settings.privileges("model"),
-            after=schema.schema,
-        )
+        schema = SchemaWithVolumes(self, "schema_with_volume", settings)
+        GovernedModel(self, "governed_model", settings, after=schema.schema)
         if settings.manage_experiment:
-            Experiment(
-                self,
-                "experiment_of_builds",
-                names=settings.names,
-                protected=settings.deletion_protection,
-                levels=settings.object_levels("experiment"),
-            )
+            Experiment(self, "experiment_of_builds", settings)
