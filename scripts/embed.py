@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scgpt_databricks.infra.settings import Settings, load
-from scgpt_databricks.model.cells.job import CELLS_PER_REQUEST, OBSM_KEY
+from scgpt_databricks.model.cells.job import OBSM_KEY
 from scgpt_databricks.model.client import Endpoint, Report, embed
 from scgpt_databricks.model.errors import EndpointError
 
@@ -24,32 +23,10 @@ def endpoint_of(settings: Settings) -> Endpoint:
 
 
 def embed_through_endpoint(
-    environment: str,
-    cells: AnnData,
-    *,
-    folder: Path | None = None,
-    key: str = OBSM_KEY,
-    chunk: int = CELLS_PER_REQUEST,
-    layer: str | None = None,
-    raw: bool = False,
-    params: Mapping[str, Any] | None = None,
-    request_prefix: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    environment: str, cells: AnnData, *, folder: Path | None = None, **options: Any
 ) -> Report:
-    """Embed `cells` in place; see :func:`model.client.embed`, and for `folder`
-    :func:`infra.settings.load`.
-    """
-    return embed(
-        cells,
-        endpoint_of(load(environment, folder)),
-        key=key,
-        chunk=chunk,
-        layer=layer,
-        raw=raw,
-        params=params,
-        request_prefix=request_prefix,
-        progress=progress,
-    )
+    """Embed `cells` in place; `options` are those of :func:`model.client.embed`."""
+    return embed(cells, endpoint_of(load(environment, folder)), **options)
 
 
 def smoke(environment: str, folder: Path | None = None) -> Report:

@@ -66,29 +66,9 @@ def adopt(
 ) -> Adoption:
     """Describe an endpoint that was made elsewhere as an environment, and take it over.
 
-    Run again after it was cut off, it goes on.
-
-    Parameters
-    ----------
-    endpoint
-        Name of the endpoint.
-    environment
-        Name of the new environment.
-    profile
-        Profile of the Databricks configuration file; by default the environment's variables say
-        which workspace it is.
-    folder
-        Folder of the environments; by default the repository's.
-    state
-        Where Terraform shall keep its state: the TOML file's table ``[state]``.
-    cloud
-        Of the workspace: ``aws``, ``azure`` or ``gcp``; by default its address tells.
-    blocks
-        Write import blocks instead of importing.
-    dry_run
-        Find out and say everything; write nothing.
-    report
-        Receives progress, line by line.
+    Run again after it was cut off, it goes on. ``state`` is the TOML file's table ``[state]``.
+    Without a profile the environment's variables say which workspace it is; without a cloud its
+    address does. ``blocks`` writes import blocks instead of importing.
 
     Raises
     ------
@@ -105,11 +85,17 @@ def adopt(
     seen = _look(client, endpoint)
     report(f"{endpoint}: {len(seen.entities)} served, in {seen.host}")
     grants = found.grants(client, _names(seen, environment))
-    toml = partial(
-        _toml, seen, endpoint, environment=environment, profile=profile, grants=grants, cloud=cloud
+    tables = partial(
+        draft.settings_tables,
+        seen,
+        environment=environment,
+        profile=profile,
+        grants=grants,
+        cloud=cloud,
     )
+    heading = f"Written by `scgpt adopt {environment}`; dev.toml explains every key."
+    drafted, final = (to_toml(tables(state=each), heading) for each in (_LOCAL_STATE, state))
     manifest = draft.manifest(seen).to_json(environment)
-    drafted, final = toml(state=_LOCAL_STATE), toml(state=state)
     texts = {
         target / f"{environment}.toml": final,
         layout.manifest_path(target, environment): manifest,
@@ -147,23 +133,6 @@ def _look(client: WorkspaceClient, endpoint: str) -> found.Found:
         return found.look(client, endpoint)
     except TimeoutError as error:
         raise DeployError(f"{client.config.host} does not answer: {error}") from error
-
-
-def _toml(
-    seen: found.Found,
-    endpoint: str,
-    *,
-    environment: str,
-    profile: str | None,
-    state: Mapping[str, Any],
-    grants: Mapping[str, Mapping[str, list[str]]],
-    cloud: str | None,
-) -> str:
-    """The environment's file."""
-    tables = draft.settings_tables(
-        seen, environment=environment, profile=profile, state=state, grants=grants, cloud=cloud
-    )
-    return to_toml(tables, f"Written by `scgpt adopt {environment}`; dev.toml explains every key.")
 
 
 def _names(seen: found.Found, environment: str) -> naming.Names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ def adopt(
         dry_run=dry_run,
         report=reporter(),
     )
-    show(_as_dict(result), as_json, _text(result, blocks))
+    changes = [{**asdict(each), "adds_only": each.adds_only} for each in result.changes]
+    show({**asdict(result), "changes": changes}, as_json, _text(result, blocks))
 
 
 def _state_table(pairs: dict[str, str]) -> dict[str, Any]:
@@ -86,27 +88,6 @@ def _state_table(pairs: dict[str, str]) -> dict[str, Any]:
     if options:
         table["options"] = {key.removeprefix("options."): each for key, each in options.items()}
     return table
-
-
-def _as_dict(result: Adoption) -> dict[str, object]:
-    return {
-        "environment": result.environment,
-        "endpoint": result.endpoint,
-        "files": [str(path) for path in result.files],
-        "imports": {stack: dict(taken) for stack, taken in result.imports.items()},
-        "changes": [
-            {
-                "stack": change.stack,
-                "address": change.address,
-                "action": change.action,
-                "fields": list(change.fields),
-                "adds_only": change.adds_only,
-            }
-            for change in result.changes
-        ],
-        "notes": list(result.notes),
-        "applied": result.applied,
-    }
 
 
 def _text(result: Adoption, blocks: bool) -> str:

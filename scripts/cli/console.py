@@ -54,7 +54,7 @@ def json_option(command: F) -> F:
 def show(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Print a result: as JSON for programs, as text for people."""
     if as_json:
-        click.echo(json.dumps(result, indent=2, sort_keys=True))
+        click.echo(json.dumps(result, indent=2, sort_keys=True, default=str))
     else:
         out.print(text, soft_wrap=True, markup=False)
 

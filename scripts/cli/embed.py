@@ -65,12 +65,9 @@ def embed(
     cells: Path,
     out: Path,
     key: str,
-    layer: str | None,
-    raw: bool,
-    min_known_fraction: float,
-    allow_imputed: bool,
     chunk: int,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Embed the cells of a file through ENV's endpoint.
 
@@ -83,7 +80,8 @@ def embed(
 
     from ..embed import embed_through_endpoint
 
-    _check_one_matrix(layer, raw)
+    _check_one_matrix(**how)
+    params = {name: how.pop(name) for name in ("min_known_fraction", "allow_imputed")}
     try:
         adata = anndata.read_h5ad(cells)
     except (OSError, KeyError) as error:
@@ -95,10 +93,9 @@ def embed(
             folder=folder,
             key=key,
             chunk=chunk,
-            layer=layer,
-            raw=raw,
-            params={"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed},
+            params=params,
             progress=update,
+            **how,
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     adata.write_h5ad(out)
@@ -132,16 +129,7 @@ def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
 @_chunk_option(CELLS_PER_READ, "Cells in memory at a time.")
 @json_option
 def embed_file(
-    checkpoint: Path,
-    cells: Path,
-    out: Path,
-    key: str,
-    layer: str | None,
-    raw: bool,
-    min_known_fraction: float,
-    allow_imputed: bool,
-    chunk: int,
-    as_json: bool,
+    checkpoint: Path, cells: Path, out: Path, key: str, chunk: int, as_json: bool, **how: Any
 ) -> None:
     """Embed a file of any size on this machine, without an endpoint.
 
@@ -154,7 +142,7 @@ def embed_file(
     from scgpt_databricks.model.batch.file import embed_file as embed_in_chunks
     from scgpt_databricks.model.scgpt.embedder import Embedder
 
-    _check_one_matrix(layer, raw)
+    _check_one_matrix(**how)
     with progress("embedding") as update:
         report = embed_in_chunks(
             cells,
@@ -162,11 +150,8 @@ def embed_file(
             Embedder.load(checkpoint),
             key=key,
             chunk=chunk,
-            layer=layer,
-            raw=raw,
-            min_known_fraction=min_known_fraction,
-            allow_imputed=allow_imputed,
             progress=update,
+            **how,
         )
     show(
         {**asdict(report), "file": str(out)},
@@ -176,6 +161,6 @@ def embed_file(
     )
 
 
-def _check_one_matrix(layer: str | None, raw: bool) -> None:
+def _check_one_matrix(layer: str | None, raw: bool, **_: Any) -> None:
     if raw and layer is not None:
         raise click.UsageError("give --layer or --raw, not both")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -75,6 +77,53 @@ def live_alerts(client: WorkspaceClient) -> list[AlertV2]:
         for alert in client.alerts_v2.list_alerts()
         if alert.lifecycle_state is None or alert.lifecycle_state.value != "DELETED"
     ]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A type of resource that is looked for in a list, since no call takes its name."""
+
+    named: str
+    """Attribute of a plan that holds the name."""
+    find: Callable[[WorkspaceClient, str], Iterable[Any]]
+    """Return those of one name."""
+    id: str
+    creator: str | None = None
+    """Field of the creator. Without one anybody may take it over: the endpoint's name in its own
+    makes it ours."""
+
+
+def _titled(found: Iterable[Any], name: str) -> list[Any]:
+    return [each for each in found if each.display_name == name]
+
+
+LISTED = {
+    "sql_endpoint": Listed(
+        "name",
+        lambda client, name: [each for each in client.warehouses.list() if each.name == name],
+        "id",
+        "creator_name",
+    ),
+    "alert_v2": Listed(
+        "display_name",
+        lambda client, name: _titled(live_alerts(client), name),
+        "id",
+        "owner_user_name",
+    ),
+    "notification_destination": Listed(
+        "display_name",
+        lambda client, name: _titled(client.notification_destinations.list(), name),
+        "id",
+    ),
+    "dashboard": Listed(
+        "display_name",
+        lambda client, name: _titled(client.lakeview.list(), name),
+        "dashboard_id",
+    ),
+    "job": Listed(
+        "name", lambda client, name: client.jobs.list(name=name), "job_id", "creator_user_name"
+    ),
+}
 
 
 def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[Version]:
@@ -183,38 +232,10 @@ def _experiment(client: WorkspaceClient, after: Json) -> Existing | None:
     return Existing(str(found.experiment_id), None, anyones=True)
 
 
-def _warehouse(client: WorkspaceClient, after: Json) -> Existing | None:
-    for found in client.warehouses.list():
-        if found.name == after["name"]:
-            return Existing(str(found.id), found.creator_name)
-    return None
-
-
-def _alert(client: WorkspaceClient, after: Json) -> Existing | None:
-    for found in live_alerts(client):
-        if found.display_name == after["display_name"]:
-            return Existing(str(found.id), found.owner_user_name)
-    return None
-
-
-def _destination(client: WorkspaceClient, after: Json) -> Existing | None:
-    # The workspace does not say who made it; the endpoint's name in its own makes it ours.
-    for found in client.notification_destinations.list():
-        if found.display_name == after["display_name"]:
-            return Existing(str(found.id), None, anyones=True)
-    return None
-
-
-def _dashboard(client: WorkspaceClient, after: Json) -> Existing | None:
-    for found in client.lakeview.list():
-        if found.display_name == after["display_name"]:
-            return Existing(str(found.dashboard_id), None, anyones=True)
-    return None
-
-
-def _job(client: WorkspaceClient, after: Json) -> Existing | None:
-    for found in client.jobs.list(name=after["name"]):
-        return Existing(str(found.job_id), found.creator_user_name)
+def _first(kind: Listed, client: WorkspaceClient, after: Json) -> Existing | None:
+    for found in kind.find(client, after[kind.named]):
+        creator = getattr(found, kind.creator) if kind.creator else None
+        return Existing(str(getattr(found, kind.id)), creator, anyones=kind.creator is None)
     return None
 
 
@@ -226,10 +247,6 @@ _FINDERS: dict[str, tuple[tuple[str, ...], Callable[[Any, Json], Existing | None
     "registered_model": (_IN_SCHEMA, _model),
     "model_serving": (("name",), _endpoint),
     "mlflow_experiment": (("name",), _experiment),
-    "sql_endpoint": (("name",), _warehouse),
-    "alert_v2": (("display_name",), _alert),
-    "notification_destination": (("display_name",), _destination),
-    "dashboard": (("display_name",), _dashboard),
-    "job": (("name",), _job),
+    **{kind: ((listed.named,), partial(_first, listed)) for kind, listed in LISTED.items()},
 }
 """Type -> the attributes that tell which one it is, and how it is looked for."""
