@@ -69,16 +69,9 @@ class Row:
 def overview(
     folder: Path | None = None, *, offline: bool = False, limit_s: float = LIMIT_SECONDS
 ) -> list[Row]:
-    """A row for each environment of a folder, in order of names.
+    """Return a row for each environment of a folder, in order of names.
 
-    Parameters
-    ----------
-    folder
-        Folder of the environments; by default the repository's.
-    offline
-        Read the files only.
-    limit_s
-        Seconds for all workspaces together.
+    All workspaces together get ``limit_s`` seconds; ``offline`` reads the files only.
     """
     names = settings.known(folder)
     rows: dict[str, Row] = {}

@@ -57,15 +57,7 @@ class Screen(Protocol):
 
 @dataclass
 class Quickstart:
-    """One run.
-
-    Parameters
-    ----------
-    port
-        Loopback port of the local workspace.
-    screen
-        Receives the commands that are run and the progress of long steps.
-    """
+    """One run of the quickstart."""
 
     port: int
     screen: Screen

@@ -29,12 +29,7 @@ def upload(client: WorkspaceClient, settings: Settings, built: Wheel | None = No
     """Put the wheel to where the jobs of an environment look for it.
 
     The path holds the wheel's digest: what lies there is never overwritten, and jobs of an earlier
-    deploy keep theirs. The volume must exist.
-
-    Returns
-    -------
-    str
-        Path in the volume.
+    deploy keep theirs. The volume must exist. Return the path in it.
     """
     from databricks.sdk.errors import NotFound
 

@@ -20,7 +20,7 @@ from ..bindings import (
     NotificationDestinationConfigEmail,
 )
 from ..settings import Settings
-from .access_list import access_list
+from .access import access_list
 
 
 class Alerts(Construct):

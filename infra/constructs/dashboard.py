@@ -6,7 +6,7 @@ from .. import monitoring
 from ..bindings import Construct, Dashboard
 from ..monitoring.lakeview import serialized
 from ..settings import Settings
-from .access_list import access_list
+from .access import access_list
 
 
 class EndpointDashboard(Construct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..bindings import Construct, MlflowExperiment, TerraformResourceLifecycle
 from ..settings import Settings
-from .access_list import access_list
+from .access import access_list
 
 
 class Experiment(Construct):

@@ -16,7 +16,7 @@ from ..bindings import (
 from ..bindings import Job as JobResource
 from ..settings import Settings
 from ..wheel import wheel
-from .access_list import access_list
+from .access import access_list
 
 
 class Jobs(Construct):

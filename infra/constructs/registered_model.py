@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..bindings import Construct, RegisteredModel, TerraformResource, TerraformResourceLifecycle
 from ..naming import COMMENTS
 from ..settings import Settings
-from .grants import grant_each
+from .access import grant_each
 
 
 class GovernedModel(Construct):

@@ -7,7 +7,7 @@ from typing import Literal
 from ..bindings import Construct, Schema, TerraformResourceLifecycle, Volume
 from ..naming import COMMENTS
 from ..settings import Settings
-from .grants import grant_each
+from .access import grant_each
 
 
 class SchemaWithVolumes(Construct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..bindings import Construct, SqlEndpoint, SqlEndpointTags, SqlEndpointTagsCustomTags
 from ..monitoring import AUTO_STOP_MINUTES
 from ..settings import Settings
-from .access_list import access_list
+from .access import access_list
 
 
 def warehouse_id(scope: Construct, settings: Settings) -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from ..errors import SettingsError
 from .access import Grant, Securable, Waiver
-from .claims import refuse_shared_names
 from .endpoint import EmailNotifications, Endpoint, Gateway, Permissions, RateLimit
 from .environment import Settings, Workspace
-from .files import known, load
+from .files import known, load, refuse_shared_names
 from .monitoring import Monitoring
 from .state import AzureState, GoogleState, HttpState, LocalState, S3State, State
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from datetime import date, time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from .. import layout, sizes
 from ..errors import SettingsError
 from ..plain_secrets import leaves, shown
 from ..problems import describe
-from .claims import refuse_shared_names
 from .environment import Settings
 
 _INJECTED = frozenset({"environment", "folder"})
@@ -33,14 +33,9 @@ def known(folder: Path | None = None) -> tuple[str, ...]:
 
 
 def load(name: str, folder: Path | None = None) -> Settings:
-    """The settings of one environment.
+    """Return the settings of the environment whose TOML file has this name.
 
-    Parameters
-    ----------
-    name
-        Name of the environment: that of its TOML file without the ending.
-    folder
-        Folder of the environments; by default ``SCGPT_ENVIRONMENTS``, else ``infra/environments``.
+    It lies in ``folder``, else in ``SCGPT_ENVIRONMENTS``, else in ``infra/environments``.
 
     Raises
     ------
@@ -164,3 +159,32 @@ def _with_defaults(declared: dict[str, Any], name: str) -> dict[str, Any]:
     elif cloud := sizes.cloud_of(host):
         found.setdefault("cloud", cloud)
     return found
+
+
+def refuse_shared_names(settings: Settings, others: Iterable[Settings]) -> None:
+    """Refuse names that another environment has on the same workspace.
+
+    Each would take the other's resources for its own, and the later deploy would win.
+
+    Raises
+    ------
+    SettingsError
+        Names the other environment and everything that both claim.
+    """
+    for other in others:
+        if other.workspace.host != settings.workspace.host:
+            continue
+        theirs = _claims(other)
+        shared = [
+            f"{kind} {name}" for kind, name in _claims(settings).items() if theirs[kind] == name
+        ]
+        if shared:
+            raise SettingsError(
+                f"{settings.environment} and {other.environment} are on one workspace "
+                f"({settings.workspace.host}) and both claim {' and '.join(shared)}: give each "
+                "environment names of its own, or a workspace of its own"
+            )
+
+
+def _claims(settings: Settings) -> dict[str, str]:
+    return {"schema": settings.names.full_schema, "endpoint": settings.names.endpoint}

@@ -30,10 +30,7 @@ class Remaining:
 def changes(stack: str, plan: Plan, *, known: str = "") -> list[Remaining]:
     """Return the changes of a plan; what is merely imported is none.
 
-    Parameters
-    ----------
-    known
-        Principal whose entry in the permissions is there, though the plan adds it.
+    The entry of the principal ``known`` is in the permissions, though the plan adds it.
     """
     return [
         Remaining(stack, change.address, "+".join(change.actions), tuple(fields(change)))

@@ -19,13 +19,7 @@ _COLLECTIONS = {
 
 
 def ids(client: WorkspaceClient, stack: Mapping[str, Any]) -> dict[str, str]:
-    """Address -> import id of every resource of a synthesised stack that the workspace has.
-
-    Parameters
-    ----------
-    stack
-        What the CDK wrote: ``cdk.tf.json``.
-    """
+    """Return address -> import id of the resources of a ``cdk.tf.json`` that the workspace has."""
     return {
         f"{kind}.{name}": identifier
         for kind, resources in stack.get("resource", {}).items()

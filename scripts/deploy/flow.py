@@ -29,15 +29,6 @@ if TYPE_CHECKING:
 def plan(name: str, *, folder: Path | None = None, report: Report = lambda _: None) -> PlanResult:
     """Plan an environment and let the guards judge; nothing is changed.
 
-    Parameters
-    ----------
-    name
-        Environment.
-    folder
-        Folder of the environments; by default the repository's.
-    report
-        Receives progress, line by line.
-
     Raises
     ------
     InfraError
@@ -62,10 +53,7 @@ def deploy(
 ) -> DeployResult:
     """Deploy an environment: plan all, guard all, apply those plans, verify by API.
 
-    Parameters
-    ----------
-    reviewed
-        Digest of the plan that was reviewed; another plan than that one is not applied.
+    Where the digest of a ``reviewed`` plan is given, no other plan is applied.
 
     Raises
     ------

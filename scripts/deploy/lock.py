@@ -19,12 +19,7 @@ from scgpt_databricks.infra.errors import DeployError
 def only_one(path: Path, operation: str) -> Iterator[None]:
     """Hold the environment's lock file; the system lets go of it when the process ends.
 
-    Parameters
-    ----------
-    path
-        The lock file; it stays, the lock on it does not.
-    operation
-        What the holder does: ``plan``, ``deploy``, ...
+    The file stays. It says what the holder does: ``plan``, ``deploy``, ...
 
     Raises
     ------

@@ -26,25 +26,15 @@ _LIMIT_S = 20.0
 
 @dataclass(frozen=True)
 class Provider:
-    """The provider that was found.
-
-    Parameters
-    ----------
-    kind
-        ``registry``: from the public registry. ``mirror``: from a place that the user configured.
-        ``stand-in``: the one of this repository, for the local workspace only.
-    version
-        Its version.
-    terraformrc
-        What TF_CLI_CONFIG_FILE has to name; None where Terraform's own default is right.
-    mirror
-        The folder that `terraformrc` takes the provider from, where we wrote that file.
-    """
+    """The provider that was found."""
 
     kind: Literal["registry", "mirror", "stand-in"]
+    """``mirror`` is a place that the user configured; the stand-in is for the local workspace."""
     version: str
     terraformrc: Path | None
+    """File for TF_CLI_CONFIG_FILE; None where Terraform's own default is right."""
     mirror: Path | None = None
+    """The folder that `terraformrc` takes the provider from, where we wrote that file."""
 
     @property
     def label(self) -> str:
@@ -74,16 +64,8 @@ def find_provider(folder: Path, python: Path, *, refresh: bool = False) -> Provi
 
     A mirror named by SCGPT_PROVIDER_MIRROR is taken first, then what the user's own configuration
     of Terraform (TF_CLI_CONFIG_FILE or the file in the home folder) or the public registry offers.
-    Where nothing does, the stand-in is set up.
-
-    Parameters
-    ----------
-    folder
-        ``.local/terraform``: holds ``provider.json``, ``terraformrc`` and the stand-in's mirror.
-    python
-        Interpreter for the stand-in.
-    refresh
-        Ask again, whatever was remembered.
+    Where nothing does, the stand-in is set up, to run with the interpreter ``python``. The folder
+    holds the answer and the stand-in's mirror.
 
     Raises
     ------

@@ -25,13 +25,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def import_blocks(found: Mapping[str, str]) -> str:
-    """Return import blocks in Terraform's JSON syntax.
-
-    Parameters
-    ----------
-    found
-        Address -> id of what is imported.
-    """
+    """Return import blocks in Terraform's JSON syntax, from address -> id."""
     entries = [{"to": address, "id": identifier} for address, identifier in sorted(found.items())]
     return json.dumps({"import": entries}, indent=2) + "\n"
 
@@ -42,21 +36,14 @@ class ApplyError(DeployError):
 
 @dataclass(frozen=True)
 class Terraform:
-    """One stack's folder, and the environment to run Terraform in.
-
-    Parameters
-    ----------
-    folder
-        Holds the synthesised ``cdk.tf.json``.
-    environment
-        All variables of the child process.
-    report
-        Receives one line per resource while an apply goes on.
-    """
+    """One stack's folder, and the environment to run Terraform in."""
 
     folder: Path
+    """Holds the synthesised ``cdk.tf.json``."""
     environment: Mapping[str, str] = field(repr=False)
+    """All variables of the child process."""
     report: Report
+    """Receives one line per resource while an apply goes on."""
 
     @property
     def stack(self) -> str:
@@ -73,12 +60,7 @@ class Terraform:
         self._must("init", "-input=false", "-no-color")
 
     def plan(self, *, destroy: bool = False, imports: Mapping[str, str] = NOTHING) -> Plan:
-        """Plan into a file of the folder.
-
-        Parameters
-        ----------
-        imports
-            Address -> id of what the plan takes over, beside the import blocks of the stack.
+        """Plan into a file of the folder; take over ``imports`` (address -> id) as well.
 
         Raises
         ------

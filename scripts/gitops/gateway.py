@@ -16,10 +16,7 @@ _UNITS = {"calls": "request", "tokens": "token"}
 def sentences(before: Json, after: Json, unknown: Any) -> Iterator[str]:
     """Say in Markdown what changes for those who ask; takes the whole endpoint on both sides.
 
-    Parameters
-    ----------
-    unknown
-        Marks of the gateway's values that are known after the deploy only.
+    ``unknown`` marks values of the gateway that are known after the deploy only.
     """
     old, new = block(before, "ai_gateway"), block(after, "ai_gateway")
     limits, table = list(_limits(old, new)), list(_table(old, new))

@@ -40,20 +40,12 @@ class GitHubError(DeployError):
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository on GitHub.
-
-    Parameters
-    ----------
-    name
-        ``owner/name``.
-    api
-        Address of the API, without a slash at the end.
-    token
-        Of the workflow; never printed.
-    """
+    """One repository on GitHub."""
 
     name: str
+    """``owner/name``."""
     api: str
+    """Address of the API, without a slash at the end."""
     token: str = field(repr=False)
 
     @classmethod

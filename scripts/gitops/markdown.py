@@ -42,25 +42,13 @@ def listing(parts: Iterable[str]) -> str:
 
 
 def bullets(lines: Iterable[str], room: int) -> str:
-    """A list.
-
-    Parameters
-    ----------
-    room
-        Characters that there is room for; what is beyond is counted, not shown.
-    """
+    """Return a list; items beyond ``room`` characters are counted, not shown."""
     items = [f"- {' '.join(line.split())}" for line in lines]
     return "\n".join(_kept(items, room, lambda more: f"- ... {more} more"))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], room: int | None = None) -> str:
-    """A table; a bar within a cell is escaped.
-
-    Parameters
-    ----------
-    room
-        Characters that there is room for; rows beyond are counted, not shown.
-    """
+    """Return a table; rows beyond ``room`` characters are counted, not shown."""
     top, rule, *rest = (
         f"| {' | '.join(_BAR.sub(_escaped, cell) for cell in row)} |"
         for row in (head, ["---"] * len(head), *rows)
@@ -78,13 +66,7 @@ def fenced(lines: Sequence[str], language: str) -> str:
 
 
 def folded(title: str, lines: Sequence[str], room: int) -> str:
-    """A diff that opens on a click.
-
-    Parameters
-    ----------
-    room
-        Characters that there is room for; what is beyond is counted, not shown.
-    """
+    """Return a diff that opens on a click; lines beyond ``room`` characters are counted."""
     kept = _kept(lines, room, lambda more: f"  ... {more} more lines: scgpt review shows them")
     block = fenced(kept, "diff")
     return f"<details><summary>{title}</summary>\n\n{block}\n\n</details>"

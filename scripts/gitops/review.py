@@ -47,15 +47,6 @@ def review(
 ) -> Review:
     """Plan an environment and describe the plan; nothing is changed or posted.
 
-    Parameters
-    ----------
-    name
-        Environment.
-    folder
-        Folder of the environments; by default the repository's.
-    report
-        Receives progress, line by line.
-
     Raises
     ------
     InfraError
@@ -66,14 +57,10 @@ def review(
 
 
 def describe(planned: PlanResult, said: list[str], comparison: str = "") -> Review:
-    """The review of a plan.
+    """Return the review of a plan.
 
-    Parameters
-    ----------
-    said
-        What changes for users, a sentence each, in Markdown.
-    comparison
-        The versions side by side, where they change.
+    ``said`` holds a sentence for each change that users notice; ``comparison`` shows the versions
+    side by side, where they change.
     """
     name = planned.environment
     digest = None if planned.refused else planned.digest
@@ -118,12 +105,7 @@ def reason(error: Exception) -> str:
 
 
 def post_review(found: Review) -> str:
-    """Write the review into the comment of the pull request that started this job.
-
-    Returns
-    -------
-    str
-        Address of the comment.
+    """Write the review into the comment of this job's pull request; return its address.
 
     Raises
     ------

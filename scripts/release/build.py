@@ -41,24 +41,8 @@ def build_for(
 
     The first version of an environment and every one of ``local`` is released at once. Elsewhere
     the version is proposed: the manifest stays as it is. The manifest is written last, so a build
-    that fails changes nothing that is live.
-
-    Parameters
-    ----------
-    environment
-        Name of the environment.
-    checkpoint
-        scGPT checkpoint directory.
-    folder
-        Folder of the environments, as for ``scgpt_databricks.infra.settings.load``.
-    allowed_path_prefixes, with_hvg
-        As for ``scgpt_databricks.model.build.build``.
-    notify
-        Called with a sentence as each step begins.
-    force
-        Register a new version even when an equal one exists.
-    release_now
-        Replace what the manifest names, whatever the environment.
+    that fails changes nothing that is live. ``release_now`` replaces what it names in any
+    environment; the other options are those of ``scgpt_databricks.model.build.build``.
 
     Raises
     ------

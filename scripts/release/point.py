@@ -15,19 +15,8 @@ from ..commit import git_commit
 def point_to(settings: Settings, served: Sequence[Served]) -> bool:
     """Let the manifest of an environment name these versions, and no others.
 
-    A manifest that names them already stays as it is, to the byte.
-
-    Parameters
-    ----------
-    settings
-        The environment.
-    served
-        All versions behind the endpoint, with their shares of the requests.
-
-    Returns
-    -------
-    bool
-        True where the manifest was written.
+    A manifest that names them already stays as it is, to the byte. Return True where it was
+    written.
 
     Raises
     ------

@@ -28,10 +28,7 @@ def differences(
 ) -> list[Difference]:
     """Return the fields in which the workspace is not as declared.
 
-    Parameters
-    ----------
-    manifest
-        What the endpoint serves; None where nothing was released yet, and no endpoint is declared.
+    Without a manifest nothing was released yet, and no endpoint is declared.
     """
     found = registry_differences(client, settings)
     if manifest is not None:

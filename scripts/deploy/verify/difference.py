@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
 
 T = TypeVar("T")
 
 ABSENT = "absent"
 EXISTS = "exists"
+
+_ENOUGH = {"CAN_MANAGE", "IS_OWNER"}
+"""Levels that include every other one."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +54,26 @@ def get_or_none(get: Callable[[], T]) -> T | None:
         return get()
     except NotFound:
         return None
+
+
+def level_differences(
+    client: WorkspaceClient, resource: str, path: str, object_id: str, declared: Mapping[str, str]
+) -> Iterator[Difference]:
+    """Yield a difference for each principal below its declared level on an object.
+
+    ``path`` is a collection of the permissions API, such as ``jobs``.
+    """
+    if not declared:
+        return  # no such list is declared then
+    entries = client.permissions.get(path, object_id).access_control_list or []
+    for principal, wanted in declared.items():
+        has = [
+            level.permission_level.value
+            for entry in entries
+            if principal in (entry.service_principal_name, entry.user_name)
+            for level in entry.all_permissions or []
+            if level.permission_level
+        ]
+        if not {wanted, *_ENOUGH} & {*has}:
+            listed = ", ".join(has) or ABSENT
+            yield Difference(resource, f"permission of {principal}", wanted, listed)

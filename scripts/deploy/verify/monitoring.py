@@ -17,8 +17,7 @@ from scgpt_databricks.infra.wheel import wheel
 
 from ..facts import live_alerts
 from . import described
-from .difference import ABSENT, Difference, compare, get_or_none, missing
-from .levels import level_differences
+from .difference import ABSENT, Difference, compare, get_or_none, level_differences, missing
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

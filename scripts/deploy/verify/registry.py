@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scgpt_databricks.infra.naming import COMMENTS
 from scgpt_databricks.infra.settings import Securable, Settings
 
-from .difference import ABSENT, Difference, compare, get_or_none, missing
-from .levels import level_differences
+from .difference import ABSENT, Difference, compare, get_or_none, level_differences, missing
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
