@@ -1,7 +1,7 @@
 """SQL alerts, version 2: ``/api/2.0/alerts``.
 
 An answer holds what the caller gave and what the server alone knows; no field that was left out
-gets a value, for clients take that for a change. Evaluation is in :mod:`.alert_evaluation`.
+gets a value, for clients take that for a change. Evaluation is in :mod:`.evaluation`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ async def trash(call: Call) -> dict[str, Any]:
 
 
 def view(workspace: Workspace, document: Document) -> dict[str, Any]:
-    """An alert as the API answers it."""
+    """Return an alert as the API answers it."""
     answer: dict[str, Any] = deepcopy(document["alert"])
     name = alert_spec.run_as(answer, document["owner"])
     answer["evaluation"]["state"] = document["state"]
@@ -96,7 +96,7 @@ def view(workspace: Workspace, document: Document) -> dict[str, Any]:
 
 
 def _given(body: Document) -> Document:
-    """What of a body is the caller's to say."""
+    """Return the fields of a body that are the caller's to give."""
     alert = {key: value for key, value in deepcopy(body).items() if key in alert_spec.FIELDS}
     if isinstance(alert.get("evaluation"), dict):
         for output in ("state", "last_evaluated_at"):

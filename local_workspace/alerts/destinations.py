@@ -37,7 +37,7 @@ _TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def find(workspace: Workspace, destination_id: str) -> Document | None:
-    """A destination as the API shows it."""
+    """Return a destination as the API shows it."""
     return workspace.store.get(_KIND, destination_id)
 
 
@@ -105,7 +105,7 @@ def _name(name: object) -> str:
 
 
 def _config(sent: object, before: Document) -> tuple[str, Document]:
-    """The kind of a config and what of it may be read back.
+    """Return the kind of a config and what of it may be read back.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -26,23 +27,14 @@ Value = float | str | bool | None
 _NUMBERS = ("INT", "LONG", "SHORT", "BYTE", "FLOAT", "DOUBLE", "DECIMAL")
 _ROWS_SHOWN = 10
 
-_AGGREGATIONS: dict[str, Callable[[list[Any]], Value]] = {
-    "SUM": sum,
-    "COUNT": len,
-    "COUNT_DISTINCT": lambda values: len(set(values)),
-    "AVG": statistics.fmean,
-    "MEDIAN": statistics.median,
-    "MIN": min,
-    "MAX": max,
-    "STDDEV": lambda values: statistics.stdev(values) if len(values) > 1 else None,
-}
+_AGGREGATIONS: dict[str, Callable[[list[Any]], Value]] = {"AVG": statistics.fmean, "MAX": max}
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "EQUAL": lambda value, threshold: value == threshold,
-    "NOT_EQUAL": lambda value, threshold: value != threshold,
-    "GREATER_THAN": lambda value, threshold: value > threshold,
-    "GREATER_THAN_OR_EQUAL": lambda value, threshold: value >= threshold,
-    "LESS_THAN": lambda value, threshold: value < threshold,
-    "LESS_THAN_OR_EQUAL": lambda value, threshold: value <= threshold,
+    "EQUAL": operator.eq,
+    "NOT_EQUAL": operator.ne,
+    "GREATER_THAN": operator.gt,
+    "GREATER_THAN_OR_EQUAL": operator.ge,
+    "LESS_THAN": operator.lt,
+    "LESS_THAN_OR_EQUAL": operator.le,
 }
 
 
@@ -80,7 +72,7 @@ async def evaluate(workspace: Workspace, alert_id: str) -> dict[str, Any]:
 
 
 async def _outcome(workspace: Workspace, document: Document) -> dict[str, Any]:
-    """State and value, whatever goes wrong."""
+    """Return the state and the value, whatever goes wrong."""
     alert = document["alert"]
     principal = find(workspace, alert_spec.run_as(alert, document["owner"]))
     if principal is None:
@@ -95,7 +87,7 @@ async def _outcome(workspace: Workspace, document: Document) -> dict[str, Any]:
 
 
 def _compare(evaluation: Document, result: Result) -> tuple[str, Value]:
-    """The new state and the value that decided.
+    """Return the new state and the value that decided.
 
     Raises
     ------
@@ -104,15 +96,15 @@ def _compare(evaluation: Document, result: Result) -> tuple[str, Value]:
     """
     if not result.rows:
         return evaluation.get("empty_result_state") or "UNKNOWN", None
-    value, operator = _value(evaluation["source"], result), evaluation["comparison_operator"]
-    if operator in ("IS_NULL", "IS_NOT_NULL"):
-        return _state((value is None) == (operator == "IS_NULL")), value
+    value, compared = _value(evaluation["source"], result), evaluation["comparison_operator"]
+    if compared in ("IS_NULL", "IS_NOT_NULL"):
+        return _state((value is None) == (compared == "IS_NULL")), value
     threshold = _threshold(evaluation, result)
     if value is None or threshold is None:
         return "UNKNOWN", value
     if isinstance(value, str) != isinstance(threshold, str):
         value, threshold = str(value), str(threshold)
-    return _state(_COMPARISONS[operator](value, threshold)), value
+    return _state(_COMPARISONS[compared](value, threshold)), value
 
 
 def _state(fulfilled: bool) -> str:
@@ -129,7 +121,7 @@ def _threshold(evaluation: Document, result: Result) -> Value:
 
 
 def _value(operand: Document, result: Result) -> Value:
-    """A column's value in the first row, or an aggregate over all rows."""
+    """Return a column's value in the first row, or an aggregate over all rows."""
     names = [column["name"].lower() for column in result.columns]
     if operand["name"].lower() not in names:
         raise SqlError(
@@ -143,7 +135,7 @@ def _value(operand: Document, result: Result) -> Value:
         return values[0]
     present = [value for value in values if value is not None]
     if not present:
-        return 0 if aggregation.startswith("COUNT") else None
+        return None
     try:
         return _AGGREGATIONS[aggregation](present)
     except TypeError as error:
@@ -159,7 +151,7 @@ def _typed(text: str | None, kind: str) -> Value:
 
 
 def _is_due(notification: Document, before: str, after: str, since_ms: int) -> bool:
-    """Whether this evaluation is worth a message.
+    """Return whether this evaluation sends a message.
 
     Parameters
     ----------
@@ -197,7 +189,7 @@ def _notify(workspace: Workspace, document: Document, outcome: Document) -> list
 
 
 def _words(workspace: Workspace, document: Document, outcome: Document) -> dict[str, str]:
-    """What the variables of a template stand for."""
+    """Return the values of a template's variables."""
     alert = document["alert"]
     evaluation = alert["evaluation"]
     threshold = evaluation.get("threshold") or {}

@@ -1,4 +1,4 @@
-"""What a workspace would send: files in the folder ``outbox``, for people to look at.
+"""The outbox: a workspace writes messages to files there instead of sending them.
 
 An e-mail becomes an ``.eml`` file; a call of another service a ``.json`` file that names the
 destination. Nothing leaves this machine.
@@ -63,7 +63,7 @@ def folder(workspace: Workspace) -> Path:
 
 @routes.add("GET", _PREFIX, rule=admin)
 async def list_all(call: Call) -> dict[str, Any]:
-    """Everything that was sent, oldest first."""
+    """Return everything that was sent, oldest first."""
     files = sorted(folder(call.workspace).glob("*"))
     return {"messages": [_view(file) for file in files]}
 

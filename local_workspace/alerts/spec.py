@@ -1,4 +1,4 @@
-"""What an alert may say: the fields that a caller gives, checked."""
+"""The fields of an alert that a caller gives, checked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OPERATORS = {
     "IS_NULL": "is null",
     "IS_NOT_NULL": "is not null",
 }
-AGGREGATIONS = ("SUM", "COUNT", "COUNT_DISTINCT", "AVG", "MEDIAN", "MIN", "MAX", "STDDEV")
+AGGREGATIONS = ("AVG", "MAX")
 STATES = ("OK", "TRIGGERED", "ERROR", "UNKNOWN")
 
 _NEEDED = ("display_name", "query_text", "warehouse_id", "evaluation", "schedule")
@@ -62,7 +62,7 @@ def check(workspace: Workspace, caller: Principal, alert: Document) -> None:
 
 
 def run_as(alert: Document, owner: str) -> str:
-    """Name of the principal with whose permissions an alert runs its query."""
+    """Return the name of the principal with whose permissions an alert runs its query."""
     given = alert.get("run_as") or {}
     name = given.get("user_name") or given.get("service_principal_name")
     return str(name or alert.get("run_as_user_name") or owner)
@@ -90,7 +90,7 @@ def _check_evaluation(evaluation: Document) -> None:
 def _check_column(field: str, column: Any) -> None:
     if not isinstance(column, dict) or not column.get("name"):
         raise invalid(f"Missing required field: {field}.name")
-    if column.get("aggregation", "SUM") not in AGGREGATIONS:
+    if column.get("aggregation", "MAX") not in AGGREGATIONS:
         raise _not_one(f"{field}.aggregation", column["aggregation"], AGGREGATIONS)
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: the rules that route tables name and that handlers ask.
+"""Access to securables: the rules that route tables name and that handlers ask.
 
 Unity Catalog's model, enforced: privileges are granted to principals or groups, are inherited from
 the catalog to everything inside, and reaching an object also needs ``USE_CATALOG`` and
@@ -73,31 +73,34 @@ def require(
         404 when it does not exist, 403 naming the privilege that is missing.
     """
     securables.get(workspace, kind, full_name)
-    if principal.is_admin:
-        return
-    links = securables.chain(KINDS[kind], full_name)
-    for container, name in links[1:]:
-        if not _may(workspace, principal, container, name, (container.usage,)):
-            raise _refusal(principal, container, name, (container.usage,))
-    if not _may(workspace, principal, KINDS[kind], full_name, privileges):
-        raise _refusal(principal, KINDS[kind], full_name, privileges)
+    lacking = _lacking(workspace, principal, kind, full_name, privileges)
+    if lacking is not None:
+        raise _refusal(principal, *lacking)
 
 
 def allows(
     workspace: Workspace, principal: Principal, kind: str, full_name: str, *privileges: str
 ) -> bool:
-    """Whether :func:`require` would let the principal through, for a securable that exists."""
+    """Return whether :func:`require` would let the principal through to one that exists."""
+    return _lacking(workspace, principal, kind, full_name, privileges) is None
+
+
+def _lacking(
+    workspace: Workspace, principal: Principal, kind: str, full_name: str, wanted: tuple[str, ...]
+) -> tuple[Kind, str, tuple[str, ...]] | None:
+    """Return the first securable on the way, and what the principal would need there."""
     if principal.is_admin:
-        return True
-    (own_kind, _), *containers = securables.chain(KINDS[kind], full_name)
-    return all(
-        _may(workspace, principal, container, name, (container.usage,))
-        for container, name in containers
-    ) and _may(workspace, principal, own_kind, full_name, privileges)
+        return None
+    own, *containers = securables.chain(KINDS[kind], full_name)
+    way = [(container, name, (container.usage,)) for container, name in containers]
+    for level, name, needed in [*way, (*own, wanted)]:
+        if not _may(workspace, principal, level, name, needed):
+            return level, name, needed
+    return None
 
 
 def held(workspace: Workspace, principal: Principal, kind: Kind, full_name: str) -> set[str]:
-    """Privileges on a securable, those of its containers included; :data:`OWN` for owners.
+    """Return the privileges on a securable and its containers; :data:`OWN` for owners.
 
     The owner holds every privilege on the object itself; the owner of a container may manage what
     is inside but not read it.
@@ -119,7 +122,7 @@ def held(workspace: Workspace, principal: Principal, kind: Kind, full_name: str)
 
 
 def granted(workspace: Workspace, kind: Kind, full_name: str) -> dict[str, list[str]]:
-    """Direct grants on one securable: privileges by principal."""
+    """Return the direct grants on one securable: privileges by principal."""
     document = workspace.store.get("grants", f"{kind.name}/{securables.key(full_name)}") or {}
     grants: dict[str, list[str]] = document.get("grants", {})
     return grants

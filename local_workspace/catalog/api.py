@@ -88,7 +88,7 @@ async def _get(kind: Kind, call: Call) -> dict[str, Any]:
 
 
 async def _list(kind: Kind, call: Call) -> dict[str, Any]:
-    """What the caller can read; in a container that exists, where the call names one."""
+    """List the objects that the caller can read, in the container that the call names."""
     query, prefix = call.query, ""
     if "catalog_name" in query and kind.parent is not None:
         container = query["catalog_name"]

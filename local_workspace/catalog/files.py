@@ -30,12 +30,12 @@ _DIRECTORY = "/api/2.0/fs/directories/{path:path}"
 
 
 def not_there(path: str) -> ApiError:
-    """The Files API's own 404."""
+    """Return the Files API's own 404."""
     return ApiError(404, "NOT_FOUND", f"The path {path} does not exist.")
 
 
 def resolve(workspace: Workspace, path: str) -> Path:
-    """The place of an API path on disk.
+    """Return the place of an API path on disk.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def resolve(workspace: Workspace, path: str) -> Path:
 
 
 def segments(path: str) -> tuple[str, ...]:
-    """The parts of an API path, names of Unity Catalog objects in lower case."""
+    """Return the parts of an API path, names of Unity Catalog objects in lower case."""
     parts = tuple(path.strip("/").split("/"))
     if any(part in ("", ".", "..") or "\x00" in part or "\\" in part for part in parts):
         raise invalid(f"Path {path!r}: empty, '.' and '..' segments are not allowed.")
@@ -64,7 +64,7 @@ def segments(path: str) -> tuple[str, ...]:
 
 
 def is_object_root(path: str) -> bool:
-    """Whether the path is a volume, a version or the artifact root itself, not a thing inside."""
+    """Return whether the path is a volume, a version or the artifact root itself."""
     parts = segments(path)
     return len(parts) == _OBJECT_DEPTH[parts[0]]
 
@@ -94,7 +94,7 @@ def authorise(workspace: Workspace, principal: Principal, path: str, *, write: b
 
 
 def api_path(call: Call) -> str:
-    """The path after ``/api/2.0/fs/files``, decoded, with its leading slash."""
+    """Return the path after ``/api/2.0/fs/files``, decoded, with its leading slash."""
     return "/" + call.path["path"].strip("/")
 
 
@@ -109,7 +109,7 @@ def writes(call: Call) -> None:
 
 
 def incoming(workspace: Workspace) -> Path:
-    """Folder of what is still being received; emptied at start."""
+    """Return the folder of bodies that are still arriving; it is emptied at start."""
     return workspace.folder / "uploads"
 
 
@@ -145,7 +145,7 @@ async def receive(call: Call, target: Path) -> str:
 
 
 def check_target(workspace: Workspace, path: str, *, overwrite: bool) -> Path:
-    """Where a new file goes.
+    """Return the place of a new file.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def check_target(workspace: Workspace, path: str, *, overwrite: bool) -> Path:
 
 
 def file_response(workspace: Workspace, path: str) -> Response:
-    """The file's bytes, or the part that a ``Range`` header asks for.
+    """Return the file's bytes, or the part that a ``Range`` header asks for.
 
     Raises
     ------
@@ -202,7 +202,7 @@ async def delete_file(call: Call) -> Response:
 
 
 def _folder(call: Call) -> Path:
-    """A directory that exists; that of a volume or version does as long as the object does."""
+    """Return a directory; that of a volume or version exists as long as the object does."""
     folder = resolve(call.workspace, api_path(call))
     if is_object_root(api_path(call)):
         folder.mkdir(parents=True, exist_ok=True)

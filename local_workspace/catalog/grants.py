@@ -113,7 +113,7 @@ def _answer(call: Call, grants: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def _only(call: Call, assignments: list[dict[str, Any]]) -> dict[str, Any]:
-    """The assignments, of one principal where the query names one."""
+    """Return the assignments, of one principal where the query names one."""
     wanted = call.query.get("principal", "").lower()
     return {
         "privilege_assignments": [

@@ -44,7 +44,7 @@ class Kind:
     create
         Privilege on the parent that creation needs.
     privileges
-        What can be granted on it (``ALL_PRIVILEGES`` and ``MANAGE`` besides).
+        Privileges that can be granted on it, besides ``ALL_PRIVILEGES`` and ``MANAGE``.
     """
 
     name: str
@@ -93,7 +93,7 @@ def key(full_name: str) -> str:
 
 
 def kind_of_wire_type(wire_type: str) -> Kind:
-    """The kind that a permission URL names; ``FUNCTION`` is a registered model.
+    """Return the kind that a permission URL names; ``FUNCTION`` is a registered model.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def kind_of_wire_type(wire_type: str) -> Kind:
 
 
 def get(workspace: Workspace, kind_name: str, full_name: str) -> Document:
-    """The document of a securable.
+    """Return the document of a securable.
 
     Raises
     ------
@@ -126,14 +126,14 @@ def get(workspace: Workspace, kind_name: str, full_name: str) -> Document:
 
 
 def parent(kind: Kind, full_name: str) -> tuple[Kind, str] | None:
-    """Kind and full name of the container."""
+    """Return the kind and full name of the container."""
     if kind.parent is None:
         return None
     return KINDS[kind.parent], full_name.rpartition(".")[0]
 
 
 def chain(kind: Kind, full_name: str) -> list[tuple[Kind, str]]:
-    """The securable and its containers, innermost first."""
+    """Return the securable and its containers, innermost first."""
     links = [(kind, full_name)]
     while (above := parent(*links[-1])) is not None:
         links.append(above)
@@ -141,7 +141,7 @@ def chain(kind: Kind, full_name: str) -> list[tuple[Kind, str]]:
 
 
 def children(workspace: Workspace, kind: Kind, full_name: str) -> list[tuple[Kind, str]]:
-    """What lies directly inside: schemas of a catalog; models, volumes and tables of a schema."""
+    """Return the schemas of a catalog, or the models, volumes and tables of a schema."""
     return [
         (child, name)
         for child in KINDS.values()
@@ -234,7 +234,7 @@ def _forget(workspace: Workspace, kind: Kind, full_name: str) -> None:
 
 
 def checked_name(fields: Mapping[str, Any]) -> str:
-    """The name in a body, in lower case; 400 when it is none."""
+    """Return the name in a body, in lower case; 400 when it is none."""
     name = fields.get("name")
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise invalid(
@@ -245,7 +245,7 @@ def checked_name(fields: Mapping[str, Any]) -> str:
 
 
 def container_of(kind: Kind, fields: Mapping[str, Any]) -> str:
-    """Full name of the schema or catalog that a body names; 400 without one."""
+    """Return the full name of the schema or catalog that a body names; 400 without one."""
     parts = ("catalog_name", "schema_name") if kind.parent == "schemas" else ("catalog_name",)
     for part in parts:
         if not isinstance(fields.get(part), str) or not fields[part]:

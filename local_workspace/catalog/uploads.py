@@ -29,7 +29,7 @@ _MOST_URLS = 1000
 
 
 def _asked_path(call: Call) -> str:
-    """The path in the body or, as the SDK sends it for downloads, in the query."""
+    """Return the path in the body or, as the SDK sends it for downloads, in the query."""
     value = call.body.get("path") or call.query.get("path")
     if not isinstance(value, str):
         raise invalid("Missing required field: path")
@@ -127,7 +127,7 @@ def _session(workspace: Workspace, token: str, path: str) -> tuple[str, Document
 
 
 def _parts(call: Call) -> list[Document]:
-    """The parts of the body in the order of their numbers."""
+    """Return the parts of the body in the order of their numbers."""
     parts = call.need("parts")
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         raise invalid("parts must be a list of at least one {part_number, etag}")

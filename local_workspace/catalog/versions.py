@@ -25,7 +25,7 @@ _ALIAS = re.compile(r"(?!v\d+$|latest$)[\w\-]{1,255}", re.IGNORECASE)
 
 
 def folder(workspace: Workspace, full_name: str, version: int | str) -> Path:
-    """Where the files of a version lie on disk: an MLflow model folder once it is ready."""
+    """Return the folder of a version's files: an MLflow model once it is ready."""
     path = securables.key(full_name).replace(".", "/")
     return workspace.files / "Models" / path / str(version)
 
@@ -33,7 +33,7 @@ def folder(workspace: Workspace, full_name: str, version: int | str) -> Path:
 def create(
     workspace: Workspace, full_name: str, creator: str, fields: Mapping[str, Any]
 ) -> Document:
-    """The next version, waiting for its files.
+    """Return the next version, waiting for its files.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def create(
 
 
 def tags_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of a body, ``[{"key", "value"}]``, as a mapping."""
+    """Return the tags of a body, ``[{"key", "value"}]``, as a mapping."""
     return {tag["key"]: tag.get("value", "") for tag in fields.get("tags", [])}
 
 
 def get(workspace: Workspace, full_name: str, version: int | str) -> Document:
-    """One version.
+    """Return one version.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def get(workspace: Workspace, full_name: str, version: int | str) -> Document:
 
 
 def ready(workspace: Workspace, full_name: str, version: int | str) -> Document:
-    """One version whose files are complete: what can be served.
+    """Return one version whose files are complete, so that it can be served.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def ready(workspace: Workspace, full_name: str, version: int | str) -> Document:
 
 
 def listed(workspace: Workspace, full_name: str) -> list[Document]:
-    """All versions of a model, newest first."""
+    """Return all versions of a model, newest first."""
     found = [doc for _, doc in workspace.store.items("versions", securables.key(full_name) + "/")]
     return sorted(found, key=lambda document: int(document["version"]), reverse=True)
 
@@ -185,7 +185,7 @@ def delete_alias(workspace: Workspace, full_name: str, alias: str) -> None:
 
 
 def by_alias(workspace: Workspace, full_name: str, alias: str) -> Document:
-    """The version that an alias points to.
+    """Return the version that an alias points to.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def by_alias(workspace: Workspace, full_name: str, alias: str) -> Document:
 
 
 def aliases_of(workspace: Workspace, document: Document) -> list[str]:
-    """Aliases that point to a version, sorted."""
+    """Return the aliases that point to a version, sorted."""
     aliases = securables.get(workspace, "models", document["name"]).get("aliases", {})
     return sorted(alias for alias, number in aliases.items() if number == document["version"])
 

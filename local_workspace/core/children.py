@@ -25,7 +25,7 @@ class ChildError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on right now.
+    """Return a TCP port on loopback that nobody listens on right now.
 
     It lies below the range from which systems give ports to outgoing connections, so that none of
     those takes it before the child does.
@@ -37,6 +37,17 @@ def free_port() -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
+
+
+def environment_without(*prefixes: str) -> dict[str, str]:
+    """Return this process's environment without the variables that begin with a prefix."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """Return the place of a log and its last lines."""
+    text = log.read_text(errors="replace").splitlines()[-lines:]
+    return "\n".join([f"Log: {log}", *text])
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class Child:
         Parameters
         ----------
         name
-            What messages call it.
+            Its name in messages.
         env
             Its whole environment.
         log
@@ -126,6 +137,4 @@ class Child:
         raise ChildError(f"{self.name} was not ready after {timeout_s:.0f} s. {self.tail()}")
 
     def tail(self, lines: int = 15) -> str:
-        """Where the log is, and its last lines."""
-        text = self.log.read_text(errors="replace").splitlines()[-lines:]
-        return "\n".join([f"Log: {self.log}", *text])
+        return tail(self.log, lines)

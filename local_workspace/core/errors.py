@@ -13,7 +13,7 @@ class ApiError(Exception):
     code
         ``error_code`` of the JSON body, for example ``RESOURCE_DOES_NOT_EXIST``.
     message
-        What was wrong and what is allowed.
+        The mistake, and the values that are allowed.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The route table: which handler answers which call, and who may make it.
+"""The route table: the handler of each call, and the rule for its callers.
 
 A module of an API area declares ``routes = Routes()`` and decorates its handlers. The application
 (:mod:`.app`) collects the tables; authentication, authorisation, faults and recording happen there,
@@ -57,7 +57,7 @@ class Call:
         return value
 
     def need(self, name: str) -> Any:
-        """A field that the body must carry."""
+        """Return a field that the body must carry."""
         value = self.body.get(name)
         if value in (None, ""):
             raise invalid(f"Missing required field: {name}")
@@ -65,7 +65,7 @@ class Call:
 
 
 def whole_number(value: object, name: str) -> int:
-    """A number from a body or a query, where it may be text.
+    """Return a number from a body or a query, where it may be text.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def whole_number(value: object, name: str) -> int:
 def page(
     entries: list[T], query: Mapping[str, str], size: int = 1000, limit: str = "max_results"
 ) -> tuple[list[T], dict[str, str]]:
-    """One page and the ``next_page_token`` to add to the answer, empty on the last page.
+    """Return one page and the ``next_page_token`` to add to the answer, empty on the last page.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class Store:
             )
 
     def items(self, kind: str, prefix: str = "") -> list[tuple[str, Document]]:
-        """All documents of a kind whose key starts with `prefix`, sorted by key."""
+        """Return all documents of a kind whose key starts with `prefix`, sorted by key."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT key, body FROM documents WHERE kind=? AND substr(key,1,?)=? ORDER BY key",

@@ -1,4 +1,4 @@
-"""What every handler can reach: the store, the folder, the clock, the principals."""
+"""The workspace as every handler reaches it: store, folder, clock, principals."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Workspace:
         return self.folder / "logs"
 
     def now_ms(self) -> int:
-        """The workspace's clock, UTC, in milliseconds; control routes can move it."""
+        """Return the workspace's clock, UTC, in milliseconds; control routes can move it."""
         offset = self.store.get("control", "clock")
         return int(time.time() * 1000) + (int(offset["offset_ms"]) if offset else 0)
 

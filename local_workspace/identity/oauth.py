@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from ..core.routing import Call, Routes
 from ..core.workspace import Workspace
 from . import signing
-from .principals import find_service_principal
+from .principals import is_service_principal
 
 routes = Routes()
 
@@ -37,7 +37,7 @@ async def places(call: Call) -> dict[str, Any]:
 
 @routes.add("POST", _TOKEN, public=True)
 async def token(call: Call) -> Response | dict[str, Any]:
-    """A token for a client's secret, or in exchange for one of the whole API."""
+    """Issue a token for a client's secret, or in exchange for one of the whole API."""
     form = dict(parse_qsl(call.raw.decode(errors="replace")))
     try:
         name = _who(call.workspace, call.request, form)
@@ -66,15 +66,15 @@ def _who(workspace: Workspace, request: Request, form: dict[str, str]) -> str:
 
 
 def _client(workspace: Workspace, request: Request, form: dict[str, str]) -> str:
-    """The service principal whose secret was sent, as basic authentication or in the form."""
+    """Return the service principal whose secret was sent, in the header or in the form."""
     scheme, _, sent = request.headers.get("authorization", "").partition(" ")
     name, secret = form.get("client_id", ""), form.get("client_secret", "")
     if scheme.lower() == "basic":
         with suppress(ValueError):
             name, _, secret = base64.b64decode(sent).decode().partition(":")
-    known = find_service_principal(workspace, name)
     right = signing.client_secret(workspace, name)
-    if known is None or not hmac.compare_digest(secret.encode(), right.encode()):
+    genuine = hmac.compare_digest(secret.encode(), right.encode())
+    if not (genuine and is_service_principal(workspace, name)):
         raise _Refused(401, "invalid_client", "Client authentication failed")
     return name
 

@@ -46,8 +46,8 @@ _SEED: dict[str, Document] = {
 
 _CATALOGS = ("main", "dev", "staging", "prod")
 
-# What building and registering a model takes; publishing it (aliases, deletion) takes ownership or
-# MANAGE besides.
+# Enough to build and register a model; to publish it (aliases, deletion) takes ownership or MANAGE
+# besides.
 _BUILDER_PRIVILEGES = [
     "APPLY_TAG",
     "CREATE_MODEL",
@@ -82,7 +82,7 @@ def seed(workspace: Workspace) -> None:
 
 
 def catalog_document(workspace: Workspace, name: str, owner: str, now_ms: int) -> Document:
-    """A new catalog as the store keeps it."""
+    """Return a new catalog as the store keeps it."""
     return {
         "id": workspace.new_id(),
         "name": name,
@@ -98,7 +98,7 @@ def catalog_document(workspace: Workspace, name: str, owner: str, now_ms: int) -
 
 
 def authenticate(workspace: Workspace, header: str | None) -> Principal:
-    """The principal behind an ``Authorization`` header.
+    """Return the principal behind an ``Authorization`` header.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def authenticate(workspace: Workspace, header: str | None) -> Principal:
 
 
 def bearer(header: str | None) -> str:
-    """The token in an ``Authorization`` header.
+    """Return the token in an ``Authorization`` header.
 
     Raises
     ------
@@ -134,19 +134,14 @@ def bearer(header: str | None) -> str:
 
 
 def find(workspace: Workspace, name: str) -> Principal | None:
-    """The user or service principal of that name (e-mail address or application id)."""
-    for _, document in workspace.store.items("principals"):
-        if str(document["name"]).lower() == name.lower():
-            return _principal(document)
-    return None
+    """Return the user or service principal of a name: an e-mail address or application id."""
+    document = _named(workspace, name)
+    return _principal(document) if document else None
 
 
-def find_service_principal(workspace: Workspace, application_id: str) -> Principal | None:
-    """The service principal with that application id."""
-    for _, document in workspace.store.items("principals"):
-        if document["type"] == "service_principal" and document["name"] == application_id:
-            return _principal(document)
-    return None
+def is_service_principal(workspace: Workspace, application_id: str) -> bool:
+    document = _named(workspace, application_id)
+    return document is not None and document["type"] == "service_principal"
 
 
 def check_known(workspace: Workspace, name: str) -> None:
@@ -164,23 +159,18 @@ def check_known(workspace: Workspace, name: str) -> None:
 
 
 def tokens(workspace: Workspace) -> list[str]:
-    """Every personal token: what recorder and log must never show."""
+    """Return every personal token; recorder and logs must never show one."""
     return [str(document["token"]) for _, document in workspace.store.items("principals")]
 
 
 def token_of(workspace: Workspace, seeded: str) -> str:
-    """Token of a seeded principal: ``admin``, ``builder`` or ``reader``."""
+    """Return the token of a seeded principal: ``admin``, ``builder`` or ``reader``."""
     return str((workspace.store.get("principals", seeded) or {})["token"])
 
 
 def token_for(workspace: Workspace, name: str) -> str:
-    """Token of the user or service principal of that name, who must exist."""
-    found = [
-        str(document["token"])
-        for _, document in workspace.store.items("principals")
-        if str(document["name"]).lower() == name.lower()
-    ]
-    return found[0]
+    """Return the token of the user or service principal of a name, who must exist."""
+    return str((_named(workspace, name) or {})["token"])
 
 
 def write_config(workspace: Workspace, path: Path) -> None:
@@ -209,3 +199,10 @@ def write_config(workspace: Workspace, path: Path) -> None:
 
 def _principal(document: Document) -> Principal:
     return Principal(str(document["id"]), str(document["name"]), tuple(document["groups"]))
+
+
+def _named(workspace: Workspace, name: str) -> Document | None:
+    for _, document in workspace.store.items("principals"):
+        if str(document["name"]).lower() == name.lower():
+            return document
+    return None

@@ -1,8 +1,10 @@
-"""Discovery, SCIM and the metastore assignment: who is there and where clients are."""
+"""Discovery, SCIM and the metastore assignment."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..core.errors import invalid, not_found
@@ -35,36 +37,6 @@ async def me(call: Call) -> dict[str, Any]:
     raise not_found(f"No principal with id {call.principal.id}")
 
 
-@routes.add("GET", f"{_SCIM}/Users")
-async def users(call: Call) -> dict[str, Any]:
-    return _page(call, [_user(document) for document in _of_type(call, "user")])
-
-
-@routes.add("GET", f"{_SCIM}/ServicePrincipals")
-async def service_principals(call: Call) -> dict[str, Any]:
-    return _page(call, [_service(document) for document in _of_type(call, "service_principal")])
-
-
-@routes.add("GET", f"{_SCIM}/Groups")
-async def groups(call: Call) -> dict[str, Any]:
-    return _page(call, [_group(call, name) for name in GROUPS])
-
-
-@routes.add("GET", f"{_SCIM}/Users/{{id}}")
-async def user(call: Call) -> dict[str, Any]:
-    return _by_id(call, [_user(document) for document in _of_type(call, "user")])
-
-
-@routes.add("GET", f"{_SCIM}/ServicePrincipals/{{id}}")
-async def service_principal(call: Call) -> dict[str, Any]:
-    return _by_id(call, [_service(document) for document in _of_type(call, "service_principal")])
-
-
-@routes.add("GET", f"{_SCIM}/Groups/{{id}}")
-async def group(call: Call) -> dict[str, Any]:
-    return _by_id(call, [_group(call, name) for name in GROUPS])
-
-
 @routes.add("GET", "/api/2.1/unity-catalog/current-metastore-assignment")
 async def metastore_assignment(call: Call) -> dict[str, Any]:
     return {
@@ -79,9 +51,18 @@ async def metastore_summary(call: Call) -> dict[str, Any]:
     return {"metastore_id": METASTORE_ID, "name": "local", "cloud": "aws", "region": "local"}
 
 
-def _of_type(call: Call, wanted: str) -> list[Document]:
-    principals = call.workspace.store.items("principals")
-    return [document for _, document in principals if document["type"] == wanted]
+def _users(call: Call) -> list[dict[str, Any]]:
+    found = call.workspace.store.items("principals")
+    return [_user(document) for _, document in found if document["type"] == "user"]
+
+
+def _services(call: Call) -> list[dict[str, Any]]:
+    found = call.workspace.store.items("principals")
+    return [_service(document) for _, document in found if document["type"] == "service_principal"]
+
+
+def _groups(call: Call) -> list[dict[str, Any]]:
+    return [_group(call, name) for name in GROUPS]
 
 
 def _memberships(document: Document) -> list[dict[str, str]]:
@@ -132,7 +113,7 @@ def _by_id(call: Call, resources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _page(call: Call, resources: list[dict[str, Any]]) -> dict[str, Any]:
-    """The SCIM list answer, with the one filter form that clients send: ``attribute eq
+    """Return the SCIM list answer, with the one filter form that clients send: ``attribute eq
     "value"``.
     """
     text = call.query.get("filter")
@@ -156,3 +137,19 @@ def _page(call: Call, resources: list[dict[str, Any]]) -> dict[str, Any]:
         "itemsPerPage": len(page),
         "Resources": page,
     }
+
+
+_Found = Callable[[Call], list[dict[str, Any]]]
+
+
+async def _list(found: _Found, call: Call) -> dict[str, Any]:
+    return _page(call, found(call))
+
+
+async def _one(found: _Found, call: Call) -> dict[str, Any]:
+    return _by_id(call, found(call))
+
+
+for _name, _found in (("Users", _users), ("ServicePrincipals", _services), ("Groups", _groups)):
+    routes.add("GET", f"{_SCIM}/{_name}")(partial(_list, _found))
+    routes.add("GET", f"{_SCIM}/{_name}/{{id}}")(partial(_one, _found))

@@ -122,7 +122,7 @@ def _named(call: Call, field: str) -> str:
 
 
 def _scope(call: Call, level: str) -> str:
-    """The scope of a call, whose principal must have this level there."""
+    """Return the scope of a call, whose principal must have this level there."""
     scope = _named(call, "scope")
     _require(call.workspace, call.principal, scope, level)
     return scope

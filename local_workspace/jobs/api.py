@@ -1,4 +1,4 @@
-"""Jobs: ``/api/2.2/jobs``, and the same under 2.0 and 2.1. Their runs are in :mod:`.job_runs`."""
+"""Jobs: ``/api/2.2/jobs``, and the same under 2.0 and 2.1. Their runs are in :mod:`.runs`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NOT_SETTINGS = ("access_control_list",)
 
 
 def paths(rest: str) -> list[str]:
-    """The path of a call in all versions of the API."""
+    """Return the path of a call in all versions of the API."""
     return [f"/api/{version}/jobs/{rest}" for version in ("2.2", "2.1", "2.0")]
 
 
 def find_job(call: Call, job_id: object, needed: str) -> Document:
-    """A job that the caller may use at a permission level; errors as :func:`.objects.require`."""
+    """Return a job that the caller may use at a level; errors as :func:`.documents.require`."""
     number = whole_number(job_id, "job_id")
     return documents.require(call.workspace, call.principal, JOB, str(number), needed)
 

@@ -52,7 +52,7 @@ class Runs:
         for run in queued:
             self._begin_next(run["job_id"])
 
-    def start(self, job: Document, creator: str, trigger: str, overrides: Document) -> Document:
+    def start(self, job: Document, creator: str, trigger: str, parameters: Document) -> Document:
         """Start a run of a job, or have it wait for the others of that job."""
         settings, workspace = job["settings"], self._workspace
         run: Document = {
@@ -63,7 +63,7 @@ class Runs:
             "created_at": workspace.now_ms(),
             "trigger": trigger,
             "settings": settings,
-            "overrides": overrides,
+            "parameters": parameters,
             "state": state(PENDING),
             "tasks": [
                 {"task_key": task["task_key"], "id": job_spec.new_id(), "state": state(PENDING)}
@@ -149,13 +149,12 @@ class Runs:
         results: dict[str, str] = {}
         for task in run["tasks"]:
             spec = specs[task["task_key"]]
-            before = [results[need["task_key"]] for need in job_spec.needed(spec)]
+            before = {results[need["task_key"]] for need in job_spec.needed(spec)}
             if active.cancelled:
                 task["state"] = state(job_states.TERMINATED, job_states.CANCELED, "Run cancelled.")
-            elif not job_states.RUN_IF[spec.get("run_if", "ALL_SUCCESS")](before):
-                failed = any(result in job_states.FAILURES for result in before)
-                result = job_states.UPSTREAM_FAILED if failed else job_states.EXCLUDED
-                task["state"] = state(job_states.SKIPPED, result, "Its run_if does not hold.")
+            elif spec.get("run_if") != "ALL_DONE" and before - {job_states.SUCCESS}:
+                reason = "A task that it depends on did not succeed."
+                task["state"] = state(job_states.SKIPPED, job_states.UPSTREAM_FAILED, reason)
             else:
                 await self._run_task(run, task, spec, active)
             results[task["task_key"]] = str(task["state"]["result"])
@@ -203,7 +202,7 @@ class Runs:
 
 
 def of(workspace: Workspace) -> Runs:
-    """The running instance's runs."""
+    """Return the running instance's runs."""
     runs: Runs = workspace.runtime["jobs"]
     return runs
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.children import Child
+from ..core.children import Child, environment_without
 from ..core.store import Document
 from ..core.workspace import Workspace
 from ..identity import principals
@@ -111,13 +111,11 @@ class TaskProcess:
 
     def _arguments(self) -> list[str]:
         """Positional parameters, or ``--name=value`` for named ones, with variables filled in."""
-        wheel, overrides = self._spec["python_wheel_task"], self._run["overrides"]
-        values = parameters(self._run)
-        named = overrides.get("python_named_params") or wheel.get("named_parameters")
-        if named:
+        wheel, values = self._spec["python_wheel_task"], parameters(self._run)
+        if named := wheel.get("named_parameters"):
             given = [f"--{name}={value}" for name, value in (values | named).items()]
         else:
-            given = overrides.get("python_params") or wheel.get("parameters") or []
+            given = wheel.get("parameters") or []
         known = {f"job.parameters.{name}": value for name, value in values.items()}
         known |= {
             "job.id": str(self._run["job_id"]),
@@ -130,8 +128,7 @@ class TaskProcess:
 
     def _environment(self) -> dict[str, str]:
         """Ours, with the address of the workspace and the token of the run's principal."""
-        foreign = ("DATABRICKS_", "MLFLOW_", "PYTHON")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+        kept = environment_without("DATABRICKS_", "MLFLOW_", "PYTHON")
         token = principals.token_for(self._workspace, self._run["run_as"])
         return kept | {
             "DATABRICKS_HOST": self._workspace.url,
@@ -152,9 +149,9 @@ class TaskProcess:
 
 
 def parameters(run: Document) -> dict[str, str]:
-    """The job's parameters as a run has them."""
-    overrides: dict[str, str] = run["overrides"].get("job_parameters") or {}
-    return job_spec.parameters(run["settings"]) | overrides
+    """Return the job's parameters as a run has them."""
+    given: dict[str, str] = run.get("parameters") or {}
+    return job_spec.parameters(run["settings"]) | given
 
 
 def folder(workspace: Workspace, task_run_id: int) -> Path:
@@ -163,7 +160,7 @@ def folder(workspace: Workspace, task_run_id: int) -> Path:
 
 
 def output(workspace: Workspace, task_run_id: int) -> str:
-    """What a task has printed, without tokens."""
+    """Return the output of a task, without tokens."""
     log = folder(workspace, task_run_id) / "output.log"
     text = log.read_text(errors="replace") if log.exists() else ""
     for token in principals.tokens(workspace):

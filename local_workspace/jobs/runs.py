@@ -19,7 +19,7 @@ from .states import OVER
 routes = Routes()
 
 _TOKENS = "job_run_tokens"
-_OVERRIDES = ("job_parameters", "python_params", "python_named_params")
+_UNDERSTOOD = {"job_id", "idempotency_token", "job_parameters", "queue"}
 _LOG_LIMIT = 5 << 20
 """Characters of a task's output that are returned."""
 
@@ -40,8 +40,12 @@ async def run_now(call: Call) -> dict[str, Any]:
     known = call.workspace.store.get(_TOKENS, f"{job['id']}/{token}") if token else None
     if known is not None:
         return {"run_id": known["run_id"]}
-    overrides = {key: call.body[key] for key in _OVERRIDES if call.body.get(key)}
-    run = of(call.workspace).start(job, call.principal.name, "ONE_TIME", overrides)
+    if unknown := sorted({key for key, value in call.body.items() if value} - _UNDERSTOOD):
+        raise invalid(
+            f"run-now: {', '.join(unknown)} is not understood here. Give values as job_parameters."
+        )
+    given = call.body.get("job_parameters") or {}
+    run = of(call.workspace).start(job, call.principal.name, "ONE_TIME", given)
     if token:
         call.workspace.store.put(_TOKENS, f"{job['id']}/{token}", {"run_id": run["id"]})
     return {"run_id": run["id"], "number_in_job": run["id"]}
@@ -76,7 +80,7 @@ async def list_all(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", *paths("runs/get-output"))
 async def get_output(call: Call) -> dict[str, Any]:
-    """What one task printed; for a run of one task its own id will do."""
+    """Return the output of one task; for a run of one task its own id will do."""
     run, task = _find(call, call.query.get("run_id", ""), "CAN_VIEW")
     if task is None:
         if len(run["tasks"]) != 1:
@@ -112,17 +116,8 @@ async def cancel_all(call: Call) -> dict[str, Any]:
     return {}
 
 
-@routes.add("POST", *paths("runs/delete"))
-async def delete(call: Call) -> dict[str, Any]:
-    run, _ = _find(call, call.need("run_id"), "CAN_MANAGE_RUN")
-    if run["state"]["life"] not in OVER:
-        raise ApiError(400, "INVALID_STATE", f"Run {run['id']} is still active: cancel it first.")
-    call.workspace.store.delete(KIND, str(run["id"]))
-    return {}
-
-
 def _find(call: Call, run_id: object, needed: str) -> tuple[Document, Document | None]:
-    """A run, and its task when the id is that of one."""
+    """Return a run, and its task when the id is that of one."""
     number = whole_number(run_id, "run_id")
     for _, run in call.workspace.store.items(KIND):
         for task in (None, *run["tasks"]):

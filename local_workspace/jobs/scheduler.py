@@ -1,4 +1,4 @@
-"""What runs by itself: alerts and jobs whose schedule is due, by the workspace's clock."""
+"""The scheduler: it runs alerts and jobs that are due by the workspace's clock."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""What a job may say: its settings, checked, merged and completed."""
+"""The settings of a job: checked, merged and completed."""
 
 from __future__ import annotations
 
 import re
 import uuid
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 from ..core import schedule
 from ..core.errors import invalid, not_found
@@ -22,6 +23,7 @@ _LIST_KEYS = {
     "job_clusters": "job_cluster_key",
     "parameters": "name",
 }
+_RUN_IF = ("ALL_SUCCESS", "ALL_DONE")
 _COMPUTE = ("existing_cluster_id", "new_cluster", "job_cluster_key")
 
 
@@ -53,18 +55,18 @@ def check(workspace: Workspace, caller: Principal, settings: Document) -> None:
 
 
 def run_as(settings: Document, owner: str) -> str:
-    """Name of the principal with whose permissions a job runs."""
+    """Return the name of the principal with whose permissions a job runs."""
     given = settings.get("run_as") or {}
     return str(given.get("user_name") or given.get("service_principal_name") or owner)
 
 
 def parameters(settings: Document) -> dict[str, str]:
-    """The job's parameters with their defaults."""
+    """Return the job's parameters with their defaults."""
     return {entry["name"]: entry["default"] for entry in settings.get("parameters") or []}
 
 
 def completed(settings: Document) -> Document:
-    """Settings as the API answers them: with the defaults that it adds."""
+    """Return the settings as the API answers them: with the defaults that it adds."""
     tasks = [
         {"run_if": "ALL_SUCCESS", "timeout_seconds": 0, "email_notifications": {}, **task}
         for task in settings.get("tasks", [])
@@ -82,7 +84,7 @@ def completed(settings: Document) -> Document:
 
 
 def merged(settings: Document, changes: Document, removed: list[str]) -> Document:
-    """Settings after an update: fields replaced, entries of keyed lists replaced by their key.
+    """Return settings after an update, which replaces fields, and entries of lists by key.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def merged(settings: Document, changes: Document, removed: list[str]) -> Documen
 
 
 def order(tasks: list[Document]) -> list[Document]:
-    """Tasks with each after those that it depends on."""
+    """Return the tasks with each after those that it depends on."""
     by_key = {task["task_key"]: task for task in tasks}
     needs = {key: [need["task_key"] for need in needed(task)] for key, task in by_key.items()}
     return [by_key[key] for key in TopologicalSorter(needs).static_order()]
@@ -119,7 +121,7 @@ def needed(task: Document) -> list[Document]:
 
 
 def kind(task: Document) -> str:
-    """What a task is: ``python_wheel_task``, ``notebook_task``, ..."""
+    """Return the kind of a task: ``python_wheel_task``, ``notebook_task``, ..."""
     return next((field for field in task if field.endswith("_task")), "")
 
 
@@ -131,20 +133,26 @@ def _check_tasks(settings: Document) -> None:
             raise invalid(f"task_key {key!r}: once in a job; letters, digits, '-' and '_'.")
     environments = [entry.get("environment_key") for entry in settings.get("environments") or []]
     for task in tasks:
-        for need in needed(task):
-            if need.get("task_key") not in keys:
-                raise _task_error(task, f"depends on {need.get('task_key')!r}, which is no task")
-        if len([field for field in task if field.endswith("_task")]) != 1:
-            raise _task_error(task, "must have exactly one field <kind>_task")
-        environment = task.get("environment_key")
-        if environment and environment not in environments:
-            raise _task_error(task, f"environment_key {environment!r} is not in environments")
-        if kind(task) == "python_wheel_task":
-            _check_wheel(task)
+        _check_task(task, keys, environments)
     try:
         order(tasks)
     except CycleError as error:
         raise invalid(f"Tasks depend on each other in a circle: {error.args[1]}.") from error
+
+
+def _check_task(task: Document, keys: list[str], environments: list[Any]) -> None:
+    for need in needed(task):
+        if need.get("task_key") not in keys:
+            raise _task_error(task, f"depends on {need.get('task_key')!r}, which is no task")
+    if task.get("run_if", "ALL_SUCCESS") not in _RUN_IF:
+        raise _task_error(task, f"run_if {task['run_if']!r} is not one of {', '.join(_RUN_IF)}")
+    if len([field for field in task if field.endswith("_task")]) != 1:
+        raise _task_error(task, "must have exactly one field <kind>_task")
+    environment = task.get("environment_key")
+    if environment and environment not in environments:
+        raise _task_error(task, f"environment_key {environment!r} is not in environments")
+    if kind(task) == "python_wheel_task":
+        _check_wheel(task)
 
 
 def _check_wheel(task: Document) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..core.store import Document
@@ -10,13 +9,11 @@ from ..core.store import Document
 PENDING, QUEUED, RUNNING, TERMINATED = "PENDING", "QUEUED", "RUNNING", "TERMINATED"
 SKIPPED, INTERNAL_ERROR = "SKIPPED", "INTERNAL_ERROR"
 SUCCESS, FAILED, CANCELED, TIMEDOUT = "SUCCESS", "FAILED", "CANCELED", "TIMEDOUT"
-UPSTREAM_FAILED, EXCLUDED = "UPSTREAM_FAILED", "EXCLUDED"
+UPSTREAM_FAILED = "UPSTREAM_FAILED"
 TOO_MANY = "MAXIMUM_CONCURRENT_RUNS_REACHED"
 
 OVER = (TERMINATED, SKIPPED, INTERNAL_ERROR)
 """Life cycle states after which nothing happens any more."""
-
-FAILURES = (FAILED, TIMEDOUT, UPSTREAM_FAILED)
 
 _CODES = {
     SUCCESS: ("SUCCESS", "SUCCESS"),
@@ -24,28 +21,17 @@ _CODES = {
     TIMEDOUT: ("RUN_EXECUTION_ERROR", "CLIENT_ERROR"),
     UPSTREAM_FAILED: ("RUN_EXECUTION_ERROR", "CLIENT_ERROR"),
     CANCELED: ("USER_CANCELED", "SUCCESS"),
-    EXCLUDED: ("SKIPPED", "SUCCESS"),
     TOO_MANY: ("MAX_CONCURRENT_RUNS_EXCEEDED", "CLIENT_ERROR"),
 }
 
-RUN_IF: dict[str, Callable[[list[str]], bool]] = {
-    "ALL_SUCCESS": lambda results: all(result == SUCCESS for result in results),
-    "AT_LEAST_ONE_SUCCESS": lambda results: SUCCESS in results,
-    "NONE_FAILED": lambda results: not any(result in FAILURES for result in results),
-    "ALL_DONE": lambda _: True,
-    "AT_LEAST_ONE_FAILED": lambda results: any(result in FAILURES for result in results),
-    "ALL_FAILED": lambda results: all(result in FAILURES for result in results),
-}
-"""Whether a task runs, by the results of those that it depends on."""
-
 
 def state(life: str, result: str | None = None, message: str = "") -> Document:
-    """A state as documents keep it."""
+    """Return a state as documents keep it."""
     return {"life": life, "result": result, "message": message}
 
 
 def overall(tasks: list[Document]) -> Document:
-    """The state of a run whose tasks are over."""
+    """Return the state of a run whose tasks are over."""
     for task in tasks:
         found = task["state"]
         if found["life"] == INTERNAL_ERROR or found["result"] in (FAILED, TIMEDOUT):

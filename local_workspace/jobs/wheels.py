@@ -20,12 +20,12 @@ class WheelError(Exception):
 
 
 def is_wheel(dependency: str) -> bool:
-    """Whether a dependency is a wheel in the workspace, not a requirement."""
+    """Return whether a dependency is a wheel in the workspace, not a requirement."""
     return dependency.removeprefix("dbfs:").startswith("/") and dependency.endswith(".whl")
 
 
 async def install(workspace: Workspace, principal: Principal, wheel: str) -> Path:
-    """The folder that has the contents of a wheel, without what it depends on.
+    """Return the folder that has the contents of a wheel, without what it depends on.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ async def install(workspace: Workspace, principal: Principal, wheel: str) -> Pat
 
 
 def _install(file: Path, target: Path) -> None:
-    """By pip, into a folder that appears when it is complete."""
+    """Install by pip, into a folder that appears when it is complete."""
     new = target.with_name(f"new-{uuid.uuid4().hex}")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     command += ["--disable-pip-version-check", "--target", str(new), str(file)]

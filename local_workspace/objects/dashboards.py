@@ -9,7 +9,7 @@ import json
 import uuid
 from typing import Any
 
-from ..core.errors import ApiError, already_exists, conflict, invalid, not_found
+from ..core.errors import already_exists, conflict, invalid, not_found
 from ..core.routing import Call, Routes, page
 from ..core.store import Document
 from ..core.workspace import time_text
@@ -111,18 +111,9 @@ async def publish(call: Call) -> dict[str, Any]:
 async def get_published(call: Call) -> dict[str, Any]:
     published = documents.called(call, DASHBOARD, "CAN_READ").get("published")
     if not published:
-        raise _unpublished(call)
+        raise not_found(f"Unable to find published dashboard [{call.path['id']}]")
     found: dict[str, Any] = published
     return found
-
-
-@routes.add("DELETE", f"{_ONE}/published")
-async def unpublish(call: Call) -> dict[str, Any]:
-    found = documents.called(call, DASHBOARD, "CAN_EDIT")
-    if not found.get("published"):
-        raise _unpublished(call)
-    documents.put(call.workspace, DASHBOARD, found["id"], {**found, "published": None})
-    return {}
 
 
 def _active(call: Call, needed: str) -> Document:
@@ -132,12 +123,8 @@ def _active(call: Call, needed: str) -> Document:
     return found
 
 
-def _unpublished(call: Call) -> ApiError:
-    return not_found(f"Unable to find published dashboard [{call.path['id']}]")
-
-
 def _content(call: Call) -> Document:
-    """Fields of the draft that a body carries."""
+    """Return the fields of the draft that a body carries."""
     found = {key: call.body[key] for key in _FIELDS if call.body.get(key)}
     if "serialized_dashboard" in found:
         found["serialized_dashboard"] = _stored(found["serialized_dashboard"])
@@ -145,8 +132,7 @@ def _content(call: Call) -> Document:
 
 
 def _stored(serialized: object) -> str:
-    """The definition as Databricks gives it back: each page has a type, the text ends in a line
-    break.
+    """Return the definition as Databricks does: pages with a type, a line break at the end.
 
     Raises
     ------

@@ -21,7 +21,7 @@ _PREFIX = "/Workspace"
 
 
 def normal(path: object) -> str:
-    """A path as the workspace keeps it.
+    """Return a path as the workspace keeps it.
 
     Raises
     ------
@@ -36,14 +36,14 @@ def normal(path: object) -> str:
 
 
 def exists(workspace: Workspace, path: str) -> bool:
-    """Whether a folder is there; `path` as :func:`normal` gives it."""
+    """Return whether a folder exists; `path` is as :func:`normal` gives it."""
     given = {"/", "/Shared", "/Users"}
     homes = {f"/Users/{document['name']}" for _, document in workspace.store.items("principals")}
     return path in given | homes or workspace.store.get(_KIND, path) is not None
 
 
 def require(workspace: Workspace, path: str) -> str:
-    """The folder in its normal form.
+    """Return the folder in its normal form.
 
     Raises
     ------

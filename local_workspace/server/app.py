@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(workspace: Workspace, leave_out: Collection[str] = ()) -> Starlette:
-    """The server of one instance.
+    """Return the server of one instance.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _compiled(route: Route) -> _Compiled:
 
 @dataclass
 class _Exchange:
-    """What is known about one request on its way; the recorder writes it down."""
+    """One request on its way; the recorder writes it down."""
 
     request: Request
     principal: Principal = _NOBODY
@@ -147,7 +147,7 @@ class _Gate:
             self._record(exchange, started)
 
     async def _respond(self, exchange: _Exchange) -> Response:
-        """The answer to a request; every refusal and every mistake of ours becomes one."""
+        """Return the answer to a request; every refusal and every mistake of ours becomes one."""
         try:
             return await self._answer(exchange)
         except ApiError as error:
@@ -218,7 +218,7 @@ class _Gate:
 async def _drop(request: Request) -> None:
     """Close the connection at once, the way a network does.
 
-    The server puts its transport into the request's state (:mod:`.server`); without a server, as
+    The server puts its transport into the request's state (:mod:`.process`); without a server, as
     in tests in one process, the caller gets the error.
     """
     transport = request.scope.get("state", {}).get("transport")

@@ -32,7 +32,7 @@ class ConnectionDropped(Exception):  # noqa: N818 - an event that a rule asked f
 
 
 def rule(body: Document) -> Document:
-    """A fault rule with its defaults.
+    """Return a fault rule with its defaults.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def rule(body: Document) -> Document:
 
 
 async def apply(workspace: Workspace, when: When, method: str, path: str) -> Response | None:
-    """The answer that a rule puts in place of the real one.
+    """Return the answer that a rule puts in place of the real one.
 
     Raises
     ------

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..core.children import environment_without, tail
+
 LOCK, FACTS = "lock", "instance.json"
 DEFAULT_PORT = 8765
 
@@ -51,7 +53,7 @@ class PortTaken(WorkspaceError):  # noqa: N818 - reads as what it is
 
 @dataclass(frozen=True)
 class Info:
-    """What is known about an instance.
+    """The facts about an instance.
 
     ``port``, ``config`` and ``pid`` are those of the last start; None before the first one.
     """
@@ -114,7 +116,8 @@ def start(
             stdout=output,
             stderr=output,
             cwd=folder,
-            env=_environment(),
+            # Settings of clients must not reach the MLflow server or a served model.
+            env=environment_without("DATABRICKS_", "MLFLOW_"),
             start_new_session=True,
         )
     return _wait_ready(folder, process, log, timeout_s)
@@ -141,7 +144,7 @@ def stop(folder: Path, timeout_s: float = 30.0) -> Info:
 
 
 def status(folder: Path) -> Info:
-    """Whether an instance runs, and where."""
+    """Return whether an instance runs, and its address."""
     folder = folder.resolve()
     facts = _facts(folder)
     state: State = "stopped"
@@ -183,12 +186,6 @@ def _check_port(port: int) -> None:
         raise PortTaken(port) from error
 
 
-def _environment() -> dict[str, str]:
-    """Ours without clients' settings: they must not reach the MLflow server or a served model."""
-    foreign = ("DATABRICKS_", "MLFLOW_")
-    return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-
-
 def _wait_ready(
     folder: Path, process: subprocess.Popen[bytes], log: Path, timeout_s: float
 ) -> Info:
@@ -200,11 +197,11 @@ def _wait_ready(
         if process.poll() is not None:
             if info.state != "stopped":
                 raise AlreadyRunning(info)
-            raise WorkspaceError(f"The local workspace ended while starting.\n{_tail(log)}")
+            raise WorkspaceError(f"The local workspace ended while starting.\n{tail(log)}")
         time.sleep(0.1)
     process.terminate()
     process.wait(30)
-    raise WorkspaceError(f"The local workspace was not ready in {timeout_s:.0f} s.\n{_tail(log)}")
+    raise WorkspaceError(f"The local workspace was not ready in {timeout_s:.0f} s.\n{tail(log)}")
 
 
 def _wait_stopped(folder: Path, timeout_s: float) -> bool:
@@ -233,8 +230,3 @@ def _facts(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return facts
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()[-15:]
-    return "\n".join([f"Log: {log}", *lines])

@@ -44,7 +44,7 @@ class Recorder:
         Parameters
         ----------
         entry
-            What else is known about it: time, method, path, principal, status.
+            The other facts: time, method, path, principal, status.
         query
             Raw query string; signatures are left out.
         body

@@ -150,7 +150,7 @@ async def patch_notifications(call: Call) -> dict[str, Any]:
     "GET", f"{_ONE}/served-models/{{served}}/logs", f"{_ONE}/served-models/{{served}}/build-logs"
 )
 async def logs(call: Call) -> dict[str, Any]:
-    """What the scoring process wrote. Nothing builds an image here: both logs are the same."""
+    """Return the scoring process' output. Nothing builds an image: both logs are the same."""
     document = _require(call, "CAN_VIEW")
     for config in (document["pending"], document["config"]):
         for entity in (config or {}).get("entities", []):
@@ -179,8 +179,9 @@ def _touch(workspace: Workspace, document: Document) -> None:
 
 
 def _check_models(workspace: Workspace, entities: list[Document], creator: Principal) -> None:
-    """Every version must be READY and the endpoint's creator must be allowed to execute it, and to
-    read the secrets that it gets.
+    """Refuse versions that are not READY, or that the endpoint's creator may not execute.
+
+    The creator must also be allowed to read the secrets that they get.
     """
     for entity in entities:
         access.require(workspace, creator, "models", entity["entity_name"], "EXECUTE", access.OWN)

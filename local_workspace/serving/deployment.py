@@ -128,13 +128,13 @@ class Deployments:
 
 
 def of(workspace: Workspace) -> Deployments:
-    """The running instance's deployments."""
+    """Return the running instance's deployments."""
     deployments: Deployments = workspace.runtime["serving"]
     return deployments
 
 
 def blank(name: str, endpoint_id: str, creator: str, now_ms: int) -> Document:
-    """An endpoint before its first config."""
+    """Return an endpoint before its first config."""
     return {
         "name": name,
         "id": endpoint_id,

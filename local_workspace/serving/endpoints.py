@@ -41,7 +41,7 @@ def new_config(
     entities: list[Document],
     traffic: Document,
 ) -> Document:
-    """The next config of an endpoint; entities that go on unchanged keep their id."""
+    """Return the next config of an endpoint; entities that go on unchanged keep their id."""
     now = workspace.now_ms()
     serving = (document["config"] or {}).get("entities", [])
     kept = {entity["spec"]["name"]: entity for entity in serving}
@@ -69,7 +69,7 @@ def new_config(
 
 
 def view(workspace: Workspace, document: Document, permission: str, *, ready: bool) -> Document:
-    """The endpoint as GET answers it.
+    """Return the endpoint as GET answers it.
 
     ``config`` is there from the start: until a first deployment is done it shows what is being
     deployed. A failed update stays visible as ``pending_config``, the reason in its entities.
@@ -100,7 +100,7 @@ def view(workspace: Workspace, document: Document, permission: str, *, ready: bo
 
 
 def query_permission(document: Document) -> str:
-    """The authorization details that a token for the endpoint's data plane has."""
+    """Return the authorization details that a token for the endpoint's data plane has."""
     permission = {
         "type": "workspace_permission",
         "object_type": "serving-endpoints",

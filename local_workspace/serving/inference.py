@@ -55,7 +55,7 @@ SCHEMA = pa.schema([(name, kind) for name, kind, _ in _COLUMNS])
 
 
 def table_of(endpoint: Document) -> str | None:
-    """Full name of the table that an endpoint logs to; ``None`` when it does not."""
+    """Return the full name of the table that an endpoint logs to; ``None`` when it does not."""
     config = endpoint.get("ai_gateway", {}).get("inference_table_config") or {}
     if not config.get("enabled"):
         return None
@@ -185,7 +185,7 @@ class Writer:
 
 
 def _logged(request: bytes, response: bytes) -> Document:
-    """The columns that come from the bodies."""
+    """Return the columns that come from the bodies."""
     row: Document = {"client_request_id": _client_request_id(request), "logging_error_codes": []}
     for column, body in (("request", request), ("response", response)):
         row[column] = body.decode(errors="replace") if len(body) <= FIELD_LIMIT else None
@@ -250,6 +250,6 @@ def _record(row: Document) -> dict[str, Any]:
 
 
 def of(workspace: Workspace) -> Writer:
-    """The running instance's writer."""
+    """Return the running instance's writer."""
     writer: Writer = workspace.runtime["inference"]
     return writer

@@ -36,7 +36,7 @@ _PASSED_ON = ("content-type", "accept")
 
 
 class Queries:
-    """What querying keeps in memory: the client, the turns, the calls of the last minute."""
+    """The memory of queries: the client, the turns, the calls of the last minute."""
 
     def __init__(self) -> None:
         # Scoring servers close idle connections after 5 s: never reuse one that is that old.
@@ -91,7 +91,7 @@ class Queries:
 
 
 def _counted_as(limit: Document, principal: Principal) -> str | None:
-    """The counter of a limit that a caller falls under; ``None`` when the limit is not about it."""
+    """Return the counter of a limit for a caller, or None when the limit is for others."""
     key, named = limit.get("key", "endpoint"), limit.get("principal")
     if key == "endpoint":
         return "the endpoint"
@@ -111,7 +111,7 @@ async def shutdown(workspace: Workspace) -> None:
 
 
 def of(workspace: Workspace) -> Queries:
-    """The running instance's queries."""
+    """Return the running instance's queries."""
     queries: Queries = workspace.runtime["queries"]
     return queries
 
@@ -123,7 +123,7 @@ def of(workspace: Workspace) -> Queries:
     stream=True,
 )
 async def invoke(call: Call) -> Response:
-    """One query. The other form of the path goes to one served entity whatever the traffic is."""
+    """Answer one query. The other path goes to one served entity, whatever the traffic is."""
     body = await _read(call.request)
     endpoint = _endpoint(call)
     if endpoint.get("route_optimized"):
@@ -142,7 +142,7 @@ async def invoke(call: Call) -> Response:
     stream=True,
 )
 async def invoke_optimized(call: Call) -> Response:
-    """One query of a route-optimised endpoint, past the workspace: it knows OAuth tokens only."""
+    """Answer one query of a route-optimised endpoint, which knows OAuth tokens only."""
     body = await _read(call.request)
     token = principals.bearer(call.request.headers.get("authorization"))
     issued = signing.read_token(call.workspace, token)
@@ -200,7 +200,7 @@ async def _query(call: Call, endpoint: Document, body: bytes) -> Response:
 
 
 async def _read(request: Request) -> bytes:
-    """The body; read to its end even when it is too long, so that the client hears why."""
+    """Return the body; read to its end even when it is too long, so that the client hears why."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
@@ -214,7 +214,7 @@ async def _read(request: Request) -> bytes:
 
 
 def _endpoint(call: Call) -> Document:
-    """The endpoint, when the caller may query it and it has ever become ready."""
+    """Return the endpoint, when the caller may query it and it has ever become ready."""
     name = call.path["name"]
     endpoint = documents.require(call.workspace, call.principal, ENDPOINT, name, "CAN_QUERY")
     if endpoint["config"] is None:
@@ -238,7 +238,7 @@ def _entity(queries: Queries, endpoint: Document, served: str | None) -> Documen
 async def _answer(
     client: httpx.AsyncClient, scorer: Scorer, endpoint: Document, request: Request, body: bytes
 ) -> tuple[httpx.Response, float]:
-    """The model's answer and its time in milliseconds.
+    """Return the model's answer and its time in milliseconds.
 
     A process that died a moment ago refuses connections until its watcher has noticed: the query
     did not reach it, so it can be asked again.

@@ -29,7 +29,7 @@ class Metrics:
         found.buckets.update(limit for limit in _BUCKETS_MS if duration_ms <= limit)
 
     def text(self, endpoint: str) -> str:
-        """The exposition of one endpoint."""
+        """Return the exposition of one endpoint."""
         mine = {entity: e for (name, entity), e in self._entities.items() if name == endpoint}
         lines = []
         for metric, first in (

@@ -24,7 +24,7 @@ _TYPES = {
 
 
 def describe(workspace: Workspace, endpoint: Document) -> dict[str, Any]:
-    """An OpenAPI 3.1 document with one path, the endpoint's invocations.
+    """Return an OpenAPI 3.1 document with one path, the endpoint's invocations.
 
     The signature is that of the first served entity.
     """

@@ -39,7 +39,7 @@ sys.path[:] = [p for p in sys.path if p.startswith(roots)]
 
 
 def command(model: Path, port: int) -> list[str]:
-    """The command that serves a model folder on a port of loopback."""
+    """Return the command that serves a model folder on a port of loopback."""
     serve = [str(_TOOLS / "mlflow"), "models", "serve", "--model-uri", str(model)]
     where = ["--host", "127.0.0.1", "--port", str(port), "--timeout", str(EXECUTION_LIMIT_S)]
     return [*serve, "--env-manager", "local", *where]
@@ -56,7 +56,7 @@ class Scorer:
     entity
         The stored entity: ``id`` and ``spec``.
     proven
-        Whether it has served before. A first start that fails is final: it is the deployment's
+        It has served before. A first start that fails is final: it is the deployment's
         failure; later ones are tried again, :data:`_ATTEMPTS` times.
     """
 
@@ -180,16 +180,16 @@ class Fleet:
         return self._scorers.get(entity_id)
 
     def log(self, entity: Document) -> str:
-        """What the process of an entity has written, also one that has ended."""
+        """Return the output of an entity's process, also of one that has ended."""
         path = _log_of(self._workspace, entity)
         return path.read_text(errors="replace") if path.exists() else ""
 
     def ready(self, entities: list[Document]) -> bool:
-        """Whether every one of these served entities answers."""
+        """Return whether every one of these served entities answers."""
         return all((found := self.get(entity["id"])) and found.ready for entity in entities)
 
     def ensure(self, entity: Document, *, proven: bool) -> Scorer:
-        """The process of an entity, started when there is none."""
+        """Return the process of an entity, started when there is none."""
         found = self.get(entity["id"])
         if found is None or found.failure:
             found = Scorer(self._workspace, entity, proven=proven)

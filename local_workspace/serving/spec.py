@@ -1,4 +1,4 @@
-"""What a serving endpoint may be asked for: names, served entities, traffic, gateway.
+"""Requests about serving endpoints, checked: names, served entities, traffic, gateway.
 
 Requests are checked as the real service checks them and kept exactly as sent: a value that the
 caller left out is never filled in, because Terraform would see it as drift. The exceptions are
@@ -44,7 +44,7 @@ _TABLE_FIELDS = ("enabled", "catalog_name", "schema_name", "table_name_prefix")
 
 
 def check_creation(body: Mapping[str, Any]) -> str:
-    """The name of a new endpoint, after checking everything beside its config.
+    """Return the name of a new endpoint, after checking everything beside its config.
 
     Raises
     ------

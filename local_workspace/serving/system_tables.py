@@ -61,7 +61,7 @@ def record_deletion(workspace: Workspace, endpoint: Document) -> None:
 
 
 def served_entities(workspace: Workspace, principal: Principal) -> Any:
-    """The rows, as an Arrow table, about endpoints that the caller may view; all for an admin."""
+    """Return the rows about endpoints that the caller may view; all for an admin."""
     visible = {document["id"] for document in documents.visible(workspace, principal, ENDPOINT)}
     rows = [
         {**row, **{name: _time(row.get(name)) for name in ("change_time", "endpoint_delete_time")}}

@@ -124,7 +124,7 @@ def prepare(
 
 
 def connect(workspace: Workspace, principal: Principal, query: Query) -> duckdb.DuckDBPyConnection:
-    """A database of its own for one statement, with the tables that it reads."""
+    """Return a database of its own for one statement, with the tables that it reads."""
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone='UTC'")
     for table in query.tables:
@@ -267,7 +267,7 @@ def _authorise(workspace: Workspace, principal: Principal, table: str) -> None:
 
 
 def _adapt(node: exp.Expr, now: datetime) -> exp.Expr:
-    """Where DuckDB means something else by the same words."""
+    """Replace words by which DuckDB means something else."""
     if isinstance(node, (exp.CurrentTimestamp, exp.CurrentDate)):
         kind = "DATE" if isinstance(node, exp.CurrentDate) else "TIMESTAMPTZ"
         return exp.cast(exp.Literal.string(now.isoformat()), kind)
@@ -281,7 +281,7 @@ def _adapt(node: exp.Expr, now: datetime) -> exp.Expr:
 
 
 def _text(value: Any) -> str | None:
-    """A value as the JSON_ARRAY format writes it."""
+    """Return a value as the JSON_ARRAY format writes it."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):

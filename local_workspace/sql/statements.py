@@ -103,7 +103,7 @@ async def select(workspace: Workspace, principal: Principal, text: str) -> Resul
     Raises
     ------
     SqlError
-        It cannot be run; see :func:`.sql_query.prepare`.
+        It cannot be run; see :func:`.query.prepare`.
     """
     await inference.of(workspace).flush()
     query = sql_query.prepare(workspace, principal, text, (None, None), [])
@@ -157,7 +157,7 @@ async def _cancel(statement: _Statement) -> None:
 
 
 def _find(call: Call) -> _Statement:
-    """A statement of the caller's own, or any for an admin."""
+    """Return a statement of the caller's own, or any for an admin."""
     statement = _all(call.workspace).get(call.path["id"])
     own = statement is not None and call.principal.name == statement.owner
     if statement is None or not (own or call.principal.is_admin):

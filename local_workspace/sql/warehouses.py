@@ -132,7 +132,7 @@ async def delete(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", "/api/2.0/preview/sql/data_sources")
 async def data_sources(call: Call) -> Response:
-    """What dashboards and queries of old call a warehouse; clients look ids up here."""
+    """List warehouses under the ids that old dashboards and queries use."""
     return JSONResponse(
         [
             {

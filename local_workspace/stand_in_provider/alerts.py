@@ -52,7 +52,7 @@ _UPDATED = (
     "custom_description,custom_summary,display_name,evaluation,parent_path,query_text,run_as,"
     "run_as_user_name,schedule,warehouse_id"
 )
-# What is configured, beside what the server makes of it.
+# Settings that the server answers twice: as configured, and as in effect.
 _EFFECTIVE = ("notify_on_ok", "retrigger_seconds")
 
 

@@ -81,9 +81,9 @@ class CatalogObject(Resource):
     updated
         Attributes that an update carries; the owner has an update of its own.
     renames
-        Whether a new name is an update.
+        A new name is an update.
     checks_metastore
-        Whether changes ask for the workspace's metastore first.
+        Changes ask for the workspace's metastore first.
     updates
         How many times the real provider sends an update.
     """
@@ -191,11 +191,10 @@ class Grant(Resource):
             change = {"principal": principal, **({"add": add} if add else {})}
             change |= {"remove": drop} if drop else {}
             session.call("PATCH", path, {"changes": [change]})
-        attempt = 1
-        while {*self._granted(session.call("GET", path), principal)} != {*wanted}:
-            if not session.poll(attempt, limit_s=60):
-                raise ProviderError(f"privileges of {principal!r} did not take effect in 60 s")
-            attempt += 1
+        for _ in session.looks(60):
+            if {*self._granted(session.call("GET", path), principal)} == {*wanted}:
+                return
+        raise ProviderError(f"privileges of {principal!r} did not take effect in 60 s")
 
     def create(self, session: Session, planned: Values) -> str:
         self._set(session, planned, [*map(canonical, planned["privileges"])])

@@ -22,7 +22,7 @@ def plan(block: Block, config: Values, prior: Values | None) -> Plan:
 
 
 def _proposed(block: Block, config: Values, prior: Values) -> Values:
-    """The configuration, and what was computed before where nothing is configured."""
+    """Return the configuration, and what was computed before where nothing is configured."""
     values: Values = {}
     for name, attribute in block.attributes.items():
         keeps = config[name] is None and "computed" in attribute.words
@@ -39,7 +39,7 @@ def _proposed(block: Block, config: Values, prior: Values) -> Values:
 
 
 def _marked(block: Block, proposed: Values, config: Values, *, new: bool) -> Values:
-    """The proposal with everything unknown that the server will compute."""
+    """Return the proposal with everything unknown that the server will compute."""
     values = dict(proposed)
     for name, attribute in block.attributes.items():
         if config[name] is None and "computed" in attribute.words:
@@ -53,7 +53,7 @@ def _marked(block: Block, proposed: Values, config: Values, *, new: bool) -> Val
 
 
 def equal(block: Block, one: Values, other: Values) -> bool:
-    """Whether two objects are the same; sets have no order."""
+    """Return whether two objects are the same; sets have no order."""
     plain = all(one.get(name) == other.get(name) for name in block.attributes)
     nested = block.blocks.values()
     return plain and all(_alike(each, one.get(each.name), other.get(each.name)) for each in nested)
@@ -68,7 +68,7 @@ def _alike(nested: Nested, one: Any, other: Any) -> bool:
 
 
 def body(block: Block, values: Values) -> Values:
-    """The JSON object to send: whatever is set, zeros too; nothing that the server computes."""
+    """Return the JSON object to send: all that is set, zeros too, but nothing computed."""
     sent: Values = {}
     for name, attribute in block.attributes.items():
         value = values[name]
@@ -89,7 +89,7 @@ def body(block: Block, values: Values) -> Values:
 
 
 def answered(block: Block, raw: Values | None) -> Values:
-    """The object of an answer; its fractions are as Terraform writes them, as they were planned."""
+    """Return the object of an answer, with fractions as Terraform writes them."""
     return _decimals(block, conform(block, raw))
 
 

@@ -12,12 +12,12 @@ _NOTHING: dict[str, Any] = {"map": {}, "strings": [], "string_set": [], "records
 
 
 def body(block: Block, values: Values, only: Collection[str] | None = None) -> Values:
-    """The JSON object to send: no unknowns, and zeros only where the attribute is required.
+    """Return the JSON object to send: no unknowns, and zeros only where the attribute is required.
 
     Parameters
     ----------
     block, values
-        What to send.
+        The values to send, with their type.
     only
         Names at this level to send; None for all.
     """
@@ -39,7 +39,7 @@ def body(block: Block, values: Values, only: Collection[str] | None = None) -> V
 
 
 def refreshed(block: Block, answer: Values, state: Values, *, fresh: bool) -> Values:
-    """The state after reading.
+    """Return the state after reading.
 
     At the top level an empty answer leaves the state alone, and so does an answer to what the
     state does not hold, unless it is computed. A block that is taken, is taken whole.
@@ -51,7 +51,7 @@ def refreshed(block: Block, answer: Values, state: Values, *, fresh: bool) -> Va
     answer
         The object as the server returned it.
     state
-        What was known before.
+        The state before.
     fresh
         The first read after a create or for an import: everything is taken.
     """
@@ -79,7 +79,7 @@ def _records(block: Block, value: Any) -> list[Values]:
 
 
 def _taken(block: Block, answer: Values) -> Values:
-    """A block's content: what the server does not name is zero."""
+    """Return a block's content: what the server does not name is zero."""
     taken: Values = {}
     for name, attribute in block.attributes.items():
         value, fields = answer.get(name), attribute.fields
@@ -94,7 +94,7 @@ def _taken(block: Block, answer: Values) -> Values:
 
 
 def applied(block: Block, planned: Values, state: Values) -> Values:
-    """The state after apply: as read, but sets and empty collections stay as planned."""
+    """Return the state after apply: as read, but sets and empty collections stay as planned."""
     after = dict(state)
     for name, attribute in block.attributes.items():
         collection = attribute.type in ("map", "strings", "string_set")
@@ -114,7 +114,7 @@ def applied(block: Block, planned: Values, state: Values) -> Values:
 
 
 def emptied(block: Block, planned: Values, prior: Values) -> Values:
-    """The planned state with a zero for each attribute that the configuration no longer sets."""
+    """Return the planned state, with zeros for attributes that are configured no longer."""
     return {
         name: zero(block.attributes[name])
         if value is None and name in block.attributes and prior.get(name) is not None
@@ -124,7 +124,7 @@ def emptied(block: Block, planned: Values, prior: Values) -> Values:
 
 
 def changes(planned: Values, prior: Values) -> set[str]:
-    """Names of top-level attributes and blocks that differ; ``timeouts`` never counts."""
+    """Return the names of attributes and blocks at the top that differ, save ``timeouts``."""
     return {
         name
         for name, value in planned.items()

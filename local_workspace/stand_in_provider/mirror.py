@@ -18,7 +18,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class MirrorInfo:
-    """What was written: the mirror, the configuration file for Terraform, the wrapper."""
+    """The files that were written: mirror, configuration file for Terraform, wrapper."""
 
     mirror: Path
     terraformrc: Path

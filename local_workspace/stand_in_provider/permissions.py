@@ -112,7 +112,7 @@ class Permissions(Resource):
 
 
 def _own_levels(entry: Any) -> list[str]:
-    """Levels given to the entry itself, not inherited."""
+    """Return the levels given to the entry itself, not inherited."""
     permissions = entry.get("all_permissions", [])
     return [each["permission_level"] for each in permissions if not each.get("inherited")]
 

@@ -1,4 +1,4 @@
-"""What will change: a pure function of configuration and state.
+"""Plans of changes: a pure function of configuration and state.
 
 The rules are those of a provider on the older Terraform SDK, under which null and a zero value are
 one and "no change" means that the state is returned as it is. :func:`plan` is one way of planning;
@@ -33,7 +33,7 @@ def plan(block: Block, config: Values, prior: Values | None) -> Plan:
     block
         Its type.
     config
-        What is configured; unknown where it comes from another resource that is not there yet.
+        The configuration; a value of a resource that does not exist yet is unknown.
     prior
         The state after refresh; None for a new resource (for a replacement Terraform asks again,
         without).
@@ -70,7 +70,7 @@ def _attribute(attribute: Attribute, config: Any, prior: Any, twin: Any, *, new:
 
 
 def _equivalent(attribute: Attribute, config: Any, prior: Any) -> bool:
-    """Whether the configuration is another spelling of what is there."""
+    """Return whether the configuration is another spelling of the state."""
     if prior is None or isinstance(config, Unknown):
         return False
     if attribute.type == "string_set":

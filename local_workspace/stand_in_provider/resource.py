@@ -1,4 +1,4 @@
-"""What every resource type has to answer, and what several of them share."""
+"""The base of all resource types, and requests that several of them make."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Resource(ABC):
         """Make it and return its id."""
 
     def settle(self, session: Session, planned: Values) -> None:  # noqa: B027 - most are done
-        """What follows a create once the id is known; a failure leaves a tainted resource."""
+        """Finish a create once the id is known; a failure leaves a tainted resource."""
 
     @abstractmethod
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
-        """State after refresh; None when it is gone."""
+        """Return the state after refresh, or None when it is gone."""
 
     @abstractmethod
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
@@ -64,11 +64,11 @@ class Resource(ABC):
         remove(session, "DELETE", f"{self.collection}/{prior['id']}")
 
     def imported(self, identifier: str) -> Values:
-        """The state from which an import reads."""
+        """Return the state from which an import reads."""
         return conform(self.table, {"id": identifier})
 
     def limit_s(self, operation: str, values: Values) -> float:
-        """Time limit of an operation, in seconds."""
+        """Return the time limit of an operation, in seconds."""
         configured = (values.get("timeouts") or {}).get(operation)
         return seconds(configured) if isinstance(configured, str) else self.default_limit_s
 
@@ -88,7 +88,7 @@ def seconds(duration: str) -> float:
 
 
 def found(session: Session, path: str) -> Any:
-    """The answer of a GET, None for 404."""
+    """Return the answer of a GET, None for 404."""
     try:
         return session.call("GET", path)
     except ApiError as error:
@@ -98,7 +98,7 @@ def found(session: Session, path: str) -> Any:
 
 
 def remove(session: Session, method: str, path: str, content: Any = None) -> None:
-    """A deleting request; what is not there counts as deleted."""
+    """Send a deleting request; an object that is not there counts as deleted."""
     try:
         session.call(method, path, content)
     except ApiError as error:

@@ -10,7 +10,9 @@ import platform
 import random
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -39,7 +41,7 @@ class InterruptedByUserError(ProviderError):
 
 @dataclass(frozen=True)
 class Login:
-    """Where to send requests, and how long to try. The token is not part of the representation."""
+    """The address, token and patience of a client. The representation leaves the token out."""
 
     host: str
     token: str = field(repr=False)
@@ -80,7 +82,7 @@ def login(config: dict[str, Any]) -> Login:
 
 
 def _oauth_token(host: str, client_id: str | None, secret: str | None) -> str:
-    """A token for an hour, longer than any run against this machine."""
+    """Get a token for an hour, longer than any run against this machine."""
     form = {"grant_type": "client_credentials", "scope": "all-apis"}
     body = urlencode({**form, "client_id": client_id, "client_secret": secret})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -136,7 +138,7 @@ class Client:
     Parameters
     ----------
     login
-        Where to and with which token.
+        Address and token.
     stop
         Set when Terraform wants to stop; ends every wait.
     terraform_version
@@ -185,7 +187,7 @@ class Client:
             status, message, answer = self._try(method, path, body, resource)
             if status < 400:
                 return answer
-            pause = min(attempt, _LONGEST_WAIT_S) + random.uniform(0.05, 0.75)  # noqa: S311
+            pause = _pause(attempt)
             if status not in _RETRIED or time.monotonic() + pause > deadline:
                 raise ApiError(status, message.replace(self._login.token, "***"))
             self.wait(pause)
@@ -272,10 +274,15 @@ class Session:
         deadline = self.started + self.limit_s
         return self.client.me(resource=self.resource, deadline=deadline)
 
-    def poll(self, attempt: int, *, limit_s: float) -> bool:
-        """Wait before the next look, a second longer each time; False when `limit_s` would pass."""
-        pause = min(attempt, _LONGEST_WAIT_S) + random.uniform(0.05, 0.75)  # noqa: S311
-        if time.monotonic() + pause > self.started + limit_s:
-            return False
-        self.client.wait(pause)
-        return True
+    def looks(self, limit_s: float) -> Iterator[None]:
+        """Pause between looks at the server, a second longer each time, until `limit_s` is over."""
+        for attempt in count(1):
+            yield
+            pause = _pause(attempt)
+            if time.monotonic() + pause > self.started + limit_s:
+                return
+            self.client.wait(pause)
+
+
+def _pause(attempt: int) -> float:
+    return min(attempt, _LONGEST_WAIT_S) + random.uniform(0.05, 0.75)  # noqa: S311 - no secret

@@ -204,7 +204,7 @@ class Provider(pb_grpc.ProviderServicer):
     def _apply(
         self, resource: Resource, prior: Values | None, planned: Values | None
     ) -> tuple[Values | None, str | None]:
-        """The new state, and what went wrong."""
+        """Return the new state, and what went wrong."""
         operation = "create" if prior is None else "delete" if planned is None else "update"
         state = prior
         try:
@@ -216,7 +216,7 @@ class Provider(pb_grpc.ProviderServicer):
                 state = {**known_state(resource, planned), "id": resource.create(session, planned)}
                 resource.settle(session, {**planned, "id": state["id"]})
             else:
-                # Of a failed update the state keeps what was planned, as the real provider has it.
+                # As with the real provider, the state of a failed update is the planned one.
                 state = known_state(resource, planned)
                 state = resource.update(session, prior, planned)
             after = resource.read(session, state, fresh=prior is None)
@@ -230,7 +230,7 @@ class Provider(pb_grpc.ProviderServicer):
 
 
 def known_state(resource: Resource, planned: Values) -> Values:
-    """The planned values as a state: null, or no block, for what is unknown."""
+    """Return the planned values as a state: null, or no block, for what is unknown."""
     return conform(resource.table, known(planned))
 
 

@@ -105,7 +105,7 @@ class Nested:
 
     @property
     def computed(self) -> bool:
-        """Whether the server chooses where nothing is configured."""
+        """The server chooses a value if nothing is configured."""
         return "computed" in self.words
 
 
@@ -187,7 +187,7 @@ def _words(
 
 
 def to_protobuf(block: Block, version: int = 0) -> pb.Schema:
-    """The schema as Terraform wants it."""
+    """Return the schema as Terraform wants it."""
     return pb.Schema(version=version, block=_block_to_protobuf(block))
 
 

@@ -103,7 +103,7 @@ def _listen(server: grpc.Server, address: str) -> str:
 
 
 def _certificate() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """A key and a certificate of its own, for this process and a day."""
+    """Make a key and a certificate for this process, valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)

@@ -113,17 +113,15 @@ class ModelServing(Resource):
             raise UndoneError(f"{error}. The endpoint was deleted") from error
 
     def _wait(self, session: Session, name: str, limit_s: float) -> None:
-        attempt = 0
-        while True:
-            attempt += 1
+        update = None
+        for _ in session.looks(limit_s):
             status = session.call("GET", f"{_ENDPOINTS}/{name}").get("state", {})
             update = status.get("config_update")
             if update == "NOT_UPDATING":
                 return
             if update in ("UPDATE_FAILED", "UPDATE_CANCELED"):
                 raise ProviderError(f"failed to reach NOT_UPDATING, got {update}")
-            if not session.poll(attempt, limit_s=limit_s):
-                raise ProviderError(f"timed out: current status: {update}")
+        raise ProviderError(f"timed out: current status: {update}")
 
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
         answer = found(session, f"{_ENDPOINTS}/{state['id']}")
@@ -152,7 +150,7 @@ class ModelServing(Resource):
         return emptied(self.table, planned, prior)
 
     def _retagged(self, session: Session, path: str, content: Values) -> dict[str, Any]:
-        """The difference to the tags that are there now."""
+        """Return the difference to the tags that are there now."""
         there = {
             tag["key"]: tag.get("value", "") for tag in session.call("GET", path).get("tags") or []
         }
@@ -163,7 +161,7 @@ class ModelServing(Resource):
 
 
 def _as_configured(config: Any, state: Values) -> Any:
-    """The configuration without what only the server says."""
+    """Return the configuration without what only the server says."""
     if not config:
         return config
     held = (state.get("config") or [{}])[0]

@@ -35,13 +35,13 @@ def decode(data: bytes) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """Values to MessagePack."""
+    """Encode values as MessagePack."""
     packed: bytes = packb(value, default=lambda unknown: ExtType(_UNKNOWN_EXTENSION, b"\0"))
     return packed
 
 
 def conform(block: Block, raw: Values | None) -> Values:
-    """The object with exactly the fields of `block`: missing ones are null, others are dropped."""
+    """Return the object with exactly the fields of `block`; missing ones are null."""
     raw = raw or {}
     values: Values = {name: raw.get(name) for name in block.attributes}
     for nested in block.blocks.values():
@@ -58,7 +58,7 @@ def conform(block: Block, raw: Values | None) -> Values:
 
 
 def known(value: Any) -> Any:
-    """The same value with null in place of what is unknown."""
+    """Return the same value with null in place of what is unknown."""
     if isinstance(value, Unknown):
         return None
     if isinstance(value, dict):
@@ -69,7 +69,7 @@ def known(value: Any) -> Any:
 
 
 def empty(value: Any) -> bool:
-    """Whether the value says no more than null does: "", 0, false, no element."""
+    """Return whether the value says no more than null does: "", 0, false, no element."""
     return value is None or (not isinstance(value, Unknown) and value in ("", 0, False, [], {}))
 
 
@@ -100,5 +100,5 @@ def _without_empty(value: Any) -> Any:
 
 
 def zero(attribute: Attribute) -> Any:
-    """The zero of a scalar; null for collections."""
+    """Return the zero of a scalar; null for collections."""
     return _ZEROS.get(attribute.type)

@@ -74,16 +74,14 @@ class SqlEndpoint(Resource):
             raise
 
     def _wait(self, session: Session, identifier: str) -> None:
-        attempt = 0
-        while True:
-            attempt += 1
+        state = None
+        for _ in session.looks(session.limit_s):
             state = session.call("GET", f"{_WAREHOUSES}/{identifier}").get("state")
             if state == "RUNNING":
                 return
             if state in ("STOPPED", "DELETED"):
                 raise ProviderError(f"failed to reach RUNNING, got {state}")
-            if not session.poll(attempt, limit_s=session.limit_s):
-                raise ProviderError(f"timed out: current status: {state}")
+        raise ProviderError(f"timed out: current status: {state}")
 
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
         answer = found(session, f"{_WAREHOUSES}/{state['id']}")

@@ -1,7 +1,7 @@
-"""Experiments as objects of the workspace: what Databricks does and the MLflow server does not.
+"""Experiments as objects of the workspace, which the MLflow server knows nothing about.
 
 Their names are workspace paths; a deleted one is gone for those who ask, and its name is free. All
-else is the MLflow server's (:mod:`.tracking`).
+else is the MLflow server's (:mod:`.mlflow_server`).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _with(call: Call, **changes: str) -> Call:
 
 
 def _path(name: object) -> str:
-    """The name as the workspace keeps it.
+    """Return the name as the workspace keeps it.
 
     Raises
     ------

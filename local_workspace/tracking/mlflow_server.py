@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import sys
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import httpx
 from starlette.responses import Response
 
-from ..core.children import Child, ChildError, free_port
+from ..core.children import Child, ChildError, environment_without, free_port
 from ..core.errors import ApiError
 from ..core.routing import Call, Routes
 from ..core.workspace import Workspace
@@ -27,6 +26,11 @@ routes = Routes()
 _START_LIMIT_S = 180.0
 _REQUEST_LIMIT_S = 120.0
 _LOGGED_MODEL = re.compile(r"(dbfs:/databricks/mlflow-tracking/[^/\"]+)/models/([^/\"]+)/artifacts")
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -49,7 +53,9 @@ def _start(workspace: Workspace) -> _Server:
     argv += ["--backend-store-uri", f"sqlite:///{database}", "--no-serve-artifacts"]
     argv += ["--default-artifact-root", "dbfs:/databricks/mlflow-tracking", "--workers", "1"]
     log = workspace.logs / "mlflow.log"
-    child = Child.start("mlflow server", argv, _environment(), log, workspace.folder)
+    # Nothing may point the server to another store or to a workspace.
+    environment = environment_without("MLFLOW_", "DATABRICKS_") | _QUIET
+    child = Child.start("mlflow server", argv, environment, log, workspace.folder)
     url = f"http://127.0.0.1:{port}"
     return _Server(
         child,
@@ -86,19 +92,8 @@ async def _revive(workspace: Workspace) -> None:
         await server.client.aclose()
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without what would point the server to another store or to a workspace."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("MLFLOW_", "DATABRICKS_"))
-    }
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    return kept | quiet | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-
-
 async def forward(call: Call) -> Response:
-    """The server's answer to the same request."""
+    """Return the server's answer to the same request."""
     url = call.request.url
     return await ask(call.workspace, call.request.method, url.path, url.query, call.raw)
 
@@ -106,7 +101,7 @@ async def forward(call: Call) -> Response:
 async def ask(
     workspace: Workspace, method: str, path: str, query: str, content: bytes = b""
 ) -> Response:
-    """The server's answer to a request.
+    """Return the server's answer to a request.
 
     Raises
     ------

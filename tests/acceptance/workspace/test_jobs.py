@@ -108,6 +108,7 @@ def test_what_a_job_cannot_be(running: Info, admin: WorkspaceClient) -> None:
     refused("'other' is not in environments", Task(**vars(task()) | {"environment_key": "other"}))
     refused("entry_point is missing", task(""))
     refused("circle", Task(**vars(task()) | {"depends_on": [TaskDependency("t")]}))
+    refused("run_if 'ALL_FAILED'", Task(**vars(task()) | {"run_if": RunIf.ALL_FAILED}))
     refused("hours must be 0-23", task(), schedule=CronSchedule("0 0 25 * * ?", "UTC"))
     reader = sdk(running, "local-reader")
     with pytest.raises(PermissionDenied, match="run_as"):
@@ -240,6 +241,8 @@ def test_runs_that_do_not_come_to_a_good_end(
 def test_a_second_run_waits_or_is_skipped(admin: WorkspaceClient, wheel: str) -> None:
     job = _job(admin, task("sleep"), queue=QueueSettings(enabled=True))
     first = int(admin.jobs.run_now(job, idempotency_token="once").run_id or 0)
+    with pytest.raises(BadRequest, match="python_params is not understood here"):
+        admin.jobs.run_now(job, python_params=["--day"])
     again = int(admin.jobs.run_now(job, idempotency_token="once").run_id or 0)
     assert again == first
     second = int(admin.jobs.run_now(job).run_id or 0)

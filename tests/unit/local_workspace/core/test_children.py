@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,69 +16,75 @@ import pytest
 from scgpt_databricks.local_workspace.core.children import Child, ChildError, free_port
 
 _ENV = {"PATH": os.environ["PATH"]}
-_SLEEPER = (
-    "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(99)'])"
-)
+_GRANDCHILD = "import os, time; print('up', os.getpid(), flush=True); time.sleep(99)"
+_SLEEPER = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_GRANDCHILD!r}])"
 _STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); "
-    "time.sleep(99)"
+    "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    "print('up', os.getpid(), flush=True); time.sleep(99)"
 )
 _PARENT = """
 import sys, time
 from pathlib import Path
 from scgpt_databricks.local_workspace.core.children import Child
 child = Child.start("c", [sys.executable, "-c", sys.argv[1]], {}, Path(sys.argv[2]))
-print(child.pid, flush=True)
 time.sleep(99)
 """
 
 
-def _group(pid: int) -> bool:
-    """Whether any process of the group is left."""
+def _alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not, though nobody has asked for its end."""
     try:
-        os.killpg(pid, 0)
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except ProcessLookupError:
         return False
-    return True
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
+    return not stat.rpartition(")")[2].startswith(" Z")
 
 
-def _wait_gone(pid: int, seconds: float = 8.0) -> bool:
+def _wait(condition: Callable[[], object], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
-    while _group(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not _group(pid)
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def _up(log: Path) -> int:
+    """Wait until the process that writes this log says that it is up; return its id."""
+    _wait(lambda: log.exists() and log.read_text().endswith("\n"))
+    word, pid = log.read_text().split()
+    assert word == "up"
+    return int(pid)
 
 
 def test_a_child_stops_with_what_it_started(tmp_path: Path) -> None:
-    child = Child.start("c", [sys.executable, "-c", _SLEEPER], _ENV, tmp_path / "c.log")
-    time.sleep(0.3)
+    log = tmp_path / "c.log"
+    child = Child.start("c", [sys.executable, "-c", _SLEEPER], _ENV, log)
+    grandchild = _up(log)
     assert child.alive
     child.stop()
     assert not child.alive
-    assert _wait_gone(child.pid)
+    _wait(lambda: not _alive(grandchild))
     child.stop()
 
 
 def test_a_child_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     log = tmp_path / "c.log"
     child = Child.start("c", [sys.executable, "-c", _STUBBORN], _ENV, log)
-    while not log.exists() or "up" not in log.read_text():
-        time.sleep(0.05)
+    stubborn = _up(log)
     child.stop()
-    assert _wait_gone(child.pid)
+    _wait(lambda: not _alive(stubborn))
 
 
 def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
-    argv = [sys.executable, "-c", _PARENT, _SLEEPER, str(tmp_path / "c.log")]
-    parent = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
-    time.sleep(0.3)
-    assert _group(pid)
+    log = tmp_path / "c.log"
+    argv = [sys.executable, "-c", _PARENT, _SLEEPER, str(log)]
+    parent = subprocess.Popen(argv)
+    grandchild = _up(log)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    parent.stdout.close()
-    assert _wait_gone(pid)
+    _wait(lambda: not _alive(grandchild))
 
 
 def test_waiting_ends_when_the_child_does(tmp_path: Path) -> None:
