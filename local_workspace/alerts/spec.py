@@ -13,17 +13,9 @@ from ..objects import folders
 from . import destinations
 
 FIELDS = (
-    "display_name",
-    "query_text",
-    "warehouse_id",
-    "evaluation",
-    "schedule",
-    "custom_summary",
-    "custom_description",
-    "parameters",
-    "parent_path",
-    "run_as",
-    "run_as_user_name",
+    *("display_name", "query_text", "warehouse_id", "evaluation", "schedule"),
+    *("custom_summary", "custom_description", "parameters", "parent_path", "run_as"),
+    *("run_as_user_name"),
 )
 OPERATORS = {
     "EQUAL": "=",

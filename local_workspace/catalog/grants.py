@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import invalid
@@ -18,14 +19,17 @@ _EVERYWHERE = frozenset({access.ALL, access.MANAGE})
 
 
 def _may_see(call: Call) -> None:
-    kind = securables.kind_of_wire_type(call.path["wire_type"])
-    wanted = (access.OWN, kind.usage)
-    access.require(call.workspace, call.principal, kind.name, call.path["full_name"], *wanted)
+    usage = securables.kind_of_wire_type(call.path["wire_type"]).usage
+    _require(call, access.OWN, usage)
 
 
 def _may_change(call: Call) -> None:
+    _require(call, access.OWN)
+
+
+def _require(call: Call, *wanted: str) -> None:
     kind = securables.kind_of_wire_type(call.path["wire_type"])
-    access.require(call.workspace, call.principal, kind.name, call.path["full_name"], access.OWN)
+    access.require(call.workspace, call.principal, kind.name, call.path["full_name"], *wanted)
 
 
 @routes.add("GET", f"{BASE}/permissions/{_PATH}", rule=_may_see)
@@ -60,13 +64,7 @@ async def effective(call: Call) -> dict[str, Any]:
             found.setdefault(principal, []).extend(
                 {"privilege": privilege, **(origin if depth else {})} for privilege in privileges
             )
-    return _only(
-        call,
-        [
-            {"principal": principal, "privileges": privileges}
-            for principal, privileges in sorted(found.items())
-        ],
-    )
+    return _answer(call, found)
 
 
 def _changes(call: Call) -> list[dict[str, Any]]:
@@ -102,21 +100,13 @@ def _privileges(kind: Kind, change: dict[str, Any], field: str) -> set[str]:
     return names
 
 
-def _answer(call: Call, grants: dict[str, list[str]]) -> dict[str, Any]:
-    return _only(
-        call,
-        [
-            {"principal": principal, "privileges": privileges}
-            for principal, privileges in sorted(grants.items())
-        ],
-    )
-
-
-def _only(call: Call, assignments: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the assignments, of one principal where the query names one."""
+def _answer(call: Call, grants: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Answer the grants, of one principal if the query names one."""
     wanted = call.query.get("principal", "").lower()
     return {
         "privilege_assignments": [
-            entry for entry in assignments if not wanted or entry["principal"].lower() == wanted
+            {"principal": principal, "privileges": privileges}
+            for principal, privileges in sorted(grants.items())
+            if not wanted or principal.lower() == wanted
         ]
     }

@@ -18,7 +18,7 @@ from ..core.errors import ApiError, invalid, not_found
 from ..core.routing import Call, Routes, whole_number
 from ..core.store import Document
 from ..core.workspace import Workspace
-from ..identity import signing
+from ..identity.signing import sign_url, signed
 from . import files
 from .files import api_path, check_target, file_response, incoming, receive, writes
 
@@ -52,14 +52,14 @@ async def create_download_url(call: Call) -> dict[str, Any]:
     path = _asked_path(call)
     if not files.resolve(call.workspace, path).is_file():
         raise files.not_there(path)
-    return {"url": signing.sign_url(call.workspace, "GET", f"/_signed/files{path}"), "headers": []}
+    return {"url": sign_url(call.workspace, "GET", f"/_signed/files{path}"), "headers": []}
 
 
 @routes.add("POST", f"{_FS}/create-upload-url", rule=_may_write_asked)
 async def create_upload_url(call: Call) -> dict[str, Any]:
     path = _asked_path(call)
     check_target(call.workspace, path, overwrite=True)
-    return {"url": signing.sign_url(call.workspace, "PUT", f"/_signed/files{path}"), "headers": []}
+    return {"url": sign_url(call.workspace, "PUT", f"/_signed/files{path}"), "headers": []}
 
 
 @routes.add("POST", f"{_FS}/files/{{path:path}}", rule=writes)
@@ -82,7 +82,7 @@ async def create_part_urls(call: Call) -> dict[str, Any]:
     urls = [
         {
             "part_number": number,
-            "url": signing.sign_url(call.workspace, "PUT", f"/_signed/parts/{token}/{number}"),
+            "url": sign_url(call.workspace, "PUT", f"/_signed/parts/{token}/{number}"),
             "headers": [],
         }
         for number in range(first, first + count)
@@ -93,7 +93,7 @@ async def create_part_urls(call: Call) -> dict[str, Any]:
 @routes.add("POST", f"{_FS}/create-abort-upload-url", rule=_may_write_asked)
 async def create_abort_url(call: Call) -> dict[str, Any]:
     token = _session(call.workspace, call.need("session_token"), _asked_path(call))[0]
-    url = signing.sign_url(call.workspace, "DELETE", f"/_signed/uploads/{token}")
+    url = sign_url(call.workspace, "DELETE", f"/_signed/uploads/{token}")
     return {"abort_upload_url": {"url": url, "headers": []}}
 
 
@@ -167,30 +167,19 @@ def _close(workspace: Workspace, token: str) -> None:
 # --- using URLs ------------------------------------------------------------------------------
 
 
-def _refusal(call: Call) -> Response | None:
-    method, decoded_path = call.request.method, call.request.scope["path"]
-    return signing.refusal(call.workspace, method, decoded_path, call.query)
-
-
-@routes.add("GET", "/_signed/files/{path:path}", public=True)
+@routes.add("GET", "/_signed/files/{path:path}", public=True, rule=signed)
 async def signed_get(call: Call) -> Response:
-    return _refusal(call) or file_response(call.workspace, api_path(call))
+    return file_response(call.workspace, api_path(call))
 
 
-@routes.add("PUT", "/_signed/files/{path:path}", public=True, stream=True)
+@routes.add("PUT", "/_signed/files/{path:path}", public=True, rule=signed, stream=True)
 async def signed_put(call: Call) -> Response:
-    refused = _refusal(call)
-    if refused is not None:
-        return refused
     etag = await receive(call, check_target(call.workspace, api_path(call), overwrite=True))
     return Response(status_code=200, headers={"ETag": f'"{etag}"'})
 
 
-@routes.add("PUT", "/_signed/parts/{token}/{number}", public=True, stream=True)
+@routes.add("PUT", "/_signed/parts/{token}/{number}", public=True, rule=signed, stream=True)
 async def signed_part(call: Call) -> Response:
-    refused = _refusal(call)
-    if refused is not None:
-        return refused
     token, number = call.path["token"], call.path["number"]
     if call.workspace.store.get("uploads", token) is None:
         raise ApiError(404, "NOT_FOUND", "The upload was finished or given up.")
@@ -199,9 +188,7 @@ async def signed_part(call: Call) -> Response:
     return Response(status_code=200, headers={"ETag": f'"{etag}"'})
 
 
-@routes.add("DELETE", "/_signed/uploads/{token}", public=True)
+@routes.add("DELETE", "/_signed/uploads/{token}", public=True, rule=signed)
 async def signed_abort(call: Call) -> Response:
-    refused = _refusal(call)
-    if refused is None:
-        _close(call.workspace, call.path["token"])
-    return refused or Response(status_code=204)
+    _close(call.workspace, call.path["token"])
+    return Response(status_code=204)

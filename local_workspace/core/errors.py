@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from starlette.responses import JSONResponse, Response
+
 
 class ApiError(Exception):
     """A refusal: HTTP status, Databricks error code, and a sentence.
@@ -20,8 +22,9 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
 
-    def body(self) -> dict[str, str]:
-        return {"error_code": self.code, "message": self.message}
+    def response(self) -> Response:
+        """Return the refusal as an HTTP answer."""
+        return JSONResponse({"error_code": self.code, "message": self.message}, self.status)
 
 
 def unauthenticated(message: str) -> ApiError:

@@ -72,12 +72,8 @@ class Store:
 
     def delete(self, kind: str, key: str) -> bool:
         with self.transaction():
-            return (
-                self._db.execute(
-                    "DELETE FROM documents WHERE kind=? AND key=?", (kind, key)
-                ).rowcount
-                > 0
-            )
+            done = self._db.execute("DELETE FROM documents WHERE kind=? AND key=?", (kind, key))
+            return done.rowcount > 0
 
     def items(self, kind: str, prefix: str = "") -> list[tuple[str, Document]]:
         """Return all documents of a kind whose key starts with `prefix`, sorted by key."""
@@ -91,14 +87,12 @@ class Store:
     def next_number(self, name: str) -> int:
         """1, 2, 3, ... for each name; a number is never given twice."""
         with self.transaction():
-            self._db.execute(
-                "INSERT INTO counters VALUES (?,1) ON CONFLICT(name) DO UPDATE SET value=value+1",
+            row = self._db.execute(
+                "INSERT INTO counters VALUES (?,1) ON CONFLICT(name) DO UPDATE SET value=value+1"
+                " RETURNING value",
                 (name,),
-            )
-            value: int = self._db.execute(
-                "SELECT value FROM counters WHERE name=?", (name,)
-            ).fetchone()[0]
-            return value
+            ).fetchone()
+            return int(row[0])
 
     def close(self) -> None:
         with self._lock:

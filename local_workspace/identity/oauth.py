@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..core.errors import ApiError
 from ..core.routing import Call, Routes
 from ..core.workspace import Workspace
 from . import signing
@@ -23,10 +24,11 @@ _TOKEN = "/oidc/v1/token"  # noqa: S105 - a path
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-class _Refused(Exception):  # noqa: N818 - a refusal in OAuth's own form
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.body = status, {"error": code, "error_description": message}
+class _RefusedError(ApiError):
+    """A refusal in OAuth's own form."""
+
+    def response(self) -> Response:
+        return JSONResponse({"error": self.code, "error_description": self.message}, self.status)
 
 
 @routes.add("GET", "/oidc/.well-known/oauth-authorization-server", public=True)
@@ -36,14 +38,11 @@ async def places(call: Call) -> dict[str, Any]:
 
 
 @routes.add("POST", _TOKEN, public=True)
-async def token(call: Call) -> Response | dict[str, Any]:
+async def token(call: Call) -> dict[str, Any]:
     """Issue a token for a client's secret, or in exchange for one of the whole API."""
     form = dict(parse_qsl(call.raw.decode(errors="replace")))
-    try:
-        name = _who(call.workspace, call.request, form)
-        details = _details(form.get("authorization_details", ""))
-    except _Refused as refused:
-        return JSONResponse(refused.body, refused.status)
+    name = _who(call.workspace, call.request, form)
+    details = _details(form.get("authorization_details", ""))
     return {
         "access_token": signing.issue_token(call.workspace, name, details),
         "token_type": "Bearer",
@@ -59,10 +58,10 @@ def _who(workspace: Workspace, request: Request, form: dict[str, str]) -> str:
         issued = signing.read_token(workspace, form.get("assertion", ""))
         if issued is None or issued.details:
             message = "The assertion is no valid OAuth token of this workspace."
-            raise _Refused(400, "invalid_grant", message)
+            raise _RefusedError(400, "invalid_grant", message)
         return issued.name
     message = f"grant_type {grant!r}: client_credentials or {_JWT_BEARER}"
-    raise _Refused(400, "unsupported_grant_type", message)
+    raise _RefusedError(400, "unsupported_grant_type", message)
 
 
 def _client(workspace: Workspace, request: Request, form: dict[str, str]) -> str:
@@ -75,7 +74,7 @@ def _client(workspace: Workspace, request: Request, form: dict[str, str]) -> str
     right = signing.client_secret(workspace, name)
     genuine = hmac.compare_digest(secret.encode(), right.encode())
     if not (genuine and is_service_principal(workspace, name)):
-        raise _Refused(401, "invalid_client", "Client authentication failed")
+        raise _RefusedError(401, "invalid_client", "Client authentication failed")
     return name
 
 
@@ -88,5 +87,5 @@ def _details(text: str) -> str:
         asked = None
     if not isinstance(asked, list) or not all(isinstance(each, dict) for each in asked):
         message = "authorization_details must be a JSON list of objects"
-        raise _Refused(400, "invalid_authorization_details", message)
+        raise _RefusedError(400, "invalid_authorization_details", message)
     return text

@@ -21,48 +21,29 @@ OAUTH_PROFILE = "local-oauth"
 GROUPS = ("admins", "scientists", "users")
 
 _SEED: dict[str, Document] = {
-    "admin": {
-        "id": "1001",
-        "type": "user",
-        "name": "admin@local.test",
-        "display_name": "admin",
-        "groups": ["admins", "users"],
-    },
-    "builder": {
-        "id": "1002",
-        "type": "service_principal",
-        "name": BUILDER_APPLICATION_ID,
-        "display_name": "builder",
-        "groups": ["users"],
-    },
-    "reader": {
-        "id": "1003",
-        "type": "user",
-        "name": "reader@local.test",
-        "display_name": "reader",
-        "groups": ["scientists", "users"],
-    },
+    display_name: {
+        "id": id_,
+        "type": "user" if "@" in name else "service_principal",
+        "name": name,
+        "display_name": display_name,
+        "groups": groups,
+    }
+    for id_, display_name, name, groups in (
+        ("1001", "admin", "admin@local.test", ["admins", "users"]),
+        ("1002", "builder", BUILDER_APPLICATION_ID, ["users"]),
+        ("1003", "reader", "reader@local.test", ["scientists", "users"]),
+    )
 }
 
 _CATALOGS = ("main", "dev", "staging", "prod")
 
 # Enough to build and register a model; to publish it (aliases, deletion) takes ownership or MANAGE
 # besides.
-_BUILDER_PRIVILEGES = [
-    "APPLY_TAG",
-    "CREATE_MODEL",
-    "CREATE_MODEL_VERSION",
-    "CREATE_SCHEMA",
-    "CREATE_TABLE",
-    "CREATE_VOLUME",
-    "EXECUTE",
-    "MODIFY",
-    "READ_VOLUME",
-    "SELECT",
-    "USE_CATALOG",
-    "USE_SCHEMA",
-    "WRITE_VOLUME",
-]
+_BUILDER_PRIVILEGES = (
+    *("APPLY_TAG", "CREATE_MODEL", "CREATE_MODEL_VERSION", "CREATE_SCHEMA", "CREATE_TABLE"),
+    *("CREATE_VOLUME", "EXECUTE", "MODIFY", "READ_VOLUME", "SELECT", "USE_CATALOG"),
+    *("USE_SCHEMA", "WRITE_VOLUME"),
+)
 
 
 def seed(workspace: Workspace) -> None:
@@ -77,7 +58,7 @@ def seed(workspace: Workspace) -> None:
             store.put("principals", name, {**document, "token": "local" + secrets.token_hex(16)})
         for catalog in _CATALOGS:
             store.put("catalogs", catalog, catalog_document(workspace, catalog, owner, now))
-            grants = {"users": ["USE_CATALOG"], BUILDER_APPLICATION_ID: _BUILDER_PRIVILEGES}
+            grants = {"users": ["USE_CATALOG"], BUILDER_APPLICATION_ID: [*_BUILDER_PRIVILEGES]}
             store.put("grants", f"catalogs/{catalog}", {"grants": grants})
 
 

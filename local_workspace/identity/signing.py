@@ -16,15 +16,27 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
+from ..core.errors import ApiError
+from ..core.routing import Call
 from ..core.workspace import Workspace
 
 URL_LIFETIME_MS = 15 * 60 * 1000
 TOKEN_LIFETIME_S = 3600
 
-_DENIED = (
-    '<?xml version="1.0" encoding="UTF-8"?>'
-    "<Error><Code>AccessDenied</Code><Message>{}</Message></Error>"
-)
+
+class _DeniedError(ApiError):
+    """A refusal in the words and the XML of a cloud's object store.
+
+    Clients renew an expired URL only when they see them.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(403, "AccessDenied", message)
+
+    def response(self) -> Response:
+        text = f"<Error><Code>{self.code}</Code><Message>{self.message}</Message></Error>"
+        content = f'<?xml version="1.0" encoding="UTF-8"?>{text}'
+        return Response(content, self.status, media_type="application/xml")
 
 
 @dataclass(frozen=True)
@@ -56,21 +68,15 @@ def sign_url(workspace: Workspace, method: str, path: str) -> str:
     return f"{workspace.url}{quote(path)}?{urlencode({**query, 'signature': signature})}"
 
 
-def refusal(
-    workspace: Workspace, method: str, path: str, query: Mapping[str, str]
-) -> Response | None:
-    """Return the answer to a URL that was tampered with or has expired, and None for a good one.
-
-    The words and the XML are those of a cloud's object store: clients renew an expired URL only
-    when they see them.
-    """
+def signed(call: Call) -> None:
+    """Rule: only a URL of :func:`sign_url` that has not expired."""
+    workspace, query = call.workspace, call.query
     covered = {key: value for key, value in query.items() if key != "signature"}
-    expected = _sign_url(workspace, method, path, covered)
+    expected = _sign_url(workspace, call.request.method, call.request.scope["path"], covered)
     if not hmac.compare_digest(expected, query.get("signature", "")):
-        return _denied("Request signature does not match")
+        raise _DeniedError("Request signature does not match")
     if workspace.now_ms() > int(query["expires"]):
-        return _denied("Request has expired")
-    return None
+        raise _DeniedError("Request has expired")
 
 
 def client_secret(workspace: Workspace, name: str) -> str:
@@ -96,10 +102,6 @@ def read_token(workspace: Workspace, token: str) -> Issued | None:
     if workspace.now_ms() > claims["exp"]:
         return None
     return Issued(claims["sub"], claims["details"])
-
-
-def _denied(reason: str) -> Response:
-    return Response(_DENIED.format(reason), status_code=403, media_type="application/xml")
 
 
 def _sign_url(workspace: Workspace, method: str, path: str, query: Mapping[str, str]) -> str:

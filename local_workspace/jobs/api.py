@@ -71,9 +71,7 @@ async def reset(call: Call) -> dict[str, Any]:
     settings = dict(call.need("new_settings"))
     if "run_as" in found["settings"]:
         settings.setdefault("run_as", found["settings"]["run_as"])
-    _check(call, settings, found)
-    documents.put(call.workspace, JOB, str(found["id"]), {**found, "settings": settings})
-    return {}
+    return _changed(call, found, settings)
 
 
 @routes.add("POST", *paths("update"))
@@ -81,9 +79,7 @@ async def update(call: Call) -> dict[str, Any]:
     found = find_job(call, call.need("job_id"), "CAN_MANAGE")
     removed = call.body.get("fields_to_remove") or []
     settings = job_spec.merged(found["settings"], call.body.get("new_settings") or {}, removed)
-    _check(call, settings, found)
-    documents.put(call.workspace, JOB, str(found["id"]), {**found, "settings": settings})
-    return {}
+    return _changed(call, found, settings)
 
 
 @routes.add("POST", *paths("delete"))
@@ -91,6 +87,12 @@ async def delete(call: Call) -> dict[str, Any]:
     """Runs that are under way go on to their end."""
     found = find_job(call, call.need("job_id"), "CAN_MANAGE")
     documents.delete(call.workspace, JOB, str(found["id"]))
+    return {}
+
+
+def _changed(call: Call, job: Document, settings: Document) -> dict[str, Any]:
+    _check(call, settings, job)
+    documents.put(call.workspace, JOB, str(job["id"]), {**job, "settings": settings})
     return {}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from ..core.errors import ApiError, invalid, not_found
+from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
 from ..core.workspace import Workspace
 
@@ -68,30 +68,6 @@ async def make(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", f"{_BASE}/get-status")
 async def get(call: Call) -> dict[str, Any]:
-    path = call.query.get("path", "")
-    if not exists(call.workspace, normal(path)):
-        raise not_found(f"Path ({path}) doesn't exist.")
-    return _view(normal(path))
-
-
-@routes.add("GET", f"{_BASE}/list")
-async def list_all(call: Call) -> dict[str, Any]:
     path = require(call.workspace, call.query.get("path", ""))
-    inside = [key for key, _ in call.workspace.store.items(_KIND, f"{path.rstrip('/')}/")]
-    return {"objects": [_view(key) for key in inside if key.rpartition("/")[0] == path]}
-
-
-@routes.add("POST", f"{_BASE}/delete")
-async def delete(call: Call) -> dict[str, Any]:
-    path = require(call.workspace, call.need("path"))
-    below = [key for key, _ in call.workspace.store.items(_KIND, f"{path}/")]
-    if below and not call.body.get("recursive"):
-        raise ApiError(400, "DIRECTORY_NOT_EMPTY", f"Folder {path} is not empty.")
-    for key in [path, *below]:
-        call.workspace.store.delete(_KIND, key)
-    return {}
-
-
-def _view(path: str) -> dict[str, Any]:
     number = uuid.uuid5(uuid.NAMESPACE_URL, path).int % 10**15
     return {"object_type": "DIRECTORY", "path": path, "object_id": number}

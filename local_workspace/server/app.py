@@ -60,6 +60,8 @@ AREAS = (
     "jobs.scheduler",
 )
 
+_Routes = list[tuple[re.Pattern[str], Route]]
+
 _NOBODY = Principal("", "")
 _DISCOVERY = "/.well-known/databricks-config"
 _log = logging.getLogger(__name__)
@@ -96,18 +98,12 @@ def create_app(workspace: Workspace, leave_out: Collection[str] = ()) -> Starlet
                 if hasattr(module, "shutdown"):
                     await module.shutdown(workspace)
 
-    routes = [_compiled(route) for module in modules for route in module.routes.table]
+    routes = [
+        (compile_path(route.pattern)[0], route)
+        for module in modules
+        for route in module.routes.table
+    ]
     return Starlette(routes=[Mount("/", app=_Gate(workspace, recorder, routes))], lifespan=lifespan)
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    route: Route
-    pattern: re.Pattern[str]
-
-
-def _compiled(route: Route) -> _Compiled:
-    return _Compiled(route, compile_path(route.pattern)[0])
 
 
 @dataclass
@@ -123,7 +119,7 @@ class _Exchange:
 class _Gate:
     """The one way that every request takes."""
 
-    def __init__(self, workspace: Workspace, recorder: Recorder, routes: list[_Compiled]) -> None:
+    def __init__(self, workspace: Workspace, recorder: Recorder, routes: _Routes) -> None:
         self._workspace, self._recorder, self._routes = workspace, recorder, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,7 +147,7 @@ class _Gate:
         try:
             return await self._answer(exchange)
         except ApiError as error:
-            return JSONResponse(error.body(), error.status)
+            return error.response()
         except (ConnectionDropped, ClientDisconnect):
             raise
         except Exception:  # noqa: BLE001 - a mistake of ours is an answer, too
@@ -182,9 +178,9 @@ class _Gate:
         return result if isinstance(result, Response) else JSONResponse(result or {})
 
     def _find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-        for compiled in self._routes:
-            if compiled.route.method == method and (match := compiled.pattern.match(path)):
-                return compiled.route, match.groupdict()
+        for pattern, route in self._routes:
+            if route.method == method and (match := pattern.match(path)):
+                return route, match.groupdict()
         return None, {}
 
     def _unknown(self, method: str, path: str) -> ApiError:

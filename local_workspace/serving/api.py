@@ -190,7 +190,7 @@ def _check_models(workspace: Workspace, entities: list[Document], creator: Princ
 
 
 def _view(call: Call, name: str) -> dict[str, Any]:
-    return _answer(call, endpoints.get(call.workspace, name))
+    return _answer(call, documents.get(call.workspace, ENDPOINT, name))
 
 
 def _answer(call: Call, document: Document) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..core.store import Document
 from ..core.workspace import Workspace
+from ..objects import documents
 from ..objects.documents import ENDPOINT
 from . import endpoints, system_tables
 from .endpoints import FAILED, IN_PROGRESS, NOT_UPDATING, READY, UPDATE_FAILED
@@ -84,10 +85,10 @@ class Deployments:
         rollout.task = asyncio.create_task(self._roll_out(name, rollout), name=f"rollout-{name}")
 
     async def _roll_out(self, name: str, rollout: _Rollout) -> None:
-        pending = endpoints.get(self._workspace, name)["pending"]
+        pending = documents.get(self._workspace, ENDPOINT, name)["pending"]
         states = await asyncio.gather(*(self._deploy(entity) for entity in pending["entities"]))
         await self._hold(rollout)
-        document = endpoints.get(self._workspace, name)
+        document = documents.get(self._workspace, ENDPOINT, name)
         entities = [
             {**entity, "state": state}
             for entity, state in zip(pending["entities"], states, strict=True)

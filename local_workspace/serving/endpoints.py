@@ -19,17 +19,6 @@ IN_PROGRESS, NOT_UPDATING, UPDATE_FAILED = "IN_PROGRESS", "NOT_UPDATING", "UPDAT
 CREATING, READY, FAILED = "DEPLOYMENT_CREATING", "DEPLOYMENT_READY", "DEPLOYMENT_FAILED"
 
 
-def get(workspace: Workspace, name: str) -> Document:
-    """Return the document of an endpoint.
-
-    Raises
-    ------
-    ApiError
-        404 when it does not exist.
-    """
-    return documents.get(workspace, ENDPOINT, name)
-
-
 def put(workspace: Workspace, document: Document) -> None:
     documents.put(workspace, ENDPOINT, str(document["name"]), document)
 

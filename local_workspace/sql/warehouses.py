@@ -30,18 +30,9 @@ SIZES = (*_SCALE, "X-Large", "2X-Large", "3X-Large", "4X-Large", "5X-Large")
 _BASE = "/api/2.0/sql/warehouses"
 _ONE = f"{_BASE}/{{id}}"
 _SETTINGS = (
-    "name",
-    "cluster_size",
-    "auto_stop_mins",
-    "min_num_clusters",
-    "max_num_clusters",
-    "enable_photon",
-    "enable_serverless_compute",
-    "warehouse_type",
-    "spot_instance_policy",
-    "channel",
-    "tags",
-    "instance_profile_arn",
+    *("name", "cluster_size", "auto_stop_mins", "min_num_clusters", "max_num_clusters"),
+    *("enable_photon", "enable_serverless_compute", "warehouse_type", "spot_instance_policy"),
+    *("channel", "tags", "instance_profile_arn"),
 )
 _DEFAULTS = {"cluster_size": "2X-Small", "auto_stop_mins": 120, "max_num_clusters": 1}
 _CLUSTERS = 40

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
@@ -98,8 +98,7 @@ def _mark(experiment_id: str) -> str:
 def _unless_deleted(answer: Response) -> Response:
     found = json.loads(bytes(answer.body)).get("experiment", {})
     if found.get("lifecycle_stage") == "deleted":
-        refused = not_found(f"Experiment {found['experiment_id']} was deleted.")
-        return JSONResponse(refused.body(), refused.status)
+        return not_found(f"Experiment {found['experiment_id']} was deleted.").response()
     return answer
 
 
