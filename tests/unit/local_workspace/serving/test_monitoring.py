@@ -144,7 +144,7 @@ def test_an_interrupted_run_is_an_internal_error(app: Running, workspace: Worksp
 
 
 def test_reading_takes_the_lowest_level(admin: TestClient, as_: As) -> None:
-    """What whoever plans holds on each; below it there is neither the object nor its list."""
+    """Planning takes a level on each object; below it there is neither object nor list."""
     reader, lake = as_("reader"), "/api/2.0/lakeview/dashboards"
     board = {"display_name": "d", "parent_path": "/Shared", "serialized_dashboard": "{}"}
     board_id = admin.post(lake, json=board).json()["dashboard_id"]

@@ -1,4 +1,4 @@
-"""What watches an endpoint reads the table that the platform named after it."""
+"""Alerts and dashboard read the table that the platform named after the endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an endpoint may be asked for, and that nothing is filled in."""
+"""Requests about endpoints are checked, and nothing is filled in."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _SECRETS = ("url", "username", "password")
 
 @dataclass
 class MonitoringServer:
-    """What the provider's client is to an operation.
+    """A stand-in for the client of the provider.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class MonitoringServer:
         return self.objects[path]
 
     def _list(self, path: str, body: Any) -> Any:
-        """Of two levels of one principal the last counts."""
+        """The last of two levels of one principal counts."""
         for entry in (body or {}).get("access_control_list", ()):
             who = next(value for key, value in entry.items() if key.endswith("_name"))
             self.objects.setdefault(path, {})[who] = entry
@@ -93,7 +93,7 @@ class MonitoringServer:
         return self.objects[f"{path}/x1"]
 
     def _public(self, body: Any) -> Any:
-        """Of a webhook the server says only what is set."""
+        """The server says only that a field of a webhook is set."""
         hook = body.get("config", {}).get("generic_webhook")
         if hook is None:
             return copy.deepcopy(body)

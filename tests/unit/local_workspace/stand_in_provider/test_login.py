@@ -1,4 +1,4 @@
-"""Where the stand-in provider finds host and token, and whom it talks to."""
+"""The stand-in provider finds host and token, and talks to loopback only."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ BINDING_TYPES = {
 
 @dataclass(frozen=True)
 class Bound:
-    """What the bindings say of one attribute or block."""
+    """One attribute or block as the bindings have it."""
 
     kind: str
     storage: str
