@@ -62,7 +62,7 @@ class Step:
         return int(self.name.split("-")[1])
 
     def config(self) -> dict[str, dict[str, Any]]:
-        """Return the configuration of the supported types, by address; references are ``${...}``."""
+        """Return the configured supported types, by address; references are ``${...}``."""
         if "config_hcl" in self.content:
             tree = parse_hcl(self.content["config_hcl"], self.content.get("variables", {}))
         else:
