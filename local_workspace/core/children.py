@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 _PORTS = range(20000, 32000)
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
@@ -123,6 +121,8 @@ class Child:
         ChildError
             The command ended, or `timeout_s` seconds have passed; with the end of its log.
         """
+        import httpx  # not at the top: the command line knows instances without it
+
         deadline = time.monotonic() + timeout_s
         async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
             while time.monotonic() < deadline:
