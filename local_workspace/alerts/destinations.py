@@ -105,13 +105,7 @@ def _name(name: object) -> str:
 
 
 def _config(sent: object, before: Document) -> tuple[str, Document]:
-    """Return the kind of a config and what of it may be read back.
-
-    Parameters
-    ----------
-    before
-        The config as it was; its secrets go on when their kind does.
-    """
+    """Return the kind of a config and its readable part; secrets of the same kind go on."""
     kinds = [kind for kind in _TYPES if isinstance(sent, dict) and sent.get(kind)]
     if not isinstance(sent, dict) or len(kinds) != 1:
         raise invalid(f"config must hold exactly one of {', '.join(_TYPES)}.")

@@ -87,13 +87,7 @@ async def _outcome(workspace: Workspace, document: Document) -> dict[str, Any]:
 
 
 def _compare(evaluation: Document, result: Result) -> tuple[str, Value]:
-    """Return the new state and the value that decided.
-
-    Raises
-    ------
-    SqlError
-        The result lacks a column, or its values cannot be compared with the threshold.
-    """
+    """Return the new state and the value that decided; SqlError if they do not compare."""
     if not result.rows:
         return evaluation.get("empty_result_state") or "UNKNOWN", None
     value, compared = _value(evaluation["source"], result), evaluation["comparison_operator"]
@@ -151,13 +145,7 @@ def _typed(text: str | None, kind: str) -> Value:
 
 
 def _is_due(notification: Document, before: str, after: str, since_ms: int) -> bool:
-    """Return whether this evaluation sends a message.
-
-    Parameters
-    ----------
-    since_ms
-        Milliseconds since the last message.
-    """
+    """Return whether this evaluation sends a message, `since_ms` after the last one."""
     if after == "TRIGGERED":
         again_s = notification.get("retrigger_seconds") or 0
         return before != "TRIGGERED" or (again_s > 0 and since_ms >= again_s * 1000)

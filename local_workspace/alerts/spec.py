@@ -15,7 +15,7 @@ from . import destinations
 FIELDS = (
     *("display_name", "query_text", "warehouse_id", "evaluation", "schedule"),
     *("custom_summary", "custom_description", "parameters", "parent_path", "run_as"),
-    *("run_as_user_name"),
+    "run_as_user_name",
 )
 OPERATORS = {
     "EQUAL": "=",

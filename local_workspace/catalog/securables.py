@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.errors import already_exists, invalid, not_found
 from ..core.store import Document
-from ..core.workspace import METASTORE_ID, Workspace
+from ..core.workspace import Workspace, stamps
 
 OPTIONAL = ("comment", "properties", "storage_root", "storage_location", "volume_type")
 """Fields of a body that are kept as they are."""
@@ -254,17 +254,12 @@ def container_of(kind: Kind, fields: Mapping[str, Any]) -> str:
 
 
 def _new_document(workspace: Workspace, kind: Kind, full_name: str, owner: str) -> Document:
-    now, parts = workspace.now_ms(), full_name.split(".")
+    parts = full_name.split(".")
     document: Document = {
         "name": parts[-1],
         "full_name": full_name,
         "catalog_name": parts[0],
-        "metastore_id": METASTORE_ID,
-        "owner": owner,
-        "created_at": now,
-        "created_by": owner,
-        "updated_at": now,
-        "updated_by": owner,
+        **stamps(owner, workspace.now_ms()),
         _ID_FIELD[kind.name]: str(uuid.uuid4()),
     }
     if kind.parent == "schemas":

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .store import Store
+from .store import Document, Store
 
 WORKSPACE_ID = "1234567890123456"
 METASTORE_ID = "00000000-0000-4000-8000-000000000001"
@@ -31,6 +31,12 @@ class Principal:
     @property
     def is_admin(self) -> bool:
         return "admins" in self.groups
+
+
+def stamps(owner: str, now_ms: int) -> Document:
+    """Return owner and times of a new securable."""
+    made, changed = {"created_at": now_ms, "created_by": owner}, {"updated_at": now_ms}
+    return {"metastore_id": METASTORE_ID, "owner": owner, **made, **changed, "updated_by": owner}
 
 
 def time_text(milliseconds: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..core.errors import ApiError, unauthenticated
 from ..core.store import Document
-from ..core.workspace import BUILDER_APPLICATION_ID, METASTORE_ID, Principal, Workspace
+from ..core.workspace import BUILDER_APPLICATION_ID, Principal, Workspace, stamps
 from . import signing
 
 PROFILES = {"local": "admin", "local-builder": "builder", "local-reader": "reader"}
@@ -69,12 +69,7 @@ def catalog_document(workspace: Workspace, name: str, owner: str, now_ms: int) -
         "name": name,
         "full_name": name,
         "catalog_type": "MANAGED_CATALOG",
-        "metastore_id": METASTORE_ID,
-        "owner": owner,
-        "created_at": now_ms,
-        "created_by": owner,
-        "updated_at": now_ms,
-        "updated_by": owner,
+        **stamps(owner, now_ms),
     }
 
 

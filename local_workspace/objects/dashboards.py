@@ -132,13 +132,7 @@ def _content(call: Call) -> Document:
 
 
 def _stored(serialized: object) -> str:
-    """Return the definition as Databricks does: pages with a type, a line break at the end.
-
-    Raises
-    ------
-    ApiError
-        400 when it is no JSON object, or a widget reads a dataset that is not there.
-    """
+    """Return the definition as Databricks does: pages with a type, a line break at the end."""
     try:
         content = json.loads(str(serialized))
         datasets = {dataset["name"] for dataset in content.get("datasets", [])}

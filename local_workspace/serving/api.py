@@ -21,7 +21,7 @@ from ..objects import documents
 from ..objects.documents import ENDPOINT
 from . import deployment, endpoints, inference, invocations
 from .deployment import Deployments
-from .endpoints import IN_PROGRESS
+from .endpoints import IN_PROGRESS, NOT_UPDATING
 from .openapi import describe
 from .spec import ECHOED, check_config, check_creation, check_gateway, check_rate_limits
 
@@ -51,8 +51,17 @@ async def create(call: Call) -> dict[str, Any]:
     if workspace.store.get(ENDPOINT.name, name) is not None:
         raise already_exists(f"Endpoint with name '{name}' already exists.")
     _check_models(workspace, entities, who)
-    document = deployment.blank(name, workspace.new_id(), who.name, workspace.now_ms())
-    document |= {field: body[field] for field in ECHOED if body.get(field) is not None}
+    document: Document = {
+        "name": name,
+        "id": workspace.new_id(),
+        "creator": who.name,
+        "creation_timestamp": workspace.now_ms(),
+        "update": NOT_UPDATING,
+        "config": None,
+        "pending": None,
+        "last_config_version": 0,
+        **{field: body[field] for field in ECHOED if body.get(field) is not None},
+    }
     with workspace.store.transaction():
         inference.open_table(workspace, document, who)
         own = {documents.name_field(who.name): who.name, "permission_level": "CAN_MANAGE"}

@@ -134,21 +134,6 @@ def of(workspace: Workspace) -> Deployments:
     return deployments
 
 
-def blank(name: str, endpoint_id: str, creator: str, now_ms: int) -> Document:
-    """Return an endpoint before its first config."""
-    return {
-        "name": name,
-        "id": endpoint_id,
-        "creator": creator,
-        "creation_timestamp": now_ms,
-        "last_updated_timestamp": now_ms,
-        "update": NOT_UPDATING,
-        "config": None,
-        "pending": None,
-        "last_config_version": 0,
-    }
-
-
 def _ids(config: Document | None) -> set[str]:
     return {entity["id"] for entity in (config or {}).get("entities", [])}
 

@@ -107,13 +107,7 @@ def _with(call: Call, **changes: str) -> Call:
 
 
 def _path(name: object) -> str:
-    """Return the name as the workspace keeps it.
-
-    Raises
-    ------
-    ApiError
-        400 when it is no path of the workspace.
-    """
+    """Return the name as the workspace keeps it; 400 if it is no path."""
     allowed = ("/Shared/", "/Users/", f"{_PREFIX}/")
     if not isinstance(name, str) or not name.startswith(allowed):
         raise invalid(
