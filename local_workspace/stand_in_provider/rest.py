@@ -147,7 +147,7 @@ class Client:
 
     def __init__(self, login: Login, stop: threading.Event, terraform_version: str) -> None:
         self._login, self._stop, self._terraform = login, stop, terraform_version
-        self.me: str | None = None
+        self._me: str | None = None
 
     @property
     def host(self) -> str:
@@ -196,6 +196,13 @@ class Client:
         """Sleep, unless Terraform wants to stop."""
         if self._stop.wait(seconds):
             raise InterruptedByUserError("interrupted")
+
+    def me(self, *, resource: str, deadline: float) -> str:
+        """User name, or application id, of the caller; asked once per process."""
+        if self._me is None:
+            path = "/api/2.0/preview/scim/v2/Me"
+            self._me = self.call("GET", path, resource=resource, deadline=deadline)["userName"]
+        return self._me
 
     def _try(self, method: str, path: str, body: Any, resource: str) -> tuple[int, str, Any]:
         """Status, error text, answer. A server that cannot be reached counts as busy."""
@@ -264,10 +271,8 @@ class Session:
         return self.client.call(method, path, body, resource=self.resource, deadline=deadline)
 
     def me(self) -> str:
-        """Return the caller's user name or application id; asked once per process."""
-        if self.client.me is None:
-            self.client.me = self.call("GET", "/api/2.0/preview/scim/v2/Me")["userName"]
-        return str(self.client.me)
+        deadline = self.started + self.limit_s
+        return self.client.me(resource=self.resource, deadline=deadline)
 
     def looks(self, limit_s: float) -> Iterator[None]:
         """Pause between looks at the server, a second longer each time, until `limit_s` is over."""
