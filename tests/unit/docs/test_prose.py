@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scgpt_databricks.infra.layout import ROOT
 
-FOLDERS = ("infra", "model", "scripts", "tests", "benchmarks", "examples")
+FOLDERS = ("infra", "local_workspace", "model", "scripts", "tests", "benchmarks", "examples")
 MOST = 29
 QUESTION = re.compile(r"(What|Whether|Where|Which|Of)\b")
 
