@@ -185,12 +185,4 @@ def _write(
     adata.obsm[key] = np.concatenate([answer.embeddings for answer in answers])
     for column, name in zip(OBS_COLUMNS, COUNTED, strict=True):
         adata.obs[column] = np.concatenate([getattr(answer, name) for answer in answers])
-    adata.uns["scgpt"] = _origin(endpoint, report)
-
-
-def _origin(endpoint: Endpoint, report: Report) -> dict[str, Any]:
-    return {
-        "endpoint": endpoint.name,
-        "model_digest": report.model_digest,
-        "served_entities": list(report.served),
-    }
+    adata.uns["scgpt"] = report.origin(endpoint)

@@ -174,6 +174,14 @@ class Report:
     model_digest: str
     served: tuple[str, ...]
 
+    def origin(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return what ``uns["scgpt"]`` keeps about the answers of an endpoint."""
+        return {
+            "endpoint": endpoint.name,
+            "model_digest": self.model_digest,
+            "served_entities": list(self.served),
+        }
+
 
 class Conversation:
     """Requests to one endpoint whose answers belong together: one model gives them all."""

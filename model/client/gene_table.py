@@ -10,7 +10,7 @@ import numpy as np
 from ..contract import GENE_EMBEDDINGS, PACKED, VAR
 from ..errors import InvalidRequest
 from ..wire.codec import PackedEmbeddings, decode_embeddings
-from .embed import Progress, _origin
+from .embed import Progress
 from .endpoint import Conversation, Endpoint
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def gene_table(
     table = AnnData(np.concatenate([found.embeddings for found in pages]))
     table.obs_names = [name for found in pages for name in found.names]
     table.uns["scgpt"] = {
-        **_origin(endpoint, conversation.report()),
+        **conversation.report().origin(endpoint),
         "genes_not_found": pages[0].not_found,
     }
     return table
