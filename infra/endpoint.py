@@ -1,7 +1,7 @@
 """The endpoint in the API's own shape: from our files, and back into their words.
 
 The stack, the verification, ``scgpt endpoint apply``, the adoption and the examples all take it
-from here. A new field is added to the settings and to the two directions below.
+from here. A new field with a plain value is added to the settings and to a table below.
 """
 
 from __future__ import annotations
@@ -12,6 +12,18 @@ from typing import Any
 from .release import Manifest
 from .settings import Settings
 
+PLAIN: Mapping[str, Any] = {"route_optimized": False, "description": None, "budget_policy_id": None}
+"""Field of the endpoint with a plain value, named as in the settings -> its value when absent."""
+
+SIZE: Mapping[str, Any] = {
+    "workload_type": "CPU",
+    "workload_size": None,
+    "min_provisioned_concurrency": None,
+    "max_provisioned_concurrency": None,
+    "scale_to_zero_enabled": False,
+}
+"""Field of a served entity that all entities share -> its value when absent."""
+
 
 def describe(settings: Settings, manifest: Manifest) -> dict[str, Any]:
     """Return the body of ``POST /api/2.0/serving-endpoints``; what is not given is left out."""
@@ -19,9 +31,7 @@ def describe(settings: Settings, manifest: Manifest) -> dict[str, Any]:
     served = [(manifest.name_of(each), each) for each in manifest.served]
     body = {
         "name": settings.names.endpoint,
-        "route_optimized": endpoint.route_optimized,
-        "description": endpoint.description,
-        "budget_policy_id": endpoint.budget_policy_id,
+        **{field: getattr(endpoint, field) for field in PLAIN},
         "email_notifications": notifications(settings),
         "config": {
             "served_entities": [
@@ -108,9 +118,7 @@ def tables_of(endpoint: Mapping[str, Any], entity: Mapping[str, Any]) -> dict[st
     if high:
         size = {"provisioned_concurrency": {"min": low or 4, "max": high}}
     optional = {
-        "route_optimized": endpoint.get("route_optimized"),
-        "budget_policy_id": endpoint.get("budget_policy_id"),
-        "description": endpoint.get("description"),
+        **{field: endpoint.get(field) for field in PLAIN},
         "email_notifications": endpoint.get("email_notifications"),
         "environment": entity.get("environment_vars"),
     }

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from scgpt_databricks.infra.endpoint import PLAIN, SIZE
 from scgpt_databricks.infra.release import UNKNOWN_DIGEST
 
 from .draft import PRIVILEGES, leading, manifest
 from .found import Found
 
-_SHAPE = (
-    *("workload_type", "workload_size", "scale_to_zero_enabled", "environment_vars"),
-    *("min_provisioned_concurrency", "max_provisioned_concurrency"),
-)
+_SHAPE = (*SIZE, "environment_vars")
 _DESCRIBED = {
     "": (
-        *("name", "id", "config", "ai_gateway", "tags", "description", "email_notifications"),
-        *("budget_policy_id", "route_optimized", "state", "pending_config", "creator"),
+        *PLAIN,
+        *("name", "id", "config", "ai_gateway", "tags", "email_notifications"),
+        *("state", "pending_config", "creator"),
         *("creation_timestamp", "last_updated_timestamp", "permission_level", "endpoint_url"),
         *("data_plane_info", "creator_display_name", "creator_kind", "task", "resource_credential"),
     ),
@@ -32,16 +31,17 @@ def notes(found: Found, grants: Mapping[str, Mapping[str, list[str]]]) -> list[s
 
 
 def _entities(found: Found) -> Iterator[str]:
-    first = leading(found)
+    first, released = leading(found), manifest(found)
+    own = {each.name for each in released.served}
     for entity in found.entities:
-        if entity["name"] != f"{found.model[2]}-{entity['entity_version']}":
+        if entity["name"] in own:
             yield f"served entity {entity['name']!r} keeps its name as long as its version serves"
         if differs := [key for key in _SHAPE if entity.get(key) != first.get(key)]:
             yield (
                 f"served entity {entity['name']!r} gets the {', '.join(differs)} of "
                 f"{first['name']!r}: one endpoint has one size"
             )
-    for served in manifest(found).served:
+    for served in released.served:
         if served.engine_digest == UNKNOWN_DIGEST:
             yield (
                 f"version {served.version} was not built and validated here: the manifest has "

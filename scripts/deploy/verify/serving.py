@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from scgpt_databricks.infra.endpoint import describe
+from scgpt_databricks.infra.endpoint import PLAIN, SIZE, describe
 from scgpt_databricks.infra.plan import Json
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
@@ -84,9 +84,7 @@ def _fields(endpoint: Json) -> dict[str, Any]:
         str(table.get(part)) for part in ("catalog_name", "schema_name", "table_name_prefix")
     )
     fields: dict[str, Any] = {
-        "route_optimized": bool(endpoint.get("route_optimized")),
-        "description": endpoint.get("description") or ABSENT,
-        "budget_policy_id": endpoint.get("budget_policy_id") or ABSENT,
+        **_plain(endpoint, PLAIN),
         **{
             f"email_notifications.{when}": sorted(emails.get(when) or []) or ABSENT
             for when in ("on_update_failure", "on_update_success")
@@ -114,18 +112,23 @@ def _fields(endpoint: Json) -> dict[str, Any]:
 
 
 def _entity(entity: Json, traffic: int) -> dict[str, Any]:
-    optional = ("workload_size", "min_provisioned_concurrency", "max_provisioned_concurrency")
     fields = {
         "entity_name": entity.get("entity_name"),
         "entity_version": entity.get("entity_version"),
         "traffic": traffic,
-        "workload_type": entity.get("workload_type") or "CPU",
-        **{field: entity.get(field) or ABSENT for field in optional},
-        "scale_to_zero": bool(entity.get("scale_to_zero_enabled")),
+        **_plain(entity, SIZE),
     }
     return {
         **{f"{entity['name']}.{field}": value for field, value in fields.items()},
         **_variables(entity["name"], entity.get("environment_vars") or {}),
+    }
+
+
+def _plain(found: Json, fields: Json) -> dict[str, Any]:
+    """Return plain fields as they are told: an absent one as the platform takes it."""
+    return {
+        field.removesuffix("_enabled"): found.get(field) or (ABSENT if default is None else default)
+        for field, default in fields.items()
     }
 
 

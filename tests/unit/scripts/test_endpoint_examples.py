@@ -61,3 +61,14 @@ def test_what_is_given_takes_the_place_of_what_is_declared(environments: Path) -
     assert entity["workload_type"] == "CPU"
     with pytest.raises(SystemExit, match="nothing released yet; give --version"):
         describe(given("dev"))
+
+
+def test_a_version_that_was_adopted_keeps_its_name(environments: Path) -> None:
+    loaded = settings.load("dev")
+    released = canary(loaded)
+    first, *others = released.served
+    named = (first.model_copy(update={"name": "current"}), *others)
+    release.write(loaded.manifest_path, released.model_copy(update={"served": named}))
+    config = describe(given("dev"))["config"]
+    assert config["served_entities"][0]["name"] == "current"
+    assert config["traffic_config"]["routes"][0]["served_model_name"] == "current"
