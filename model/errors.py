@@ -61,6 +61,12 @@ class BuildError(ScgptError):
         super().__init__("build_failed", message)
 
 
+class RegistryError(ScgptError):
+    """The registry holds no such model or version, or the version is not fit for the purpose."""
+
+    status = 404
+
+
 class EngineError(ScgptError):
     """The model gave an answer that must not leave the process."""
 
