@@ -18,11 +18,13 @@ DIGESTS = {key: digit * 64 for key, digit in zip(registry.DIGESTS, "abcd", stric
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    before = mlflow.get_registry_uri()
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     uri = f"sqlite:///{tmp_path_factory.mktemp('registry')}/registry.db"
+    mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     yield uri
-    mlflow.set_registry_uri(before)
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
 
 
 @pytest.fixture
