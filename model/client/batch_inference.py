@@ -21,7 +21,7 @@ from ..scgpt.params import ScgptOptions
 from ..wire.codec import encode_cells
 from ..wire.envelope import check_total
 from ..wire.rows import read_rows
-from .endpoint import Conversation, Endpoint
+from .endpoint import Conversation, Endpoint, converse
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,8 +82,9 @@ def batch_inference(
     rows = [_packed(item, options.group_by) for item in data_list]
     batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
     endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
-    lines: list[dict[str, Any]] = []
-    with Conversation(endpoint or Endpoint.find(str(model_endpoint))) as conversation:
+
+    def ask_all(conversation: Conversation) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = []
         for start, batch in batches:
             body = {
                 "dataframe_split": {"columns": [PACKED], "data": [[row] for row in batch]},
@@ -91,7 +92,9 @@ def batch_inference(
             }
             found = conversation.ask(body)
             lines += ({**line, "input_row": line["input_row"] + start} for line in found)
-    return lines
+        return lines
+
+    return converse(endpoint or Endpoint.find(str(model_endpoint)), ask_all)
 
 
 def _packed(item: Any, group_by: str) -> str:

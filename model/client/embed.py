@@ -27,7 +27,7 @@ from ..contract import (
 from ..errors import InvalidRequest
 from ..scgpt.params import ScgptOptions
 from ..wire.codec import PackedEmbeddings, decode_embeddings, encode_cells
-from .endpoint import Conversation, Endpoint, Report
+from .endpoint import Conversation, Endpoint, Report, converse
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,9 +92,10 @@ def embed(
     matrix = _checked(source, chunk, judge=not sent["allow_imputed"])
     sent["allow_imputed"] = True  # judged here, of all genes: a request holds only those it needs
     prefix = request_prefix or uuid.uuid4().hex[:12]
-    answers: list[PackedEmbeddings] = []
-    judged: dict[str, float] = {}
-    with Conversation(endpoint) as conversation:
+
+    def ask_all(conversation: Conversation) -> tuple[list[PackedEmbeddings], Report]:
+        answers: list[PackedEmbeddings] = []
+        judged: dict[str, float] = {}
         for start, counts in _chunks(matrix, chunk):
             body = _request(counts, source, start, f"{prefix}-{start}", {**sent, **judged})
             (line,) = conversation.ask(body)
@@ -103,7 +104,9 @@ def embed(
                 judged = {"min_known_fraction": 0.0}
             if progress:
                 progress(start + counts.shape[0], adata.n_obs)
-    report = conversation.report()
+        return answers, conversation.report()
+
+    answers, report = converse(endpoint, ask_all)
     _write(adata, key, answers, endpoint, report)
     return report
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 300  # the platform's own limit is 297 s
 ATTEMPTS = 8
+BEGINNINGS = 3  # of a data set whose served entity is taken away
 RETRIED = (429, 502, 503, 504)
 _LOOK_UP_S = 20  # the SDK itself would try for five minutes
 _CUT_OFF = (  # before or in the middle of the answer
@@ -28,6 +29,8 @@ _CUT_OFF = (  # before or in the middle of the answer
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+
+T = TypeVar("T")
 
 # The address of a route-optimised endpoint has the workspace's id in it, and a host of its own.
 _URL = re.compile(r"(https?://[^/]+)(/\d+)?/serving-endpoints/([^/]+)/invocations/?")
@@ -121,8 +124,15 @@ class Endpoint:
     @property
     def url(self) -> str:
         """Return the URL of its invocations."""
-        on_host = f"{self.host.rstrip('/')}/serving-endpoints/{self.name}/invocations"
-        return self.address or on_host
+        return self.address or f"{self._on_host}/invocations"
+
+    def url_of(self, served: str) -> str:
+        """Return the URL of one served entity's invocations, which ignores the traffic split."""
+        return f"{self._on_host}/served-models/{quote(served, safe='')}/invocations"
+
+    @property
+    def _on_host(self) -> str:
+        return f"{self.host.rstrip('/')}/serving-endpoints/{self.name}"
 
 
 def _route_optimised(name: str, client: WorkspaceClient, plane: DataPlaneInfo) -> Endpoint:
@@ -183,11 +193,37 @@ class Report:
         }
 
 
+def converse(endpoint: Endpoint, work: Callable[[Conversation], T]) -> T:
+    """Return the result of `work`, all of whose answers come from one served entity.
+
+    Where that entity is taken away meanwhile, `work` begins again with whatever is served then.
+
+    Raises
+    ------
+    EndpointError
+        ``version_gone``, after the last beginning; and as :meth:`Conversation.ask`.
+    """
+    for again in reversed(range(BEGINNINGS)):
+        with Conversation(endpoint) as conversation:
+            try:
+                return work(conversation)
+            except EndpointError as error:
+                if error.code != "version_gone" or not again:
+                    raise
+    raise AssertionError("the loop returns or raises")
+
+
 class Conversation:
-    """Requests to one endpoint whose answers belong together: one model gives them all."""
+    """Requests to one endpoint whose answers belong together: one model gives them all.
+
+    The first request goes where the endpoint's traffic split sends it. The others follow to the
+    served entity that answered it, whatever the split is, so that a canary never shows up in the
+    middle of a data set.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self._url = endpoint.url
         self._session = requests.Session()
         self._answered, self._digest, self._served = 0, "", set[str]()
 
@@ -211,12 +247,15 @@ class Conversation:
             What the model refuses, with the model's own code.
         EndpointError
             No access, no such endpoint, not ready, not reachable, ``foreign_answer`` (of
-            something else than this model), or ``two_models``.
+            something else than this model), ``two_models``, or ``version_gone``.
         """
         answer = self._post(body)
         lines = _lines(self.endpoint, answer)
         self._answered += 1
-        self._served.add(answer.headers.get("served-model-name", "unknown"))
+        served = answer.headers.get("served-model-name")
+        self._served.add(served or "unknown")
+        if served and not self.endpoint.address:  # entities have no address of their own there
+            self._url = self.endpoint.url_of(served)
         for line in lines:
             self._one_model(line["model_digest"])
         return lines
@@ -241,7 +280,7 @@ class Conversation:
             last = attempt == ATTEMPTS
             try:
                 answer = self._session.post(
-                    endpoint.url, json=body, headers=dict(endpoint.headers()), timeout=TIMEOUT_S
+                    self._url, json=body, headers=dict(endpoint.headers()), timeout=TIMEOUT_S
                 )
             except _CUT_OFF as error:
                 if last:
@@ -259,6 +298,13 @@ class Conversation:
             else:
                 if answer.status_code == 200:
                     return answer
+                if answer.status_code == 404 and self._url != endpoint.url:
+                    raise EndpointError(
+                        "version_gone",
+                        f"{', '.join(self._served)} is no longer served by {endpoint.name}: a "
+                        "rollout took it away while it was being asked. Start again.",
+                        404,
+                    )
                 if last or answer.status_code not in RETRIED:
                     raise _refusal(endpoint, answer)
             time.sleep(min(0.25 * 2**attempt, 10))

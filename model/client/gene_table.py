@@ -11,7 +11,7 @@ from ..contract import GENE_EMBEDDINGS, PACKED, VAR
 from ..errors import InvalidRequest
 from ..wire.codec import PackedEmbeddings, decode_embeddings
 from .embed import Progress
-from .endpoint import Conversation, Endpoint
+from .endpoint import Conversation, Endpoint, Report, converse
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -73,19 +73,23 @@ def gene_table(
             f"response_format is {response_format!r}; it must be {' or '.join(_PACKED_FORMATS)}.",
         )
     wanted = [str(gene) for gene in genes]
-    pages: list[PackedEmbeddings] = []
-    done, total = 0, 1
-    with Conversation(endpoint) as conversation:
+
+    def ask_all(conversation: Conversation) -> tuple[list[PackedEmbeddings], Report]:
+        pages: list[PackedEmbeddings] = []
+        done, total = 0, 1
         while done < total:
             (line,) = conversation.ask(_page_request(wanted, done, page, response_format))
             pages.append(decode_embeddings(line[PACKED]))
             done, total = done + len(pages[-1].names), line["genes_total"]
             if progress:
                 progress(done, total)
+        return pages, conversation.report()
+
+    pages, report = converse(endpoint, ask_all)
     table = AnnData(np.concatenate([found.embeddings for found in pages]))
     table.obs_names = [name for found in pages for name in found.names]
     table.uns["scgpt"] = {
-        **conversation.report().origin(endpoint),
+        **report.origin(endpoint),
         "genes_not_found": pages[0].not_found,
     }
     return table

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 import anndata
@@ -24,12 +26,15 @@ Answer = tuple[int, dict[str, Any] | list[str] | str]
 
 
 class Server:
-    """Answers `/serving-endpoints/e/invocations`; keeps what it was sent."""
+    """Answers `/serving-endpoints/e/invocations`, in turn as one of two served entities, and
+    `/serving-endpoints/e/served-models/NAME/invocations`; keeps what it was sent.
+    """
 
     def __init__(self, port: int) -> None:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answer: Callable[[dict[str, Any]], Answer] = embeddings
+        self.split: Iterator[str] = cycle(["model-1", "model-2"])
         self.endpoint = Endpoint(
             "e", f"http://127.0.0.1:{port}/", lambda: {"Authorization": "Bearer secret"}
         )
@@ -48,7 +53,7 @@ def running() -> Iterator[Server]:
             if status == CUT_OFF:
                 status, payload = 200, payload[: whole // 2]
             self.send_response(status)
-            self.send_header("served-model-name", f"model-{len(found.requests) % 2}")
+            self.send_header("served-model-name", _served(self.path) or next(found.split))
             self.send_header("Content-Length", str(whole))
             self.end_headers()
             self.wfile.write(payload)
@@ -56,6 +61,11 @@ def running() -> Iterator[Server]:
     with listening(Handler) as port:
         found = Server(port)
         yield found
+
+
+def _served(path: str) -> str | None:
+    found = re.search("/served-models/([^/]+)/", path)
+    return found and found[1]
 
 
 def embeddings(body: dict[str, Any], digest: str = DIGEST) -> Answer:

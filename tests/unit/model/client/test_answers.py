@@ -10,7 +10,15 @@ import pytest
 
 from scgpt_databricks.model.client import Endpoint, embed, endpoint
 from scgpt_databricks.model.errors import EndpointError, InvalidRequest
-from tests.unit.model.served import CUT_OFF, Server, cells, embeddings, one_by_one, untouched
+from tests.unit.model.served import (
+    CUT_OFF,
+    Answer,
+    Server,
+    cells,
+    embeddings,
+    one_by_one,
+    untouched,
+)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -41,6 +49,50 @@ def test_two_models_are_never_mixed(server: Server) -> None:
     with pytest.raises(EndpointError, match="aaaaaaaaaaaa and bbbbbbbbbbbb"):
         embed(adata, server.endpoint, chunk=3)
     assert len(server.requests) == 2
+    assert untouched(adata)
+
+
+def test_a_data_set_stays_on_the_served_entity_that_answered_first(server: Server) -> None:
+    """Each request to the endpoint's own address would be dealt to another one."""
+    one, other = cells(), cells()
+    assert embed(one, server.endpoint, chunk=3).served == ("model-1",)
+    assert embed(other, server.endpoint, chunk=3).served == ("model-2",)
+    split = ["/serving-endpoints/e/invocations"]
+    assert [request["path"] for request in server.requests] == [
+        path
+        for name in ("model-1", "model-2")
+        for path in (*split, *[f"/serving-endpoints/e/served-models/{name}/invocations"] * 2)
+    ]
+
+
+def test_a_data_set_begins_again_when_its_served_entity_is_taken_away(server: Server) -> None:
+    gone = (404, {"message": "Endpoint 'e' has no served entity 'model-1'."})
+    answers = iter(["a", "a", gone, "b", "b", "b"])
+
+    def answer(body: dict[str, Any]) -> Any:
+        now = next(answers)
+        return embeddings(body, now * 64) if isinstance(now, str) else now
+
+    server.answer = answer
+    adata, seen = cells(), []
+    report = embed(adata, server.endpoint, chunk=3, progress=lambda *done: seen.append(done))
+    assert (report.model_digest, report.served) == ("b" * 64, ("model-2",))
+    assert report.requests == 3
+    assert seen == [(3, 7), (6, 7), (3, 7), (6, 7), (7, 7)]
+    assert list(adata.obsm["X_scGPT"][:, 0]) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_data_set_does_not_begin_again_for_ever(server: Server) -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        followed = "served-models" in server.requests[-1]["path"]
+        return (404, {}) if followed else embeddings(body)
+
+    server.answer = answer
+    adata = cells()
+    with pytest.raises(EndpointError, match=r"model-[12] is no longer served by e") as caught:
+        embed(adata, server.endpoint, chunk=3)
+    assert caught.value.code == "version_gone"
+    assert len(server.requests) == 2 * endpoint.BEGINNINGS
     assert untouched(adata)
 
 

@@ -28,7 +28,7 @@ def test_chunks_are_put_together_in_order(server: Server) -> None:
     assert [r["client_request_id"] for r in server.requests] == ["job-0", "job-3", "job-6"]
     assert seen == [(3, 7), (6, 7), (7, 7)]
     assert (report.requests, report.model_digest) == (3, DIGEST)
-    assert report.served == ("model-0", "model-1")
+    assert report.served == ("model-1",)
     assert adata.uns["scgpt"]["model_digest"] == DIGEST
     # Only the genes that a chunk expresses travel.
     assert list(adata.obs["scgpt_matched_genes"]) == [3, 3, 3, 3, 3, 3, 1]
