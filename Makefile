@@ -95,4 +95,5 @@ bench: reference cdktn ## the figures: benchmarks/results.json
 
 clean: ## stop what was started, remove what was made
 	@if [ -x $(SCGPT) ]; then $(SCGPT) workspace stop --quiet || true; fi
+	@sh scripts/clean-plugin-cache
 	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference .cdktn dist node_modules

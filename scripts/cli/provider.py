@@ -19,15 +19,17 @@ def provider(refresh: bool, as_json: bool) -> None:
     """Find out which Databricks provider Terraform runs here.
 
     \b
-    The real one comes from the public registry or a configured mirror. Where
-    neither can be reached, the stand-in takes its place, for loopback hosts only.
+    The real one comes from the public registry, or from a mirror that your own
+    configuration of Terraform or SCGPT_PROVIDER_MIRROR names. Where neither can be
+    reached, the stand-in takes its place, for loopback hosts only.
     Example:  scgpt provider --json
     """
     from ..deploy.provider import find_provider
 
     found = find_provider(provider_folder(), Path(sys.executable), refresh=refresh)
+    place = f" from {found.place}" if found.place else ""
     show(
-        {"kind": found.kind, "version": found.version},
+        {"kind": found.kind, "version": found.version, "place": found.place},
         as_json,
-        f"Terraform provider: {found.label}",
+        f"Terraform provider: {found.label}{place}",
     )
