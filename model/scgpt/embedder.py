@@ -212,7 +212,7 @@ class Embedder:
         sent = checked(cells, genes, self.vocab)
         if require_known:
             check_any_known(self.vocab, sent.cells.genes, sent.places)
-        return Prepared.of(sent, self.vocab, self.config, asked)
+        return Prepared.of([sent], self.vocab, self.config, asked)
 
     def tokenize(
         self,

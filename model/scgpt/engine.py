@@ -26,22 +26,26 @@ class ScgptEngine:
         """Refuse options that the checkpoint cannot follow."""
         check_options(options, self.embedder.config, len(self.vocab))
 
-    def embed_cells(self, sent: CheckedCells, options: ScgptOptions) -> CellEmbeddings:
+    def embed_cells(
+        self, sent: Sequence[CheckedCells], options: ScgptOptions
+    ) -> list[CellEmbeddings]:
         """Embed each cell; a cell without any known gene gets zeros."""
-        return self.embedder.embed_prepared(self._prepared(sent, options))
+        found = self.embedder.embed_prepared(self._prepared(sent, options))
+        return found.split([checked.cells.counts.shape[0] for checked in sent])
 
     def embed_genes(self, genes: Sequence[str] | None, page: slice) -> GeneEmbeddings:
         """Return a page of the static vectors of some genes, or of all."""
         return self.embedder.embed_genes(genes, page=page)
 
     def embed_genes_in_context(
-        self, sent: CheckedCells, options: ScgptOptions, max_vectors: int
-    ) -> GenesInContext:
+        self, sent: Sequence[CheckedCells], options: ScgptOptions, max_vectors: int
+    ) -> list[GenesInContext]:
         """Embed the genes of cells, by cell or by group."""
         prepared = self._prepared(sent, options)
+        cells = [checked.cells for checked in sent]
         return embed_prepared_in_context(
-            self.embedder, prepared, sent.cells, options.group_by, options.genes, max_vectors
+            self.embedder, prepared, cells, options.group_by, options.genes, max_vectors
         )
 
-    def _prepared(self, sent: CheckedCells, options: ScgptOptions) -> Prepared:
+    def _prepared(self, sent: Sequence[CheckedCells], options: ScgptOptions) -> Prepared:
         return Prepared.of(sent, self.vocab, self.embedder.config, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Unpack
 
 import numpy as np
@@ -54,40 +55,57 @@ def embed_genes_in_context(
         ``too_many_vectors``.
     """
     prepared = embedder.prepare(cells.counts, cells.genes, **options)
-    return embed_prepared_in_context(embedder, prepared, cells, group_by, genes, max_vectors)
+    return embed_prepared_in_context(embedder, prepared, [cells], group_by, genes, max_vectors)[0]
 
 
 def embed_prepared_in_context(
     embedder: Embedder,
     prepared: Prepared,
-    cells: Cells,
+    sent: Sequence[Cells],
     group_by: str,
     genes: Sequence[str],
     max_vectors: int | None,
-) -> GenesInContext:
-    """Embed the genes of cells that ``Embedder.prepare`` gave; else as above."""
-    tokens = prepared.tokens()
-    names, member = _rows(cells, group_by)
+) -> list[GenesInContext]:
+    """Embed the genes of several data sets, which ``Prepared.of`` put below each other.
+
+    Each data set is answered for itself: groups of one name in two of them stay two groups.
+    """
     wanted, not_found = _wanted(embedder, genes)
+    named = [_rows(cells, group_by) for cells in sent]
+    names = [name for part, _ in named for name in part]
+    starts = np.cumsum([0, *(len(part) for part, _ in named)])  # of each data set's rows
+    member = np.concatenate([start + m for start, (_, m) in zip(starts[:-1], named, strict=True)])
+    tokens = prepared.tokens()
     vectors = _vectors(tokens, member, wanted, len(embedder.vocab))
+    indptr = np.searchsorted(vectors.rows, np.arange(len(names) + 1))
     if max_vectors is not None:
-        _refuse_more(len(vectors.rows), max_vectors)
-    kinds, place = np.unique(vectors.genes, return_inverse=True)
-    return GenesInContext(
-        names=names,
-        symbols=[embedder.vocab.tokens[i] for i in kinds],
-        indptr=np.searchsorted(vectors.rows, np.arange(len(names) + 1)),
-        genes=place.astype(np.int64),
-        counts=np.bincount(vectors.of_token[vectors.of_token >= 0], minlength=len(vectors.rows)),
-        sums=_sums(embedder, tokens, vectors, np.float64 if group_by else np.float32),
-        cells=np.bincount(member, minlength=len(names)),
-        matched=_per_row(tokens.matched, member, len(names)),
-        unknown=_per_row(tokens.unknown, member, len(names)),
-        truncated=_per_row(tokens.truncated, member, len(names)),
-        not_found=not_found,
-        digest=embedder.digest,
-        grouped=bool(group_by),
-    )
+        _refuse_more(int(np.diff(indptr[starts]).max()), max_vectors)
+    counts = np.bincount(vectors.of_token[vectors.of_token >= 0], minlength=len(vectors.rows))
+    sums = _sums(embedder, tokens, vectors, np.float64 if group_by else np.float32)
+    per_row = {
+        "cells": np.bincount(member, minlength=len(names)),
+        "matched": _per_row(tokens.matched, member, len(names)),
+        "unknown": _per_row(tokens.unknown, member, len(names)),
+        "truncated": _per_row(tokens.truncated, member, len(names)),
+    }
+    found = []
+    for start, stop in pairwise(starts):
+        some = slice(indptr[start], indptr[stop])
+        kinds, place = np.unique(vectors.genes[some], return_inverse=True)
+        part = GenesInContext(
+            names=names[start:stop],
+            symbols=[embedder.vocab.tokens[i] for i in kinds],
+            indptr=indptr[start : stop + 1] - indptr[start],
+            genes=place.astype(np.int64),
+            counts=counts[some],
+            sums=sums[some],
+            not_found=not_found,
+            digest=embedder.digest,
+            grouped=bool(group_by),
+            **{name: numbers[start:stop] for name, numbers in per_row.items()},
+        )
+        found.append(part)
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..cells.cells import Cells
-from ..cells.known_genes import CheckedCells
+from ..cells.known_genes import UNKNOWN, CheckedCells
 from ..cells.matrix import as_csr
 from .config import ModelConfig
 from .params import ScgptOptions
@@ -39,9 +39,9 @@ class Prepared:
     Parameters
     ----------
     cells
-        ``[cells, genes]``.
+        ``[cells, columns]``.
     gene_ids
-        int64 ``[genes]``: the vocabulary's index of each column, -1 where there is none.
+        int64 ``[columns]``: the vocabulary's index of each column, -1 where there is none.
     vocab, config
         Of the checkpoint.
     options
@@ -56,10 +56,15 @@ class Prepared:
 
     @classmethod
     def of(
-        cls, sent: CheckedCells, vocab: GeneVocab, config: ModelConfig, options: ScgptOptions
+        cls,
+        sent: Sequence[CheckedCells],
+        vocab: GeneVocab,
+        config: ModelConfig,
+        options: ScgptOptions,
     ) -> Prepared:
-        """Make one column of all columns that name one gene."""
-        return cls(*merge_columns(sent.cells.counts, sent.places), vocab, config, options)
+        """Put cells below each other, with one column for all that name one gene."""
+        merged = [merge_columns(checked.cells.counts, checked.places) for checked in sent]
+        return cls(*_stacked(merged, len(vocab)), vocab, config, options)
 
     @property
     def max_length(self) -> int:
@@ -82,6 +87,23 @@ class Prepared:
             ties=self.options.ties,
             seed=self.options.seed,
         )
+
+
+def _stacked(
+    parts: Sequence[tuple[Any, NDArray[np.int64]]], n_tokens: int
+) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
+    """Make one matrix of several with genes of their own: a column per token, one for unknown."""
+    if len(parts) == 1:  # spares a copy
+        return parts[0]
+    columns = np.append(np.arange(n_tokens), UNKNOWN)
+    moved = [
+        sparse.csr_matrix(
+            (cells.data, ids.astype(np.int32)[cells.indices] % len(columns), cells.indptr),
+            shape=(cells.shape[0], len(columns)),
+        )
+        for cells, ids in parts
+    ]
+    return sparse.vstack(moved, format="csr"), columns
 
 
 def checked(cells: Any, genes: Sequence[str], vocab: GeneVocab) -> CheckedCells:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import contract
 from ..errors import InvalidRequest, LimitExceeded
 from ..wire.codec import PackedEmbeddings, encode_embeddings
+from ..wire.embeddings import CellEmbeddings
 from ..wire.genes_in_context import GenesInContext, encode_genes_in_context
 from .engine import Engine
 from .request import Question, read_request
@@ -56,16 +57,21 @@ def answer(
         contract.GENE_EMBEDDINGS: _answer_genes,
         contract.GENES_IN_CONTEXT: _answer_genes_in_context,
     }[asked[0].task]
-    lines = [line for question in asked for line in respond(engine, question)]
+    lines = respond(engine, asked)
     if any("applied_steps" in line for line in lines):
         for line in lines:  # pandas would fill a hole with NaN
             line.setdefault("applied_steps", [])
     return pd.DataFrame(lines)
 
 
-def _answer_cells(engine: Engine, question: Question) -> list[dict[str, Any]]:
+def _answer_cells(engine: Engine, asked: Sequence[Question]) -> list[dict[str, Any]]:
+    found = engine.embed_cells([question.cells for question in asked], asked[0].options)
+    rows = zip(asked, found, strict=True)
+    return [line for question, part in rows for line in _cell_lines(question, part)]
+
+
+def _cell_lines(question: Question, found: CellEmbeddings) -> list[dict[str, Any]]:
     cells = question.cells.cells
-    found = engine.embed_cells(question.cells, question.options)
     ids = cells.ids or [str(i) for i in range(cells.counts.shape[0])]
     common = _common(question, found.digest)
     if not question.is_json:
@@ -92,7 +98,11 @@ def _answer_cells(engine: Engine, question: Question) -> list[dict[str, Any]]:
     ]
 
 
-def _answer_genes(engine: Engine, question: Question) -> list[dict[str, Any]]:
+def _answer_genes(engine: Engine, asked: Sequence[Question]) -> list[dict[str, Any]]:
+    return [_genes_line(engine, question) for question in asked]
+
+
+def _genes_line(engine: Engine, question: Question) -> dict[str, Any]:
     options = question.options
     end = options.gene_offset + options.gene_limit if options.gene_limit else None
     found = engine.embed_genes(_wanted_genes(question), slice(options.gene_offset, end))
@@ -112,7 +122,7 @@ def _answer_genes(engine: Engine, question: Question) -> list[dict[str, Any]]:
             not_found=found.unknown,
             digest=found.digest,
         )
-        return [{"packed": encode_embeddings(packed, options.response_format), **common}]
+        return {"packed": encode_embeddings(packed, options.response_format), **common}
     if len(found.genes) > contract.MAX_JSON_GENES:
         raise LimitExceeded(
             "too_many_genes",
@@ -121,7 +131,7 @@ def _answer_genes(engine: Engine, question: Question) -> list[dict[str, Any]]:
             "with gene_offset and gene_limit.",
         )
     vectors = dict(zip(found.genes, _rounded(found.embeddings), strict=True))
-    return [{"gene_embeddings": vectors, "genes_not_found": found.unknown, **common}]
+    return {"gene_embeddings": vectors, "genes_not_found": found.unknown, **common}
 
 
 def _wanted_genes(question: Question) -> list[str] | None:
@@ -139,11 +149,17 @@ def _wanted_genes(question: Question) -> list[str] | None:
     return question.genes
 
 
-def _answer_genes_in_context(engine: Engine, question: Question) -> list[dict[str, Any]]:
+def _answer_genes_in_context(engine: Engine, asked: Sequence[Question]) -> list[dict[str, Any]]:
+    most = contract.MAX_JSON_GENES if asked[0].is_json else _room(engine.width)
+    sent = [question.cells for question in asked]
+    found = engine.embed_genes_in_context(sent, asked[0].options, most)
+    rows = zip(asked, found, strict=True)
+    return [line for question, part in rows for line in _context_lines(question, part)]
+
+
+def _context_lines(question: Question, found: GenesInContext) -> list[dict[str, Any]]:
     """Write one line per cell or group; one in all for a packed answer."""
     options = question.options
-    most = contract.MAX_JSON_GENES if question.is_json else _room(engine.width)
-    found = engine.embed_genes_in_context(question.cells, options, most)
     common = _common(question, found.digest)
     if not question.is_json:
         return [{"packed": encode_genes_in_context(found, options.response_format), **common}]

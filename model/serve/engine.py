@@ -15,7 +15,8 @@ class Engine(Protocol):
     """A model that answers requests; each family of models brings one.
 
     Serving reads and checks a request, judges its cells, filters them, and writes the answer. The
-    engine computes. Its results name the digest of the model.
+    engine computes. Its results name the digest of the model. The rows of a request come together,
+    so that their cells can share batches; each row gets a result of its own.
     """
 
     @property
@@ -37,7 +38,7 @@ class Engine(Protocol):
         """Refuse options of the type ``self.options`` that this model cannot follow."""
         ...
 
-    def embed_cells(self, sent: CheckedCells, options: Any) -> CellEmbeddings:
+    def embed_cells(self, sent: Sequence[CheckedCells], options: Any) -> list[CellEmbeddings]:
         """Embed each cell; a cell without any known gene gets zeros."""
         ...
 
@@ -46,7 +47,7 @@ class Engine(Protocol):
         ...
 
     def embed_genes_in_context(
-        self, sent: CheckedCells, options: Any, max_vectors: int
-    ) -> GenesInContext:
-        """Embed the genes of cells, by cell or by ``group_by``; refuse more than `max_vectors`."""
+        self, sent: Sequence[CheckedCells], options: Any, max_vectors: int
+    ) -> list[GenesInContext]:
+        """Embed genes by cell or ``group_by``; refuse more than `max_vectors` for one row."""
         ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,21 @@ class CellEmbeddings:
     unknown: NDArray[np.int64]
     truncated: NDArray[np.int64]
     digest: str
+
+    def split(self, counts: Sequence[int]) -> list[CellEmbeddings]:
+        """Return the first ``counts[0]`` cells, the next ``counts[1]``, and so on."""
+        ends = np.cumsum(counts).tolist()
+        parts = [slice(start, end) for start, end in pairwise([0, *ends])]
+        return [
+            CellEmbeddings(
+                self.embeddings[some],
+                self.matched[some],
+                self.unknown[some],
+                self.truncated[some],
+                self.digest,
+            )
+            for some in parts
+        ]
 
 
 @dataclass(frozen=True)

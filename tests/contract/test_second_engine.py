@@ -52,7 +52,12 @@ class Totals:
         if options.factor > 9:
             raise InvalidRequest("invalid_param", f"factor is {options.factor}; it must be 0 .. 9.")
 
-    def embed_cells(self, sent: CheckedCells, options: TotalsOptions) -> CellEmbeddings:
+    def embed_cells(
+        self, sent: Sequence[CheckedCells], options: TotalsOptions
+    ) -> list[CellEmbeddings]:
+        return [self._embedded(checked, options) for checked in sent]
+
+    def _embedded(self, sent: CheckedCells, options: TotalsOptions) -> CellEmbeddings:
         vectors, matched = self._vectors(sent)
         unknown = np.diff(sent.cells.counts.indptr) - matched
         none = np.zeros_like(matched)
@@ -65,8 +70,8 @@ class Totals:
         return GeneEmbeddings(known[page], vectors[page], unknown, DIGEST, len(known))
 
     def embed_genes_in_context(
-        self, sent: CheckedCells, options: TotalsOptions, max_vectors: int
-    ) -> GenesInContext:
+        self, sent: Sequence[CheckedCells], options: TotalsOptions, max_vectors: int
+    ) -> list[GenesInContext]:
         raise InvalidRequest("invalid_param", "this model has no genes in context.")
 
     def _vectors(self, sent: CheckedCells) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

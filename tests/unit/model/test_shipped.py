@@ -33,7 +33,7 @@ def _turned(self, *args, **kwargs):
     from dataclasses import replace
 
     found = _straight(self, *args, **kwargs)
-    return replace(found, embeddings=-found.embeddings)
+    return [replace(part, embeddings=-part.embeddings) for part in found]
 
 
 ScgptEngine.embed_cells = _turned
