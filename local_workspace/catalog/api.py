@@ -1,6 +1,6 @@
 """Unity Catalog's own API, ``/api/2.1/unity-catalog``: one set of handlers for all kinds.
 
-Below each registered model lie its versions and aliases. Grants are in :mod:`.grants`.
+Versions, aliases and tags of registered models are in :mod:`.model_api`, grants in :mod:`.grants`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,8 @@ _INTERNAL = {"models": ("aliases", "tags", "uuid"), "tables": ()}
 
 def _wire(kind: Kind, document: Document, query: Mapping[str, str]) -> dict[str, Any]:
     answer = {k: v for k, v in document.items() if k not in _INTERNAL.get(kind.name, ())}
-    if kind.name == "models" and query.get("include_aliases") == "true":
-        answer["aliases"] = [
-            {"alias_name": alias, "version_num": version}
-            for alias, version in sorted(document.get("aliases", {}).items())
-        ]
+    if kind.name == "models":
+        answer |= versions.enriched(document, query)
     return answer
 
 
@@ -60,6 +57,9 @@ async def _create(kind: Kind, call: Call) -> dict[str, Any]:
             f"volume_type {fields['volume_type']!r}: the local workspace has MANAGED volumes only."
         )
     document = create_securable(call.workspace, kind, call.principal.name, fields)
+    if kind.name == "models" and fields.get("tags"):
+        document["tags"] = versions.tags_of(fields)
+        call.workspace.store.put("models", document["full_name"], document)
     if kind.name == "volumes":
         folder = call.workspace.files / "Volumes" / document["full_name"].replace(".", "/")
         folder.mkdir(parents=True, exist_ok=True)
@@ -186,54 +186,3 @@ def _register(kind: Kind) -> None:
 
 for _kind in KINDS.values():
     _register(_kind)
-
-
-_MODELS = f"{BASE}/models/{{full_name}}"
-_READ = access.on("models", "full_name", "EXECUTE", access.OWN)
-_OWN = access.on("models", "full_name", access.OWN)
-
-
-@routes.add("PUT", f"{_MODELS}/aliases/{{alias}}", rule=_OWN)
-async def put_alias(call: Call) -> dict[str, Any]:
-    name, alias = call.path["full_name"], call.path["alias"]
-    versions.set_alias(call.workspace, name, alias, call.need("version_num"))
-    return {"alias_name": alias, "version_num": int(call.need("version_num"))}
-
-
-@routes.add("DELETE", f"{_MODELS}/aliases/{{alias}}", rule=_OWN)
-async def remove_alias(call: Call) -> dict[str, Any]:
-    versions.delete_alias(call.workspace, call.path["full_name"], call.path["alias"])
-    return {}
-
-
-@routes.add("GET", f"{_MODELS}/aliases/{{alias}}", rule=_READ)
-async def info_by_alias(call: Call) -> dict[str, Any]:
-    document = versions.by_alias(call.workspace, call.path["full_name"], call.path["alias"])
-    return versions.info_view(call.workspace, document)
-
-
-@routes.add("GET", f"{_MODELS}/versions", rule=_READ)
-async def list_info(call: Call) -> dict[str, Any]:
-    found = versions.listed(call.workspace, call.path["full_name"])
-    infos, more = page([versions.info_view(call.workspace, doc) for doc in found], call.query)
-    return {"model_versions": infos, **more}
-
-
-@routes.add("GET", f"{_MODELS}/versions/{{version}}", rule=_READ)
-async def get_info(call: Call) -> dict[str, Any]:
-    document = versions.get(call.workspace, call.path["full_name"], call.path["version"])
-    return versions.info_view(call.workspace, document)
-
-
-@routes.add("PATCH", f"{_MODELS}/versions/{{version}}", rule=_OWN)
-async def update_info(call: Call) -> dict[str, Any]:
-    changes = {"description": call.body.get("comment", "")}
-    name, version, who = call.path["full_name"], call.path["version"], call.principal.name
-    document = versions.update(call.workspace, name, version, who, changes)
-    return versions.info_view(call.workspace, document)
-
-
-@routes.add("DELETE", f"{_MODELS}/versions/{{version}}", rule=_OWN)
-async def delete_info(call: Call) -> dict[str, Any]:
-    versions.delete(call.workspace, call.path["full_name"], call.path["version"])
-    return {}

@@ -1,6 +1,6 @@
 """The model registry that mlflow's ``databricks-uc`` speaks: ``/api/2.0/mlflow/unity-catalog``.
 
-The other API on the same store (:mod:`.versions`) is Unity Catalog's own, :mod:`.api`.
+The other API on the same store (:mod:`.versions`) is Unity Catalog's own, :mod:`.model_api`.
 """
 
 from __future__ import annotations
@@ -217,16 +217,8 @@ def _may_have_credentials(call: Call) -> None:
     rule=_may_have_credentials,
 )
 async def credentials(call: Call) -> dict[str, Any]:
-    """Tell the client to ask for signed URLs: the keys open nothing and are not used."""
     versions.get(call.workspace, _by_name(call), call.need("version"))
-    unused = dict.fromkeys(("access_key_id", "secret_access_key", "session_token"), "unused")
-    return {
-        "credentials": {
-            "aws_temp_credentials": unused,
-            "expiration_time": call.workspace.now_ms() + 3_600_000,
-            "storage_mode": "DEFAULT_STORAGE",
-        }
-    }
+    return {"credentials": versions.unused_credentials(call.workspace)}
 
 
 @_on("GET", "model-versions/get-download-uri", *_READ)

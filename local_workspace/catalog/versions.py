@@ -260,12 +260,36 @@ def info_view(workspace: Workspace, document: Document) -> dict[str, Any]:
         "comment": document.get("description"),
         "source": document.get("source"),
         "run_id": document.get("run_id"),
+        "model_id": document.get("model_id"),
         "aliases": [
             {"alias_name": alias, "version_num": document["version"]}
             for alias in aliases_of(workspace, document)
         ],
+        "tags": _pairs(document),
     }
     return {key: value for key, value in info.items() if value is not None}
+
+
+def enriched(model: Document, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what Unity Catalog's answer adds to a registered model: tags, aliases on request."""
+    added: dict[str, Any] = {"tags": _pairs(model)} if model.get("tags") else {}
+    if query.get("include_aliases", "").lower() == "true":
+        added["aliases"] = [
+            {"alias_name": alias, "version_num": version}
+            for alias, version in sorted(model.get("aliases", {}).items())
+        ]
+    return added
+
+
+def unused_credentials(workspace: Workspace) -> dict[str, Any]:
+    """Return keys that make a client ask for signed URLs: they open nothing and are not used."""
+    return {
+        "aws_temp_credentials": dict.fromkeys(
+            ("access_key_id", "secret_access_key", "session_token"), "unused"
+        ),
+        "expiration_time": workspace.now_ms() + 3_600_000,
+        "storage_mode": "DEFAULT_STORAGE",
+    }
 
 
 def location(document: Document) -> str:

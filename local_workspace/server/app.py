@@ -36,6 +36,7 @@ AREAS = (
     "identity.scim",
     "identity.oauth",
     "catalog.api",
+    "catalog.model_api",
     "catalog.grants",
     "catalog.registry",
     "tracking.experiments",

@@ -59,15 +59,32 @@ def main(schema: str, mebibytes: int) -> dict[str, object]:
     client.set_registered_model_alias(name, "champion", version)
     client.set_model_version_tag(name, version, "validated", "true")
     client.set_registered_model_tag(name, "team", "bio")
+    client.set_model_version_tag(name, version, "mistake", "x")
+    client.delete_model_version_tag(name, version, "mistake")
+    client.set_registered_model_tag(name, "mistake", "x")
+    client.delete_registered_model_tag(name, "mistake")
+    client.set_registered_model_alias(name, "mistake", version)
+    client.delete_registered_model_alias(name, "mistake")
+    client.update_model_version(name, version, "a card")
     found = client.get_model_version_by_alias(name, "champion")
+    model = client.get_registered_model(name)
     loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     copy = client.copy_model_version(f"models:/{name}/{version}", f"main.{schema}.copy")
     info = workspace.registered_models.get(name, include_aliases=True)
+    kept = [client.get_model_version(*of).tags for of in ((name, version), (copy.name, "1"))]
+    client.delete_model_version(copy.name, "1")
+    client.delete_registered_model(copy.name)
     dictionary = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/d.json")
     return {
         "version": version,
         "status": found.status,
         "tags": found.tags,
+        "card": found.description,
+        "tags_kept": kept,
+        "model": [model.aliases, model.tags],
+        "searched": [v.version for v in client.search_model_versions(f"name='{name}'")],
+        "models": [m.name for m in client.search_registered_models() if f".{schema}." in m.name],
+        "same_model_id": found.model_id == logged.model_id,
         "digest_kept": loaded.predict(cells) == [digest],
         "copy": [copy.name, copy.version, copy.status],
         "aliases": [alias.alias_name for alias in info.aliases or []],

@@ -49,13 +49,16 @@ def _sdk(info: Info, profile: str) -> WorkspaceClient:
     return WorkspaceClient(config_file=str(info.config), profile=profile)
 
 
-def _round_trip(info: Info, profile: str, schema: str, mebibytes: int) -> dict[str, Any]:
+def _round_trip(
+    info: Info, profile: str, schema: str, mebibytes: int, *, native: bool = False
+) -> dict[str, Any]:
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("DATABRICKS_", "MLFLOW_"))},
         "DATABRICKS_CONFIG_FILE": str(info.config),
         "DATABRICKS_CONFIG_PROFILE": profile,
         "MLFLOW_TRACKING_URI": "databricks",
         "MLFLOW_REGISTRY_URI": "databricks-uc",
+        "MLFLOW_ENABLE_UC_NATIVE_MODEL_REGISTRY": str(native).lower(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
@@ -73,11 +76,17 @@ def _round_trip(info: Info, profile: str, schema: str, mebibytes: int) -> dict[s
     return seen
 
 
-def _expected(owner: str) -> dict[str, Any]:
+def _expected(owner: str, schema: str) -> dict[str, Any]:
     return {
         "version": "1",
         "status": "READY",
         "tags": {"validated": "true"},
+        "card": "a card",
+        "tags_kept": [{"validated": "true"}] * 2,
+        "model": [{"champion": "1"}, {"team": "bio"}],
+        "searched": ["1"],
+        "models": [f"main.{schema}.digest"],
+        "same_model_id": True,
         "digest_kept": True,
         "aliases": ["champion"],
         "owner": owner,
@@ -92,7 +101,7 @@ def test_mlflow_and_sdk_go_all_the_way(running: Info) -> None:
     _call(running, "DELETE", "/_local/requests")
     seen = _round_trip(running, "local-builder", "parts", 200)
     assert seen.pop("copy") == ["main.parts.copy", "1", "READY"]
-    assert seen == _expected("00000000-0000-4000-8000-0000000000b1")
+    assert seen == _expected("00000000-0000-4000-8000-0000000000b1", "parts")
     sent = _call(running, "GET", "/_local/requests").json()["requests"]
     assert sum(r["path"].startswith("/_signed/parts/") for r in sent) > 20
     assert not any(r["status"] >= 500 for r in sent)
@@ -100,16 +109,35 @@ def test_mlflow_and_sdk_go_all_the_way(running: Info) -> None:
     assert _peak_mib(running) < 200
 
 
-def test_mlflow_with_one_signed_url_per_file(running: Info) -> None:
+def test_both_of_mlflows_registry_clients_see_the_same(running: Info) -> None:
+    """The second one speaks Unity Catalog's own API, with tags, aliases and credentials there."""
+    _call(running, "DELETE", "/_local/requests")
+    seen = _round_trip(running, "local-builder", "native", 2, native=True)
+    assert seen.pop("copy") == ["main.native.copy", "1", "READY"]
+    assert seen == _expected("00000000-0000-4000-8000-0000000000b1", "native")
+    sent = _call(running, "GET", "/_local/requests").json()["requests"]
+    assert any(r["path"].startswith("/api/2.1/unity-catalog/subentity-tags/") for r in sent)
+    old = [r for r in sent if r["path"].startswith("/api/2.0/mlflow/unity-catalog/")]
+    # Only these two have no successor yet.
+    assert {r["path"].rpartition("/")[2] for r in old} <= {
+        "emit-lineage",
+        "registered-models:is-databricks-sdk-models-artifact-repository-enabled",
+    }
+    assert not (running.folder / "logs" / "unknown_routes.log").exists()
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_mlflow_with_one_signed_url_per_file(running: Info, native: bool) -> None:
+    schema = f"urls_{native}".lower()
     settings = "/_local/settings/artifacts"
     assert _call(running, "PUT", settings, json={"files_api": False}).status_code == 200
     try:
         _call(running, "DELETE", "/_local/requests")
-        seen = _round_trip(running, "local", "urls", 2)
+        seen = _round_trip(running, "local", schema, 2, native=native)
     finally:
         _call(running, "PUT", settings, json={})
-    assert seen.pop("copy") == ["main.urls.copy", "1", "READY"]
-    assert seen == _expected("admin@local.test")
+    assert seen.pop("copy") == [f"main.{schema}.copy", "1", "READY"]
+    assert seen == _expected("admin@local.test", schema)
     sent = _call(running, "GET", "/_local/requests").json()["requests"]
     assert any(r["path"] == "/api/2.0/fs/create-upload-url" for r in sent)
 

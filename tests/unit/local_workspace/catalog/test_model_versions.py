@@ -6,8 +6,8 @@ import pytest
 
 from scgpt_databricks.local_workspace.catalog import versions
 from scgpt_databricks.local_workspace.core.workspace import Workspace
-from tests.unit.local_workspace.catalog.unity_catalog import MLFLOW, UC, new_version
-from tests.unit.local_workspace.conftest import TestClient
+from tests.unit.local_workspace.catalog.unity_catalog import MLFLOW, UC, add_grant, new_version
+from tests.unit.local_workspace.conftest import As, TestClient
 
 
 def test_a_version_is_the_same_in_both_views(
@@ -105,3 +105,52 @@ def test_what_is_not_there_is_named(admin: TestClient, model: str, path: str, st
     answer = admin.get(path)
     assert answer.status_code == status
     assert answer.json()["message"]
+
+
+def test_both_apis_make_the_same_version(
+    admin: TestClient, workspace: Workspace, model: str
+) -> None:
+    catalog, schema, name = model.split(".")
+    parts = {"catalog_name": catalog, "schema_name": schema, "model_name": name}
+    tags = [{"key": "validated", "value": "true"}]
+    body = {**parts, "source": "s", "run_id": "r", "comment": "a card", "tags": tags}
+    made = admin.post(f"{UC}/models/versions", json=body).json()
+    assert (made["version"], made["status"]) == (1, "PENDING_REGISTRATION")
+    refused = admin.patch(f"{UC}/models/{model}/versions/1/finalize", json={})
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_STATE")
+    admin.put("/api/2.0/fs/files/Models/main/scgpt/m/1/MLmodel", content=b"x")
+    assert admin.patch(f"{UC}/models/{model}/versions/1/finalize", json={}).json()["tags"] == tags
+    changes = {"add_tags": [{"key": "a", "value": "1"}], "remove": ["validated", "absent"]}
+    path = f"{UC}/subentity-tags/FUNCTION/{model}/1"
+    assert admin.patch(path, json={"changes": changes}).status_code == 200
+    query = {"name": model, "version": "1"}
+    wire = admin.get(f"{MLFLOW}/model-versions/get", params=query).json()["model_version"]
+    assert (wire["status"], wire["description"]) == ("READY", "a card")
+    assert wire["tags"] == [{"key": "a", "value": "1"}]
+
+
+def test_who_may_add_and_tag_versions(
+    as_: As, admin: TestClient, workspace: Workspace, model: str
+) -> None:
+    new_version(admin, workspace, model)
+    for where, privilege in (
+        ("catalog/main", "USE_CATALOG"),
+        ("schema/main.scgpt", "USE_SCHEMA"),
+        (f"function/{model}", "EXECUTE"),
+    ):
+        add_grant(admin, where, "reader@local.test", privilege)
+    reader = as_("reader")
+    catalog, schema, name = model.split(".")
+    parts = {"catalog_name": catalog, "schema_name": schema, "model_name": name, "version": 1}
+    credentials = f"{UC}/temporary-model-version-credentials"
+    read = reader.post(credentials, json={**parts, "operation": "READ_MODEL_VERSION"})
+    assert read.json()["storage_mode"] == "DEFAULT_STORAGE"
+    write = reader.post(credentials, json={**parts, "operation": "READ_WRITE_MODEL_VERSION"})
+    assert write.status_code == 403
+    assert reader.post(f"{UC}/models/versions", json=parts).status_code == 403
+    changes = {"changes": {"add_tags": [{"key": "validated", "value": "true"}]}}
+    for path in (f"subentity-tags/FUNCTION/{model}/1", f"securable-tags/FUNCTION/{model}"):
+        refused = reader.patch(f"{UC}/{path}", json=changes)
+        assert (refused.status_code, "APPLY TAG" in refused.json()["message"]) == (403, True)
+    refused = admin.patch(f"{UC}/securable-tags/SCHEMA/main.scgpt", json=changes)
+    assert (refused.status_code, "registered models" in refused.json()["message"]) == (400, True)
