@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -29,6 +28,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from scgpt_databricks.whole_file import write_text
 
 from .errors import ReleaseError
 from .naming import LONGEST_SERVED_ENTITY, served_entity
@@ -227,10 +228,7 @@ def find(path: Path, *, model: str) -> Manifest | None:
 
 def write(path: Path, manifest: Manifest) -> None:
     """Put the manifest into its file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(manifest.to_json(_environment(path)), encoding="utf-8")
-    draft.replace(path)
+    write_text(path, manifest.to_json(_environment(path)))
 
 
 def _environment(path: Path) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scgpt_databricks.whole_file import draft
+
 
 def umap_picture(embedding: np.ndarray, labels: np.ndarray, title: str, path: Path) -> None:
     """Write a UMAP of `embedding` [cells, dim], coloured by `labels`, as PNG."""
@@ -29,6 +31,6 @@ def umap_picture(embedding: np.ndarray, labels: np.ndarray, title: str, path: Pa
     axes.legend(
         loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9, markerscale=2
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with draft(path) as drawn:
+        figure.savefig(drawn)
     plt.close(figure)

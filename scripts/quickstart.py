@@ -30,6 +30,7 @@ from scgpt_databricks.model.cells.job import OBSM_KEY
 from scgpt_databricks.model.judge.metrics import knn_accuracy, principal_components
 from scgpt_databricks.model.scgpt.demo import pbmc_cells, random_checkpoint, train
 from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.whole_file import draft_in_any_order, write_text
 
 from .connection import workspace_client
 from .deploy import child_environment, second_plan
@@ -139,8 +140,8 @@ class Quickstart:
             progress=self.screen.update,
         )
         self.facts["requests_sent"] = report.requests
-        self.folder.mkdir(parents=True, exist_ok=True)
-        cells.write_h5ad(self.folder / "pbmc_scgpt.h5ad")
+        with draft_in_any_order(self.folder / "pbmc_scgpt.h5ad") as path:
+            cells.write_h5ad(path)
         self.facts["cells"], self.facts["embedding_dim"] = cells.obsm[OBSM_KEY].shape
 
     def evaluate(self) -> None:
@@ -175,10 +176,7 @@ class Quickstart:
     def summary(self) -> dict[str, Any]:
         """Return all figures, and write them to ``summary.json``."""
         found = self.found()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "summary.json").write_text(
-            json.dumps(found, indent=2, sort_keys=True) + "\n"
-        )
+        write_text(self.folder / "summary.json", json.dumps(found, indent=2, sort_keys=True) + "\n")
         return found
 
     def _rows_of_this_run(self) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.infra.wheel import Wheel, wheel
+from scgpt_databricks.whole_file import draft
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 def write(folder: Path) -> Path:
     """Write the wheel into a folder; returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / wheel().file_name
-    path.write_bytes(wheel().content)
+    with draft(path) as written:
+        written.write_bytes(wheel().content)
     return path
 
 

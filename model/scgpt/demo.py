@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import CheckpointError
 from .config import SPECIAL_TOKENS
 from .tokenizer import tokenize
 
@@ -262,5 +263,14 @@ def _args(recipe: Recipe) -> dict[str, Any]:
 
 
 def _is_made_by(folder: Path, recipe: Recipe) -> bool:
-    args = folder / "args.json"
-    return args.is_file() and json.loads(args.read_text()).get("demo_recipe") == asdict(recipe)
+    """Find out if the folder is of this recipe; refuse one that no recipe made (``taken``)."""
+    try:
+        made_by = json.loads((folder / "args.json").read_text())["demo_recipe"]
+    except (OSError, ValueError, LookupError, TypeError):
+        made_by = None
+    if made_by is None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise CheckpointError(
+            "taken",
+            f"{folder} exists and is no demo checkpoint; name a folder that is new or empty.",
+        )
+    return bool(made_by == asdict(recipe))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from scgpt_databricks.infra import layout, naming, settings
 from scgpt_databricks.infra.errors import DeployError, RefusedError, SettingsError
 from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.whole_file import write_text
 
 from ..deploy.deployment import opened
 from ..deploy.terraform import import_blocks
@@ -255,6 +256,5 @@ def _write(texts: Mapping[Path, str]) -> list[Path]:
     """Write the files; returns those that are new."""
     new = [path for path in texts if not path.exists()]
     for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return new

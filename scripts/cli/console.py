@@ -236,6 +236,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from scgpt_databricks.local_workspace.server.instance import WorkspaceError
     from scgpt_databricks.local_workspace.stand_in_provider.rest import ProviderError
     from scgpt_databricks.model.errors import ScgptError
+    from scgpt_databricks.whole_file import TargetError
 
     # A workspace refuses through its clients. Those that were never imported cannot have raised.
     clients = (
@@ -245,4 +246,4 @@ def _expected() -> tuple[type[Exception], ...]:
     loaded = [
         getattr(sys.modules[module], name) for module, name in clients if module in sys.modules
     ]
-    return (InfraError, WorkspaceError, ProviderError, ScgptError, *loaded)
+    return (InfraError, WorkspaceError, ProviderError, ScgptError, TargetError, *loaded)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from scgpt_databricks.whole_file import check_target, draft_in_any_order
+
 from .console import Group, json_option, progress, show
 
 
@@ -58,9 +60,10 @@ def cells(out: Path, as_json: bool) -> None:
     """
     from scgpt_databricks.model.scgpt.demo import pbmc_cells
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_target(out)
     adata = pbmc_cells()
-    adata.write_h5ad(out)
+    with draft_in_any_order(out) as path:
+        adata.write_h5ad(path)
     show(
         {"cells": adata.n_obs, "genes": adata.n_vars, "file": str(out)},
         as_json,

@@ -22,6 +22,7 @@ from scgpt_databricks.local_workspace.stand_in_provider.mirror import (
     write_terraformrc,
 )
 from scgpt_databricks.local_workspace.stand_in_provider.rest import ProviderError
+from scgpt_databricks.whole_file import write_text
 
 _LIMIT_S = 20.0
 _HOLDS_S = 15 * 60.0
@@ -91,7 +92,7 @@ def find_provider(folder: Path, python: Path, *, refresh: bool = False) -> Provi
     if provider is None:
         provider = _find(folder)
         content = {"asked": asked, "at": time.time(), "provider": asdict(provider)}
-        cache.write_text(json.dumps(content, indent=2, default=str) + "\n")
+        write_text(cache, json.dumps(content, indent=2, default=str) + "\n")
     if provider.kind == "stand-in":
         written = write_mirror(folder, python)
         provider = replace(provider, terraformrc=written.terraformrc, place=str(written.mirror))

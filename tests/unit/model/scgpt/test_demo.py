@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from scgpt_databricks.model.errors import CheckpointError
 from scgpt_databricks.model.scgpt import demo
 from scgpt_databricks.model.scgpt.demo import Recipe, pbmc_cells, random_checkpoint, train
 from scgpt_databricks.model.scgpt.embedder import Embedder
@@ -103,3 +104,12 @@ def test_a_stopped_writing_leaves_the_old_one(
     random_checkpoint(folder, Recipe(**{**vars(SHORT), "seed": 5}))
     assert content(folder) != before
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("content", [{"thesis.txt": "x"}, {"args.json": '{"embsize": 512}'}])
+def test_somebody_elses_folder_is_left_alone(tmp_path: Path, content: dict[str, str]) -> None:
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(CheckpointError, match="is no demo checkpoint"):
+        train(tmp_path, SHORT)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == content
