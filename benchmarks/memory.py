@@ -64,6 +64,6 @@ def _peak_mib(checkpoint: Path, source: Path) -> float:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"scgpt embed-file of {source.name} ended with {process.returncode}")
+        raise RuntimeError(f"`scgpt embed-file` of {source.name} ended with {process.returncode}")
     out.unlink()
     return usage.ru_maxrss / 1024

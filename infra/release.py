@@ -182,13 +182,14 @@ def parse(text: str, *, environment: str, source: str) -> Manifest:
         )
     if of != environment:
         raise ReleaseError(
-            f"{source}: is the release manifest of {of!r}, not of {environment!r}: versions get "
-            "from one environment to another by promotion, not by copying manifests"
+            f"{source}: is the release manifest of {of!r}, not of {environment!r}: a manifest "
+            f"cannot be copied. Remove it and run `scgpt build {environment} --checkpoint DIR`"
         )
     if sealed != _digest({"environment": of, **content}):
         raise ReleaseError(
             f"{source}: was edited by hand: what it says does not have the digest it carries. "
-            "Put it back (git checkout), and let build, promote or rollback change it"
+            f"Put it back (git checkout); `scgpt build {environment} --checkpoint DIR --release` "
+            "changes it"
         )
     return manifest
 
@@ -204,7 +205,10 @@ def read(path: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ReleaseError(f"no release manifest {path}: build a version first") from error
+        raise ReleaseError(
+            f"no release manifest {path}: build a version first, by `scgpt build "
+            f"{_environment(path)} --checkpoint DIR`"
+        ) from error
     except UnicodeDecodeError as error:
         raise ReleaseError(f"{path}: not a release manifest: {error}") from error
     return parse(text, environment=_environment(path), source=str(path))

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 
-# mlflow prints links and bars to stdout, which belongs to a command's result.
+# mlflow prints links and bars to stdout, which belongs to a command's result; and advertisements.
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_DISABLE_AGENT_HINT": "true",
+    "_MLFLOW_ENABLE_UC_TRACE_UPSELL": "false",
 }
 
 

@@ -54,8 +54,8 @@ def ungoverned(settings: Settings, facts: Facts, *, released: bool) -> Iterator[
         f"the endpoint {name} exists, but {settings.manifest_path.name} does not: nothing would "
         "govern it",
         "Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt "
-        f"destroy {settings.environment}`; where it was made elsewhere, take it over with `scgpt "
-        f"adopt {name}`.",
+        f"destroy {settings.environment}`; where it was made elsewhere, take it over: `scgpt adopt "
+        f"{settings.environment} --endpoint {name}`.",
     )
     yield waive(found, settings, facts.today)
 

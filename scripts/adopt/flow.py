@@ -94,7 +94,8 @@ def adopt(
         grants=grants,
         cloud=cloud,
     )
-    heading = f"Written by `scgpt adopt {environment}`; dev.toml explains every key."
+    command = f"scgpt adopt {environment} --endpoint {endpoint}"
+    heading = f"Written by `{command}`; dev.toml explains every key."
     drafted, final = (to_toml(tables(state=each), heading) for each in (_LOCAL_STATE, state))
     manifest = draft.manifest(seen).to_json(environment)
     texts = {

@@ -67,7 +67,7 @@ def fenced(lines: Sequence[str], language: str) -> str:
 
 def folded(title: str, lines: Sequence[str], room: int) -> str:
     """Return a diff that opens on a click; lines beyond ``room`` characters are counted."""
-    kept = _kept(lines, room, lambda more: f"  ... {more} more lines: scgpt review shows them")
+    kept = _kept(lines, room, lambda more: f"  ... {more} more lines: `scgpt review` shows them")
     block = fenced(kept, "diff")
     return f"<details><summary>{title}</summary>\n\n{block}\n\n</details>"
 

@@ -92,6 +92,7 @@ class Site:
         done = Done(process.returncode, out, err)
         self.check_silence(done.out + done.err)
         assert "Traceback" not in done.err, done.err
+        assert "https://docs.databricks.com" not in done.err, "mlflow advertises"
         return done
 
     def succeed(self, *arguments: str | Path, limit_s: float = LIMIT_S) -> Done:

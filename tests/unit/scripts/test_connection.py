@@ -173,3 +173,14 @@ def test_a_workspace_that_stops_answering_is_told_in_a_sentence() -> None:
         raise TimeoutError("Timed out after 0:05:00")
     assert str(caught.value).startswith(f"{dev.workspace.host} does not answer: Timed out after")
     assert "Run it again" in str(caught.value)
+
+
+def test_mlflow_does_not_advertise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its switches go by these names."""
+    from mlflow import environment_variables as switches
+
+    monkeypatch.setattr(os, "environ", {})
+    connection.quiet_mlflow()
+    assert switches.MLFLOW_DISABLE_AGENT_HINT.get()
+    assert switches.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()
+    assert not switches._MLFLOW_ENABLE_UC_TRACE_UPSELL.get()

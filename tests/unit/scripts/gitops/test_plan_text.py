@@ -101,4 +101,4 @@ def test_a_long_plan_is_cut() -> None:
     text = folded("plan", [f"line {number}" for number in range(100)], 80)
     assert "line 9\n" in text
     assert "line 11\n" not in text
-    assert "more lines: scgpt review shows them" in text
+    assert "more lines: `scgpt review` shows them" in text

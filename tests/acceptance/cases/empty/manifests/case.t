@@ -1,15 +1,15 @@
-The release manifest is written by builds, promotions and rollbacks. This one is of `dev`.
+The release manifest is written by builds. This one is of `dev`.
 
   $ cp of-dev.json local.release.json
   $ scgpt plan local 2>&1 | grep -v provider
-  error: <folder>/local.release.json: is the release manifest of 'dev', not of 'local': versions get from one environment to another by promotion, not by copying manifests
+  error: <folder>/local.release.json: is the release manifest of 'dev', not of 'local': a manifest cannot be copied. Remove it and run `scgpt build local --checkpoint DIR`
 
 Edited by hand, it no longer has the digest that it carries.
 
   $ release 1:90 2:10
   $ sed -i 's/"version": 2/"version": 3/' local.release.json
   $ scgpt plan local 2>&1 | grep -v provider
-  error: <folder>/local.release.json: was edited by hand: what it says does not have the digest it carries. Put it back (git checkout), and let build, promote or rollback change it
+  error: <folder>/local.release.json: was edited by hand: what it says does not have the digest it carries. Put it back (git checkout); `scgpt build local --checkpoint DIR --release` changes it
 
 Traffic of 101 %, and more served entities than an endpoint may have:
 

@@ -37,7 +37,7 @@ plan is empty at once.
   the first deploy will change nothing
   next: scgpt plan local
   $ cat local.toml
-  # Written by `scgpt adopt local`; dev.toml explains every key.
+  # Written by `scgpt adopt local --endpoint by-hand`; dev.toml explains every key.
   catalog = "main"
   schema = "scgpt"
   model = "scgpt_gene_embeddings"

@@ -37,12 +37,12 @@ command says so.
   $ settings && mv local.release.json kept.json
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
-    refuse: local: the endpoint scgpt-serving exists, but local.release.json does not: nothing would govern it (manifest-missing). Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt destroy local`; where it was made elsewhere, take it over with `scgpt adopt scgpt-serving`.
+    refuse: local: the endpoint scgpt-serving exists, but local.release.json does not: nothing would govern it (manifest-missing). Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt destroy local`; where it was made elsewhere, take it over: `scgpt adopt local --endpoint scgpt-serving`.
   digest <digest>
   [3]
   $ scgpt deploy local 2>&1 | grep -v ' s  '
   error: local: refused, nothing was changed:
-    local: the endpoint scgpt-serving exists, but local.release.json does not: nothing would govern it (manifest-missing). Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt destroy local`; where it was made elsewhere, take it over with `scgpt adopt scgpt-serving`.
+    local: the endpoint scgpt-serving exists, but local.release.json does not: nothing would govern it (manifest-missing). Put the manifest back from git. Where the endpoint is to go, put it back and run `scgpt destroy local`; where it was made elsewhere, take it over: `scgpt adopt local --endpoint scgpt-serving`.
   $ scgpt verify local
   ┏━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━┓
   ┃ resource               ┃ field  ┃ declared                                ┃ found ┃
