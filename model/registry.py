@@ -34,8 +34,11 @@ METRICS, EVALUATED_ON = "metrics", "evaluated_on"
 """Scores with their intervals, as JSON; digest of the labelled cells that they were measured on."""
 COPIED_FROM = "copied_from"
 """``catalog.schema.model/7``: the version that this one is a copy of."""
-OF_ONE_ENVIRONMENT = "approved_by_"
-"""Start of tags that say something about one environment, which a copy must not carry over."""
+_APPROVED_BY = "approved_by_"
+ROLLED_BACK = "rolled_back"
+"""Reason for which a canary of the version was rolled back; no deploy gives it requests again."""
+OF_ONE_ENVIRONMENT = (_APPROVED_BY, ROLLED_BACK)
+"""Starts of tags that say something about one environment, which a copy must not carry over."""
 
 READY = "READY"
 
@@ -82,7 +85,7 @@ class Version:
 
 def approval_tag(environment: str) -> str:
     """Return the tag that names who approved a version for an environment."""
-    return OF_ONE_ENVIRONMENT + environment.replace("-", "_")
+    return _APPROVED_BY + environment.replace("-", "_")
 
 
 def metrics_tag(scores: Mapping[str, Score]) -> str:

@@ -57,6 +57,7 @@ _OF_WORKSPACE = (
     "deploy-by-person",
     "version-missing",
     "version-not-validated",
+    "version-rolled-back",
     "manifest-missing",
     "exists-already",
     "endpoint-updating",
@@ -136,6 +137,7 @@ def _judge(planned: Planned) -> Iterator[Finding]:
         yield from limits.limits(planned)
         yield from limits.variables(planned)
         yield from serving.versions(planned)
+        yield from traffic.rolled_back(planned)
         yield from serving.updating(planned)
         yield from silent.never_sent(planned)
         yield from production.production(planned)

@@ -39,6 +39,27 @@ def traffic(planned: Planned) -> Iterator[Finding]:
         )
 
 
+def rolled_back(planned: Planned) -> Iterator[Finding]:
+    """Refuse to give requests to a version whose canary was rolled back."""
+    after = planned.change.after
+    routes = blocks(block(block(after, "config"), "traffic_config"), "routes")
+    asked = {_target(route) for route in routes if route.get("traffic_percentage")}
+    for (model, number), reason in sorted(planned.facts.rolled_back.items()):
+        version = (model, str(number))
+        if any(
+            (each.get("entity_name"), each.get("entity_version")) == version
+            and each.get("name") in asked
+            for each in entities(after)
+        ):
+            yield planned.finds(
+                "version-rolled-back",
+                f"gives requests to version {number} of {model}, whose canary was rolled back: "
+                f"{reason}",
+                "Take it out of the release manifest (`scgpt canary abort ENV`), or try it anew "
+                "(`scgpt canary start ENV --again`).",
+            )
+
+
 def unjudged(planned: Planned) -> Iterator[Finding]:
     """Warn of values that guards would judge and that are known only at the apply."""
     if paths := ", ".join(unknown(planned)):

@@ -1,4 +1,5 @@
--- Requests and the share of them that failed on the endpoint's side. A row may be delivered twice.
+-- Requests and the share of them that failed on the endpoint's side. A row may be delivered
+-- twice. Requests that a canary repeats are none of the users'.
 SELECT
   hour,
   count(*) AS requests,
@@ -10,6 +11,7 @@ FROM (
     max(CASE WHEN status_code >= 500 THEN 1 ELSE 0 END) AS failed
   FROM {table}
   WHERE request_time >= current_timestamp() - INTERVAL {days} DAYS
+    AND coalesce(client_request_id, '') NOT LIKE 'scgpt-replay-%'
   GROUP BY databricks_request_id
 ) AS by_request
 GROUP BY hour

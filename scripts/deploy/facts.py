@@ -24,7 +24,7 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
     served = frozenset(_served_versions(plans))
     models = {settings.names.full_model, *_replaced_models(plans), *(model for model, _ in served)}
     ready = frozenset(version for model in models for version in _ready_versions(client, model))
-    validated = frozenset(each for each in ready & served if _is_validated(client, *each))
+    tags = {each: _tags(client, *each) for each in ready & served}
     existing = {
         change.address: found
         for plan in plans
@@ -34,7 +34,10 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
     names = {settings.names.endpoint, *_endpoint_names(plans)}
     return Facts(
         versions=ready,
-        validated=validated,
+        validated=frozenset(each for each in tags if tags[each].get("validated") == "true"),
+        rolled_back={
+            each: tags[each]["rolled_back"] for each in tags if "rolled_back" in tags[each]
+        },
         existing=existing,
         deployer=deployer,
         declared=settings.deployer,
@@ -143,15 +146,15 @@ def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[Version]:
         return frozenset()
 
 
-def _is_validated(client: WorkspaceClient, model: str, version: int) -> bool:
-    """Look for the tag that a build sets after it has compared the version's answers."""
+def _tags(client: WorkspaceClient, model: str, version: int) -> dict[str, str]:
+    """Return the tags of a version, by which builds and canaries say what they found."""
     answer = client.api_client.do(
         "GET",
         "/api/2.0/mlflow/unity-catalog/model-versions/get",
         query={"name": model, "version": str(version)},
     )
     tags = answer["model_version"].get("tags", []) if isinstance(answer, dict) else []
-    return any(tag.get("key") == "validated" and tag.get("value") == "true" for tag in tags)
+    return {tag["key"]: str(tag.get("value", "")) for tag in tags}
 
 
 def _served_versions(plans: Iterable[Plan]) -> Iterator[Version]:

@@ -6,17 +6,16 @@ the volume sees it, from any machine and without Terraform.
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from scgpt_databricks.infra.settings import Settings
 
+from .. import volume
+
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-
-_LIMIT_BYTES = 4096
 
 
 class Record(BaseModel):
@@ -35,22 +34,9 @@ class Record(BaseModel):
 
 def write(client: WorkspaceClient, settings: Settings, record: Record) -> None:
     """Put the record in the place of the one before; the volume must exist."""
-    text = record.model_dump_json(indent=2) + "\n"
-    client.files.upload(settings.names.deploy_record, io.BytesIO(text.encode()), overwrite=True)
+    volume.write(client, settings.names.deploy_record, record)
 
 
 def last(client: WorkspaceClient, settings: Settings) -> Record | None:
     """Return the last deploy; None where none was recorded, or the record cannot be read."""
-    from databricks.sdk.errors import NotFound, PermissionDenied
-
-    try:
-        contents = client.files.download(settings.names.deploy_record).contents
-    except (NotFound, PermissionDenied):
-        return None
-    assert contents is not None
-    with contents:
-        text = contents.read(_LIMIT_BYTES)
-    try:
-        return Record.model_validate_json(text)
-    except ValidationError:  # anybody who may write to the volume may have written it
-        return None
+    return volume.read(client, settings.names.deploy_record, Record)

@@ -85,3 +85,23 @@ def test_gpu_types_by_cloud(cloud: str, kind: str | None, refused: bool) -> None
     environment = LOCAL.model_copy(update={"cloud": cloud})
     found = [finding.check for finding in check(plan, environment, Facts())]
     assert found == (["workload-type"] if refused else [])
+
+
+@pytest.mark.parametrize(
+    ("served", "refused"),
+    [
+        ([("main.scgpt.m", "2"), ("main.scgpt.m", "1")], True),
+        # It may stay warm, without requests, until the next deploy takes it away.
+        ([("main.scgpt.m", "1"), ("main.scgpt.m", "2")], False),
+        ([("main.other.m", "2"), ("main.scgpt.m", "1")], False),
+    ],
+)
+def test_a_version_that_was_rolled_back_gets_no_requests(
+    served: list[tuple[str, str]], refused: bool
+) -> None:
+    plan = update(**serving(*served))
+    known = Facts(rolled_back={("main.scgpt.m", 2): "it fails more often"})
+    found = check(plan, LOCAL, known)
+    assert [finding.check for finding in found] == (["version-rolled-back"] if refused else [])
+    if refused:
+        assert "whose canary was rolled back: it fails more often" in found[0].message

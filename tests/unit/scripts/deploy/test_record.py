@@ -62,7 +62,7 @@ def test_the_last_of_several_is_read_back() -> None:
         b'{"at": "yesterday"}',
         DONE.model_dump_json().replace("an-id", "\\u001b[2J").encode(),
         DONE.model_dump_json().replace("b" * 64, "latest").encode(),
-        b" " * 5000 + DONE.model_dump_json().encode(),
+        b" " * 70_000 + DONE.model_dump_json().encode(),
     ],
 )
 def test_what_no_deploy_wrote_is_no_record(content: bytes) -> None:
