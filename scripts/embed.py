@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scgpt_databricks.infra.settings import Settings, load
-from scgpt_databricks.model.cells.job import OBSM_KEY
+from scgpt_databricks.model.cells.job_options import OBSM_KEY
 from scgpt_databricks.model.client import Endpoint, Report, embed
 from scgpt_databricks.model.errors import EndpointError
 

@@ -26,7 +26,7 @@ from scgpt_databricks.infra.layout import ROOT, runtime_folder
 from scgpt_databricks.infra.monitoring import quoted
 from scgpt_databricks.infra.settings import Settings, load
 from scgpt_databricks.local_workspace.server.instance import AlreadyRunning, start
-from scgpt_databricks.model.cells.job import OBSM_KEY
+from scgpt_databricks.model.cells.job_options import OBSM_KEY
 from scgpt_databricks.model.judge.metrics import knn_accuracy, principal_components
 from scgpt_databricks.model.scgpt.demo import pbmc_cells, random_checkpoint, train
 from scgpt_databricks.model.scgpt.embedder import Embedder

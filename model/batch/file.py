@@ -18,11 +18,18 @@ import numpy as np
 from anndata.io import write_elem
 
 from ..cells.cells import Cells
+from ..cells.counts_place import CountsPlace
 from ..cells.h5ad import CellsFile, state_of
 from ..cells.imputed import check_data_set
-from ..cells.job import CELLS_PER_READ, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
+from ..cells.job_options import (
+    CELLS_PER_READ,
+    COUNTED,
+    OBS_COLUMNS,
+    OBSM_KEY,
+    check_chunk,
+    check_key,
+)
 from ..cells.known_genes import CheckedCells, check_known_fraction
-from ..cells.measured import Measured
 from ..contract import Options, read_params
 from ..errors import InvalidRequest
 from ..scgpt.embedder import Embedder
@@ -100,19 +107,19 @@ def embed_file(
     """
     check_chunk(chunk)
     check_key(key)
-    measured = Measured(layer, raw)
+    place = CountsPlace(layer, raw)
     options = read_params(
         {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}, Options
     )
     if target.is_dir():
         raise InvalidRequest("invalid_target", f"{target} is a folder; name a file to write.")
-    with CellsFile(source, measured) as cells:
+    with CellsFile(source, place) as cells:
         if not cells.n_cells:
             raise InvalidRequest("no_cells", f"{source} holds no cell.")
         _judge(cells, embedder, options, chunk)
         job = {
             "source": cells.state,
-            "matrix": measured.path,
+            "matrix": place.path,
             "digest": embedder.digest,
             "dtype": str(embedder.network.dtype),  # rows of two precisions are no one embedding
         }

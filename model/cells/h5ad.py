@@ -23,11 +23,11 @@ from ..contract import MAX_BODY_BYTES, MAX_GENES
 from ..errors import InvalidRequest, LimitExceeded
 from .cells import Cells
 from .checks import check_size
+from .counts_place import CountsPlace
 from .labels import labels
 from .matrix import as_csr
-from .measured import Measured
 
-_X = Measured()
+_X = CountsPlace()
 _DAMAGES = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 
 
@@ -88,7 +88,7 @@ class CellsFile:
     path
         Of the file: its matrix is CSR or dense, the index of ``var`` are gene symbols; ``obs`` can
         receive columns.
-    measured
+    place
         The matrix that is read.
 
     Attributes
@@ -107,16 +107,16 @@ class CellsFile:
         when there is no such layer or ``raw``, ``not_by_rows`` when the matrix is CSC.
     """
 
-    def __init__(self, path: Path, measured: Measured = _X) -> None:
+    def __init__(self, path: Path, place: CountsPlace = _X) -> None:
         try:
             self.state = state_of(path)
             self._file = h5py.File(path, "r")
         except OSError as error:
             raise _not_anndata(path, str(error)) from error
         try:
-            self._matrix = StoredMatrix.find(path, self._file, measured)
-            self._matrix.check_by_rows(measured.path)
-            self.genes = [str(name) for name in read_elem(_index(path, self._file, measured.var))]
+            self._matrix = StoredMatrix.find(path, self._file, place)
+            self._matrix.check_by_rows(place.path)
+            self.genes = [str(name) for name in read_elem(_index(path, self._file, place.var))]
             self._names = _index(path, self._file, "obs", "column-order")
         except BaseException:
             self._file.close()
@@ -160,18 +160,18 @@ class StoredMatrix:
     kind: Any  # scipy's class; None: dense
 
     @classmethod
-    def find(cls, path: Path, file: h5py.File, measured: Measured) -> StoredMatrix:
+    def find(cls, path: Path, file: h5py.File, place: CountsPlace) -> StoredMatrix:
         """Find a matrix in a file (errors as ``CellsFile``)."""
         layers = list(file.get("layers", ()))
-        is_there = measured.layer is None or measured.layer in layers
-        stored: Any = file.get(measured.path) if is_there else None
+        is_there = place.layer is None or place.layer in layers
+        stored: Any = file.get(place.path) if is_there else None
         if stored is None and not {"obs", "var"} <= set(file):
             raise _not_anndata(path, "it has no X, obs or var")
         if stored is None:
-            raise measured.missing(path.name, layers)
+            raise place.missing(path.name, layers)
         if isinstance(stored, h5py.Dataset):
             if stored.ndim != 2:
-                raise _not_anndata(path, f"{measured.path} has {stored.ndim} dimension(s)")
+                raise _not_anndata(path, f"{place.path} has {stored.ndim} dimension(s)")
             return cls((stored.shape[0], stored.shape[1]), (stored,), None)
         described: Any = sparse_dataset(stored)
         kind = sparse.csr_matrix if described.format == "csr" else sparse.csc_matrix

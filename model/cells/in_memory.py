@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .cells import Cells
+from .counts_place import CountsPlace
 from .labels import labels
 from .matrix import as_csr
-from .measured import Measured
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -23,7 +23,7 @@ def cells_of_anndata(adata: AnnData, columns: Collection[str] | None = None) -> 
     """
     values: Any = adata.X
     if values is None:
-        raise Measured().missing("the AnnData", adata.layers)
+        raise CountsPlace().missing("the AnnData", adata.layers)
     if hasattr(values, "to_memory"):  # sparse in a file
         values = values.to_memory()
     wanted = adata.obs.columns if columns is None else [c for c in columns if c in adata.obs]

@@ -14,10 +14,17 @@ import numpy as np
 from scipy import sparse
 
 from ..cells.checks import check_genes, check_values
+from ..cells.counts_place import CountsPlace
 from ..cells.imputed import check_data_set
-from ..cells.job import CELLS_PER_REQUEST, COUNTED, OBS_COLUMNS, OBSM_KEY, check_chunk, check_key
+from ..cells.job_options import (
+    CELLS_PER_REQUEST,
+    COUNTED,
+    OBS_COLUMNS,
+    OBSM_KEY,
+    check_chunk,
+    check_key,
+)
 from ..cells.matrix import as_csr
-from ..cells.measured import Measured
 from ..contract import (
     CELL_EMBEDDINGS,
     PACKED,
@@ -85,7 +92,7 @@ def embed(
     """
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
-    source = Measured(layer, raw).of(adata)
+    source = CountsPlace(layer, raw).of(adata)
     check_chunk(chunk)
     check_key(key)
     sent = _params(params)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from scgpt_databricks.model.cells.job import CELLS_PER_READ, CELLS_PER_REQUEST, OBSM_KEY
+from scgpt_databricks.model.cells.job_options import CELLS_PER_READ, CELLS_PER_REQUEST, OBSM_KEY
 from scgpt_databricks.model.contract import Options
 
 from .console import json_option, progress, show

@@ -10,7 +10,7 @@ from rich.table import Table
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.layout import IN_CHECKOUT
 from scgpt_databricks.local_workspace.server.instance import DEFAULT_PORT
-from scgpt_databricks.model.cells.job import OBSM_KEY
+from scgpt_databricks.model.cells.job_options import OBSM_KEY
 
 from .console import err, json_option, out, progress, show, step
 

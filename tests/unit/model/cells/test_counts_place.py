@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scgpt_databricks.model.batch.file import embed_file
-from scgpt_databricks.model.cells.measured import Measured
+from scgpt_databricks.model.cells.counts_place import CountsPlace
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.scgpt.demo import Recipe, pbmc_cells, random_checkpoint
 from scgpt_databricks.model.scgpt.embedder import Embedder
@@ -39,13 +39,13 @@ WHERE = [{"layer": "counts"}, {"raw": True}]
 @pytest.mark.parametrize("where", WHERE, ids=["layer", "raw"])
 def test_the_matrix_of_an_annadata(where: dict[str, Any]) -> None:
     cells = scaled()
-    found = Measured(**where).of(cells)
+    found = CountsPlace(**where).of(cells)
     expected = pbmc_cells()[:20]
     n_genes = 765 if "raw" in where else 100
     assert list(found.var_names) == list(expected.var_names[:n_genes])
     assert list(found.obs_names) == list(cells.obs_names)
     np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray()[:, :n_genes])
-    assert Measured().of(cells) is cells
+    assert CountsPlace().of(cells) is cells
 
 
 @pytest.mark.parametrize("where", WHERE, ids=["layer", "raw"])
@@ -59,7 +59,7 @@ def test_a_file_is_embedded_from_there(
         embed_file(source, target, embedder)
     assert refusal.value.code == "negative_values"
     embed_file(source, target, embedder, chunk=8, **where)
-    given = Measured(**where).of(cells)
+    given = CountsPlace(**where).of(cells)
     expected = embedder.embed_cells(given.X, list(given.var_names))
     written = anndata.read_h5ad(target)
     np.testing.assert_allclose(written.obsm["X_scGPT"], expected.embeddings, atol=1e-6)
@@ -113,7 +113,7 @@ def test_what_is_not_there(
     cells.raw = None
     cells.write_h5ad(tmp_path / "cells.h5ad")
     with pytest.raises(InvalidRequest, match=words) as in_memory:
-        Measured(**where).of(cells)
+        CountsPlace(**where).of(cells)
     with pytest.raises(InvalidRequest, match=words) as in_a_file:
         embed_file(tmp_path / "cells.h5ad", tmp_path / "out.h5ad", embedder, **where)
     assert in_memory.value.code == in_a_file.value.code == code

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Measured:
+class CountsPlace:
     """The place of the measured counts.
 
     Parameters
@@ -81,6 +81,6 @@ class Measured:
             found = None if source is None else source.X
         if found is None:
             raise self.missing("the AnnData", adata.layers)
-        if self == Measured():
+        if self == CountsPlace():
             return adata
         return AnnData(found, obs=adata.obs[[]], var=source.var[[]])
