@@ -29,6 +29,7 @@ _ONE = f"{_BASE}/{{id}}"
 async def create(call: Call) -> dict[str, Any]:
     alert = _given(call.body)
     alert_spec.check(call.workspace, call.principal, alert)
+    folders.writable(call.principal, alert.get("parent_path") or "/Shared")
     warehouses.use(call.workspace, call.principal, alert["warehouse_id"])
     document: Document = {
         "id": str(uuid.uuid4()),

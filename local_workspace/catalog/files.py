@@ -1,7 +1,8 @@
 """The Files API: files and directories under ``/api/2.0/fs``.
 
-Three roots: ``/Volumes/{catalog}/{schema}/{volume}``, ``/Models/{catalog}/{schema}/{model}/{n}``
-and ``/WorkspaceInternal/Mlflow/Artifacts`` (artifacts of runs and logged models, open to all).
+Three roots, each with the rights of what it belongs to: ``/Volumes/{catalog}/{schema}/{volume}``,
+``/Models/{catalog}/{schema}/{model}/{n}`` and ``/WorkspaceInternal/Mlflow/Artifacts/{experiment}``,
+where the artifacts of runs and logged models are.
 Bodies are streamed to disk and appear under their name only when they are complete. Uploads in
 parts and signed URLs are in :mod:`.uploads`.
 """
@@ -19,12 +20,14 @@ from starlette.responses import FileResponse, Response
 from ..core.errors import ApiError, invalid
 from ..core.routing import Call, Routes, page
 from ..core.workspace import Principal, Workspace
+from ..objects import documents
+from ..objects.documents import EXPERIMENT
 from . import access, versions
 
 routes = Routes()
 
 _ARTIFACTS = ("WorkspaceInternal", "Mlflow", "Artifacts")
-_OBJECT_DEPTH = {"Volumes": 4, "Models": 5, "WorkspaceInternal": 3}
+_OBJECT_DEPTH = {"Volumes": 4, "Models": 5, "WorkspaceInternal": 4}
 _FILE = "/api/2.0/fs/files/{path:path}"
 _DIRECTORY = "/api/2.0/fs/directories/{path:path}"
 
@@ -54,17 +57,17 @@ def segments(path: str) -> tuple[str, ...]:
     if len(parts) < depth or not depth:
         raise invalid(
             f"Path {path!r} must start with /Volumes/catalog/schema/volume, "
-            "/Models/catalog/schema/model/version or /WorkspaceInternal/Mlflow/Artifacts."
+            f"/Models/catalog/schema/model/version or /{'/'.join(_ARTIFACTS)}/experiment."
         )
     if parts[0] == "WorkspaceInternal":
-        if parts[:depth] != _ARTIFACTS:
+        if parts[:3] != _ARTIFACTS:
             raise invalid(f"Path {path!r} must lie below /{'/'.join(_ARTIFACTS)}.")
         return parts
     return (parts[0], *(part.lower() for part in parts[1:4]), *parts[4:])
 
 
 def is_object_root(path: str) -> bool:
-    """Return whether the path is a volume, a version or the artifact root itself."""
+    """Return whether the path is that of a volume, a version or an experiment itself."""
     parts = segments(path)
     return len(parts) == _OBJECT_DEPTH[parts[0]]
 
@@ -75,15 +78,18 @@ def authorise(workspace: Workspace, principal: Principal, path: str, *, write: b
     Raises
     ------
     ApiError
-        404 when volume, model or version do not exist, 403 without the privilege, 400 for writing
-        to a version whose upload was finished.
+        404 when the object does not exist, 403 without the privilege or level, 400 for writing to
+        a version whose upload was finished.
     """
     parts = segments(path)
     name = ".".join(parts[1:4])
-    if parts[0] == "Volumes":
+    if parts[0] == "WorkspaceInternal":
+        level = "CAN_EDIT" if write else "CAN_READ"
+        documents.require(workspace, principal, EXPERIMENT, parts[3], level)
+    elif parts[0] == "Volumes":
         wanted = "WRITE_VOLUME" if write else "READ_VOLUME"
         access.require(workspace, principal, "volumes", name, wanted)
-    elif parts[0] == "Models":
+    else:
         wanted = "CREATE_MODEL_VERSION" if write else "EXECUTE"
         access.require(workspace, principal, "models", name, wanted, access.OWN)
         version = versions.get(workspace, name, parts[4])

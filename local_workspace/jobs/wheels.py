@@ -38,6 +38,8 @@ async def install(workspace: Workspace, principal: Principal, wheel: str) -> Pat
         It is not there, the principal may not read it, or it is no wheel.
     """
     path = wheel.removeprefix("dbfs:")
+    if not path.startswith("/Volumes/"):
+        raise WheelError(f"{wheel}: a wheel must lie in a volume, below /Volumes.")
     try:
         files.authorise(workspace, principal, path, write=False)
         file = files.resolve(workspace, path)
@@ -45,23 +47,26 @@ async def install(workspace: Workspace, principal: Principal, wheel: str) -> Pat
         raise WheelError(f"{wheel}: {error.message}") from error
     if not file.is_file():
         raise WheelError(f"{wheel} does not exist.")
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    target = workspace.folder / "wheels" / digest
+    content = file.read_bytes()
+    target = workspace.folder / "wheels" / hashlib.sha256(content).hexdigest()
     if not target.exists():
-        await asyncio.to_thread(_install, file, target)
+        await asyncio.to_thread(_install, file.name, content, target)
     return target
 
 
-def _install(file: Path, target: Path) -> None:
-    """Install by pip, into a folder that appears when it is complete."""
+def _install(name: str, content: bytes, target: Path) -> None:
+    """Install what was read, not what lies there by now; the folder appears when it is complete."""
     new = target.with_name(f"new-{uuid.uuid4().hex}")
+    wheel = new / "wheel" / name
+    wheel.parent.mkdir(parents=True)
+    wheel.write_bytes(content)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    command += ["--disable-pip-version-check", "--target", str(new), str(file)]
+    command += ["--disable-pip-version-check", "--target", str(new / "site"), str(wheel)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise WheelError(f"{file.name} cannot be installed: {done.stderr.strip()}")
+            raise WheelError(f"{name} cannot be installed: {done.stderr.strip()}")
         if not target.exists():
-            new.rename(target)
+            (new / "site").rename(target)
     finally:
         shutil.rmtree(new, ignore_errors=True)

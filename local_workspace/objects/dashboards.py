@@ -29,6 +29,7 @@ _SUFFIX = ".lvdash.json"
 async def create(call: Call) -> dict[str, Any]:
     home = f"/Users/{call.principal.name}"
     parent = folders.require(call.workspace, call.body.get("parent_path") or home)
+    folders.writable(call.principal, parent)
     document: Document = {
         "id": uuid.uuid4().hex,
         "owner": call.principal.name,

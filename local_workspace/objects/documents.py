@@ -59,8 +59,8 @@ EXPERIMENT = ObjectKind("experiments", "Experiment", ("CAN_READ", "CAN_EDIT", "C
 JOB = ObjectKind("jobs", "Job", ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER"))
 
 
-def get(workspace: Workspace, kind: ObjectKind, key: str) -> Document:
-    """Return the document of an object that is not deleted.
+def get(workspace: Workspace, kind: ObjectKind, key: str, *, deleted: bool = False) -> Document:
+    """Return the document of an object; of one that is deleted only with `deleted`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def get(workspace: Workspace, kind: ObjectKind, key: str) -> Document:
         404 when there is none.
     """
     document = workspace.store.get(kind.name, key)
-    if document is None or document.get("deleted"):
+    if document is None or (document.get("deleted") and not deleted):
         raise missing(kind, key)
     return document
 
@@ -90,7 +90,13 @@ def delete(workspace: Workspace, kind: ObjectKind, key: str) -> None:
 
 
 def require(
-    workspace: Workspace, principal: Principal, kind: ObjectKind, key: str, needed: str
+    workspace: Workspace,
+    principal: Principal,
+    kind: ObjectKind,
+    key: str,
+    needed: str,
+    *,
+    deleted: bool = False,
 ) -> Document:
     """Return an object that the caller may use at a permission level.
 
@@ -99,7 +105,7 @@ def require(
     ApiError
         404 when it does not exist, 403 below the level.
     """
-    document = get(workspace, kind, key)
+    document = get(workspace, kind, key, deleted=deleted)
     have = level(workspace, principal, kind, key, document)
     if have is None or kind.levels.index(have) < kind.levels.index(needed):
         raise forbidden(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from ..core.errors import invalid, not_found
+from ..core.errors import forbidden, invalid, not_found
 from ..core.routing import Call, Routes
-from ..core.workspace import Workspace
+from ..core.workspace import Principal, Workspace
 
 routes = Routes()
 
@@ -55,10 +55,27 @@ def require(workspace: Workspace, path: str) -> str:
     return normal(path)
 
 
+def writable(principal: Principal, path: object) -> str:
+    """Return a path in its normal form, for something new.
+
+    Raises
+    ------
+    ApiError
+        400 as :func:`normal`, 403 in the home of somebody else.
+    """
+    found = normal(path)
+    home, own = found.lower().split("/")[1:3], ["users", principal.name.lower()]
+    if home[0] == own[0] and home != own and not principal.is_admin:
+        raise forbidden(
+            f"{principal.name} may not write to {found}: use /Shared or /Users/{principal.name}."
+        )
+    return found
+
+
 @routes.add("POST", f"{_BASE}/mkdirs")
 async def make(call: Call) -> dict[str, Any]:
     """Make a folder and those above it."""
-    parts = normal(call.need("path")).split("/")
+    parts = writable(call.principal, call.need("path")).split("/")
     for depth in range(2, len(parts) + 1):
         path = "/".join(parts[:depth])
         if not exists(call.workspace, path):

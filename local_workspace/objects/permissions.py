@@ -1,14 +1,11 @@
-"""Access control lists of all objects: ``/api/2.0/permissions``.
-
-Those of experiments are kept, and not enforced.
-"""
+"""Access control lists of all objects: ``/api/2.0/permissions``."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from ..core.errors import invalid, not_found
+from ..core.errors import forbidden, invalid, not_found
 from ..core.routing import Call, Routes
 from ..core.store import Document
 from ..identity.principals import check_known, find
@@ -35,7 +32,7 @@ class _List:
 
     def __init__(self, path: str, call: Call, needed: str | None = None) -> None:
         self.kind, self._type = _KINDS[path]
-        self._workspace, self._id = call.workspace, call.path["id"]
+        self._workspace, self._caller, self._id = call.workspace, call.principal, call.path["id"]
         self._path = f"/{path}/{self._id}"
         self._key = _key(call) if self.kind is ENDPOINT else self._id
         self._document = documents.require(
@@ -46,16 +43,21 @@ class _List:
         return documents.acl(self._workspace, self.kind, self._key)
 
     def put(self, entries: list[Document]) -> None:
-        """Replace the entries; an IS_OWNER among them changes the owner."""
+        """Replace the entries; an IS_OWNER among them changes the owner, if an admin says so.
+
+        A job runs as its owner: who gave it away would run code as somebody else.
+        """
         owners = [entry for entry in entries if entry["permission_level"] == "IS_OWNER"]
         if len(owners) > 1:
             title = f"{self.kind.title} {self._id}"
             raise invalid(f"{title} can have one owner, not {len(owners)}.")
-        if owners:
-            self._document |= {self.kind.owner: documents.acl_principal(owners[0])}
+        owner = documents.acl_principal(owners[0]) if owners else self._document[self.kind.owner]
+        if owner != self._document[self.kind.owner]:
+            if not self._caller.is_admin:
+                raise forbidden(f"Only an admin can make {owner} the owner of {self._path}.")
+            self._document |= {self.kind.owner: owner}
             documents.put(self._workspace, self.kind, self._key, self._document)
         if self.kind.lists_owner:
-            owner = self._document[self.kind.owner]
             entries = [one for one in entries if documents.acl_principal(one) != owner]
         documents.put_acl(self._workspace, self.kind, self._key, entries)
 

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, compile_path
 from starlette.types import Message, Receive, Scope, Send
 
-from ..core.errors import ApiError
+from ..core.errors import ApiError, invalid
 from ..core.routing import Call, Route
 from ..core.workspace import WORKSPACE_ID, Principal, Workspace
 from ..identity import principals
@@ -40,6 +40,7 @@ AREAS = (
     "catalog.grants",
     "catalog.registry",
     "tracking.experiments",
+    "tracking.runs",
     "tracking.mlflow_server",
     "catalog.files",
     "catalog.uploads",
@@ -164,6 +165,8 @@ class _Gate:
         if route is None or not route.public:
             header = request.headers.get("authorization")
             exchange.principal = principals.authenticate(workspace, header)
+        if not {".", ".."}.isdisjoint(path.split("/")):
+            raise invalid(f"Path {path!r}: '.' and '..' segments are not allowed.")
         if route is None:
             raise self._unknown(method, path)
         faulty = not path.startswith(PREFIX) and path != _DISCOVERY

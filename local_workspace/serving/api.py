@@ -94,7 +94,10 @@ async def delete(call: Call) -> dict[str, Any]:
 
 @routes.add("PUT", f"{_ONE}/config")
 async def put_config(call: Call) -> dict[str, Any]:
-    """Roll out another config. The creator's rights are checked again, not only the caller's."""
+    """Roll out another config. The creator's rights are checked again, not only the caller's.
+
+    Secrets must be readable to both: a model could answer what the caller may not read.
+    """
     workspace, document = call.workspace, _require(call, "CAN_MANAGE")
     entities, traffic = check_config(call.body)
     if document["update"] == IN_PROGRESS:
@@ -106,6 +109,7 @@ async def put_config(call: Call) -> dict[str, Any]:
     if creator is None:
         raise forbidden(f"The creator {document['creator']} of the endpoint no longer exists.")
     _check_models(workspace, entities, creator)
+    _check_secrets(workspace, entities, call.principal)
     pending = endpoints.new_config(workspace, document, call.principal.name, entities, traffic)
     deployment.of(workspace).begin(document, pending)
     return _view(call, document["name"])
@@ -195,7 +199,12 @@ def _check_models(workspace: Workspace, entities: list[Document], creator: Princ
     for entity in entities:
         access.require(workspace, creator, "models", entity["entity_name"], "EXECUTE", access.OWN)
         versions.ready(workspace, entity["entity_name"], entity["entity_version"])
-        secret_scopes.check(workspace, creator, entity.get("environment_vars") or {})
+    _check_secrets(workspace, entities, creator)
+
+
+def _check_secrets(workspace: Workspace, entities: list[Document], who: Principal) -> None:
+    for entity in entities:
+        secret_scopes.check(workspace, who, entity.get("environment_vars") or {})
 
 
 def _view(call: Call, name: str) -> dict[str, Any]:

@@ -8,76 +8,120 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from ..core.errors import invalid, not_found
+from ..catalog import files
+from ..core.errors import invalid
 from ..core.routing import Call, Routes
-from ..objects import documents
+from ..objects import documents, folders
+from ..objects.documents import EXPERIMENT
+from .access import MANAGE, READ, require
 from .mlflow_server import ask, forward
 
 routes = Routes()
 
 _BASE = "/api/2.0/mlflow/experiments"
 _PREFIX = "/Workspace"
+_VOLUME = "dbfs:/Volumes/"
+_PAGE = 1000
 
 
 @routes.add("POST", f"{_BASE}/create")
 async def create(call: Call) -> Response:
-    answer = await forward(_with(call, name=_path(call.need("name"))))
+    fields = {"name": _path(call, call.need("name")), "tags": call.body.get("tags") or []}
+    if location := call.body.get("artifact_location"):
+        fields["artifact_location"] = _location(call, location)
+    answer = await forward(replace(call, raw=json.dumps(fields).encode()))
     if answer.status_code == 200:
         made = str(json.loads(bytes(answer.body))["experiment_id"])
         document = {"owner": call.principal.name, "created_at": call.workspace.now_ms()}
-        documents.put(call.workspace, documents.EXPERIMENT, made, document)
+        documents.put(call.workspace, EXPERIMENT, made, document | {"name": fields["name"]})
     return answer
 
 
 @routes.add("POST", f"{_BASE}/update")
 async def rename(call: Call) -> Response:
-    return await forward(_with(call, new_name=_path(call.need("new_name"))))
+    await require(call, MANAGE)
+    experiment_id, name = str(call.need("experiment_id")), _path(call, call.need("new_name"))
+    answer = await _rename(call, experiment_id, name)
+    if answer.status_code == 200:
+        _note(call, experiment_id, name=name)
+    return answer
 
 
 @routes.add("GET", f"{_BASE}/get")
 async def get(call: Call) -> Response:
-    return _unless_deleted(await forward(call))
+    await require(call, READ)
+    return await forward(call)
 
 
 @routes.add("GET", f"{_BASE}/get-by-name")
 async def get_by_name(call: Call) -> Response:
     name = call.query.get("experiment_name", "")
     query = urlencode({"experiment_name": name.removeprefix(_PREFIX)})
-    return _unless_deleted(await ask(call.workspace, "GET", f"{_BASE}/get-by-name", query))
+    answer = await ask(call.workspace, "GET", f"{_BASE}/get-by-name", query)
+    if answer.status_code == 200:
+        found = str(json.loads(bytes(answer.body))["experiment"]["experiment_id"])
+        documents.require(call.workspace, call.principal, EXPERIMENT, found, READ)
+    return answer
+
+
+@routes.add("GET", f"{_BASE}/list", f"{_BASE}/search")
+@routes.add("POST", f"{_BASE}/search")
+async def search(call: Call) -> Response:
+    """Return the experiments that the caller may read; a page may so hold fewer than asked for."""
+    asked: dict[str, Any] = call.query | call.body
+    if asked.get("max_results") in (None, 0, "0"):
+        asked["max_results"] = _PAGE
+    body = json.dumps(asked).encode()
+    answer = await ask(call.workspace, "POST", f"{_BASE}/search", "", body)
+    if answer.status_code != 200:
+        return answer
+    found = json.loads(bytes(answer.body))
+    listed = [each for each in found.get("experiments", []) if _visible(call, each)]
+    return JSONResponse(found | {"experiments": listed})
+
+
+def _visible(call: Call, experiment: dict[str, Any]) -> bool:
+    key = experiment["experiment_id"]
+    document = call.workspace.store.get(EXPERIMENT.name, key)
+    return document is not None and bool(
+        documents.level(call.workspace, call.principal, EXPERIMENT, key, document)
+    )
 
 
 @routes.add("POST", f"{_BASE}/delete")
 async def delete(call: Call) -> Response:
     """Move it out of the way of a later one of the same name, then delete it."""
+    await require(call, MANAGE)
     experiment_id = str(call.need("experiment_id"))
-    found = await _look(call, experiment_id)
-    if found.status_code != 200:
-        return found
-    name = json.loads(bytes(found.body))["experiment"]["name"]
+    name = await _name(call, experiment_id)
     await _rename(call, experiment_id, f"{name}{_mark(experiment_id)}")
-    _mark_object(call, experiment_id, deleted=True)
+    _note(call, experiment_id, deleted=True)
     return await forward(call)
 
 
 @routes.add("POST", f"{_BASE}/restore")
 async def restore(call: Call) -> Response:
-    answer = await forward(call)
     experiment_id = str(call.need("experiment_id"))
-    found = await _look(call, experiment_id)
-    if answer.status_code == found.status_code == 200:
-        _mark_object(call, experiment_id, deleted=False)
-        name = json.loads(bytes(found.body))["experiment"]["name"]
+    documents.require(
+        call.workspace, call.principal, EXPERIMENT, experiment_id, MANAGE, deleted=True
+    )
+    answer = await forward(call)
+    if answer.status_code == 200:
+        _note(call, experiment_id, deleted=False)
+        name = await _name(call, experiment_id)
         return await _rename(call, experiment_id, name.removesuffix(_mark(experiment_id)))
     return answer
 
 
-async def _look(call: Call, experiment_id: str) -> Response:
+async def _name(call: Call, experiment_id: str) -> str:
     query = urlencode({"experiment_id": experiment_id})
-    return _unless_deleted(await ask(call.workspace, "GET", f"{_BASE}/get", query))
+    found = await ask(call.workspace, "GET", f"{_BASE}/get", query)
+    return str(json.loads(bytes(found.body))["experiment"]["name"])
 
 
 async def _rename(call: Call, experiment_id: str, name: str) -> Response:
@@ -85,33 +129,34 @@ async def _rename(call: Call, experiment_id: str, name: str) -> Response:
     return await ask(call.workspace, "POST", f"{_BASE}/update", "", body)
 
 
-def _mark_object(call: Call, experiment_id: str, *, deleted: bool) -> None:
-    """Deleted ones have no access control list to look at."""
-    known = call.workspace.store.get(documents.EXPERIMENT.name, experiment_id) or {}
-    documents.put(call.workspace, documents.EXPERIMENT, experiment_id, known | {"deleted": deleted})
+def _note(call: Call, experiment_id: str, **changes: object) -> None:
+    """Keep name and deletion where other objects of the workspace keep them."""
+    known = call.workspace.store.get(EXPERIMENT.name, experiment_id) or {}
+    documents.put(call.workspace, EXPERIMENT, experiment_id, known | changes)
 
 
 def _mark(experiment_id: str) -> str:
     return f" (deleted {experiment_id})"
 
 
-def _unless_deleted(answer: Response) -> Response:
-    found = json.loads(bytes(answer.body)).get("experiment", {})
-    if found.get("lifecycle_stage") == "deleted":
-        return not_found(f"Experiment {found['experiment_id']} was deleted.").response()
-    return answer
-
-
-def _with(call: Call, **changes: str) -> Call:
-    return replace(call, raw=json.dumps(call.body | changes).encode())
-
-
-def _path(name: object) -> str:
-    """Return the name as the workspace keeps it; 400 if it is no path."""
+def _path(call: Call, name: object) -> str:
+    """Return the name as the workspace keeps it; refuse one that is no path of the caller's."""
     allowed = ("/Shared/", "/Users/", f"{_PREFIX}/")
     if not isinstance(name, str) or not name.startswith(allowed):
         raise invalid(
             f"Experiment name {name!r} is not a workspace path: use /Shared/<name> "
             "or /Users/<user>/<name>."
         )
-    return name.removeprefix(_PREFIX)
+    return folders.writable(call.principal, name)
+
+
+def _location(call: Call, location: object) -> str:
+    """Return a place for artifacts; it must lie in a volume that the caller may write to."""
+    if not isinstance(location, str) or not location.startswith(_VOLUME):
+        raise invalid(
+            f"artifact_location {location!r}: the local workspace keeps artifacts itself, or in a "
+            f"volume: leave it out, or use {_VOLUME}catalog/schema/volume/folder."
+        )
+    path = location.removeprefix("dbfs:")
+    files.authorise(call.workspace, call.principal, path, write=True)
+    return location

@@ -1,17 +1,19 @@
 """Experiments, runs and logged models: a real ``mlflow server`` behind ``/api/2.0/mlflow``.
 
-Requests go to it as they are; of the answers, a logged model's artifact URI is made to read as on
-Databricks. A server that has died is started again by the next request. What is different about
-experiments is in :mod:`.experiments`.
+Of its answers, a logged model's artifact URI is made to read as on Databricks. A server that has
+died is started again by the next request. Which calls reach it, and whose, is in
+:mod:`.experiments` and :mod:`.runs`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import sys
 from dataclasses import dataclass
+from urllib.parse import quote, urlencode
 
 import httpx
 from starlette.responses import Response
@@ -93,9 +95,15 @@ async def _revive(workspace: Workspace) -> None:
 
 
 async def forward(call: Call) -> Response:
-    """Return the server's answer to the same request."""
-    url = call.request.url
-    return await ask(call.workspace, call.request.method, url.path, url.query, call.raw)
+    """Return the server's answer to a request, written anew from what was checked of it.
+
+    The server reads either a query or a body: a GET carries no body, another method no query.
+    """
+    method, path = call.request.method, quote(call.request.scope["path"])
+    if method == "GET":
+        query = urlencode(call.request.query_params.multi_items())
+        return await ask(call.workspace, method, path, query)
+    return await ask(call.workspace, method, path, "", json.dumps(call.body).encode())
 
 
 async def ask(
@@ -129,20 +137,3 @@ async def ask(
         answer.status_code,
         media_type=answer.headers.get("Content-Type", "application/json"),
     )
-
-
-def _register(areas: dict[str, tuple[str, ...]]) -> None:
-    for area, methods in areas.items():
-        for method in methods:
-            routes.add(method, f"/api/2.0/mlflow/{area}/{{rest:path}}")(forward)
-
-
-_AREAS: dict[str, tuple[str, ...]] = {
-    "experiments": ("GET", "POST"),
-    "runs": ("GET", "POST"),
-    "metrics": ("GET",),
-    "logged-models": ("GET", "POST", "PATCH", "DELETE"),
-    "traces": ("GET", "POST", "PATCH", "DELETE"),
-}
-_register(_AREAS)
-routes.add("POST", "/api/2.0/mlflow/logged-models")(forward)

@@ -15,10 +15,12 @@ def sdk(info: Info, profile: str = "local") -> WorkspaceClient:
     return WorkspaceClient(config_file=str(info.config), profile=profile)
 
 
-def call(info: Info, method: str, path: str, **more: Any) -> requests.Response:
-    """A request as admin."""
+def call(
+    info: Info, method: str, path: str, profile: str = "local", **more: Any
+) -> requests.Response:
+    """A request as admin, or by another profile."""
     parser = configparser.ConfigParser()
     assert info.config is not None
     parser.read(info.config)
-    headers = {"Authorization": f"Bearer {parser['local']['token']}"}
+    headers = {"Authorization": f"Bearer {parser[profile]['token']}"}
     return requests.request(method, f"{info.url}{path}", headers=headers, timeout=60, **more)

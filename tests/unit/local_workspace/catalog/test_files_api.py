@@ -11,6 +11,8 @@ import pytest
 from scgpt_databricks.local_workspace.catalog.files import incoming
 from scgpt_databricks.local_workspace.core.workspace import Workspace
 from scgpt_databricks.local_workspace.identity import signing
+from scgpt_databricks.local_workspace.objects import documents
+from scgpt_databricks.local_workspace.objects.documents import EXPERIMENT
 from tests.unit.local_workspace.conftest import As, TestClient
 
 FS = "/api/2.0/fs"
@@ -181,10 +183,30 @@ def _initiate(admin: TestClient, path: str) -> str:
     return str(answer.json()["multipart_upload"]["session_token"])
 
 
-def test_run_artifacts_are_open_to_all(as_: As) -> None:
-    url = f"{FS}/files/WorkspaceInternal/Mlflow/Artifacts/1/Runs/r/artifacts/d.json"
-    assert as_("reader").put(url, content=b"{}").status_code == 204
-    assert as_("builder").get(url).content == b"{}"
+def test_artifacts_have_the_rights_of_their_experiment(workspace: Workspace, as_: As) -> None:
+    reader, builder = as_("reader"), as_("builder")
+    owner = {"owner": "reader@local.test"}
+    documents.put(workspace, EXPERIMENT, "1", owner)
+    entry = {"group_name": "users", "permission_level": "CAN_READ"}
+    root = "WorkspaceInternal/Mlflow/Artifacts"
+    url = f"{FS}/files/{root}/1/LoggedModels/m/code.py"
+    upload = {"path": f"/{root}/1/LoggedModels/m/code.py"}
+    assert reader.put(url, content=b"mine").status_code == 204
+    assert builder.get(url).status_code == 403
+    documents.put_acl(workspace, EXPERIMENT, "1", [entry])
+    assert builder.get(url).content == b"mine"
+    assert builder.get(f"{FS}/directories/{root}/1/LoggedModels").status_code == 200
+    for refused in (
+        builder.put(f"{url}?overwrite=true", content=b"theirs"),
+        builder.delete(url),
+        builder.post(f"{url}?action=initiate-upload&overwrite=true"),
+        builder.post(f"{FS}/create-upload-url", json=upload),
+        builder.put(f"{FS}/directories/{root}/1/Runs"),
+    ):
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
+    assert reader.get(url).content == b"mine"
+    assert reader.get(f"{FS}/directories/{root}").status_code == 400
+    assert reader.put(f"{FS}/files/{root}/2/x", content=b"").status_code == 404
 
 
 def test_nothing_of_the_store_is_readable_by_others(workspace: Workspace, as_: As) -> None:

@@ -50,6 +50,20 @@ def test_an_unknown_route_is_501_and_logged(admin: TestClient, workspace: Worksp
     assert log == "POST /api/2.0/clusters/create\n"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/2.0/mlflow/runs/%2e%2e/experiments/search",
+        "/api/2.0/mlflow/logged-models/..%2f..%2f..%2f..%2fget-artifact",
+        "/api/2.1/unity-catalog/schemas/%2E%2E",
+        "/api/2.0/serving-endpoints/%2e/e",
+    ],
+)
+def test_no_path_has_dot_segments(admin: TestClient, path: str) -> None:
+    answer = admin.get(path)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_a_mistake_of_ours_is_a_500_in_json(
     admin: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

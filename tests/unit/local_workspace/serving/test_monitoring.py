@@ -199,5 +199,9 @@ def test_permissions_of_a_warehouse_and_a_job(admin: TestClient, as_: As) -> Non
     found = reader.get(f"/api/2.2/jobs/get?job_id={job}").json()
     assert found["creator_user_name"] == "admin@local.test"
     assert found["run_as_user_name"] == "reader@local.test"
+    away = [{"user_name": "admin@local.test", "permission_level": "IS_OWNER"}]
+    assert reader.put(path, json={"access_control_list": owner}).status_code == 200
+    refused = reader.put(path, json={"access_control_list": away})  # it would run as admin
+    assert (refused.status_code, "Only an admin" in refused.json()["message"]) == (403, True)
     wrong = [{"group_name": "nobody", "permission_level": "CAN_VIEW"}]
     assert admin.put(path, json={"access_control_list": wrong}).status_code == 404

@@ -60,6 +60,16 @@ def test_the_creator_of_the_endpoint_must_be_allowed_to_read(as_: As, admin: Tes
     assert as_("builder").post(BASE, json=body).status_code == 200
 
 
+def test_who_changes_an_endpoint_must_be_allowed_to_read_too(as_: As, admin: TestClient) -> None:
+    put(admin)
+    described = create(admin)
+    entry = {"service_principal_name": BUILDER, "permission_level": "CAN_MANAGE"}
+    path = f"/api/2.0/permissions/serving-endpoints/{described['id']}"
+    assert admin.put(path, json={"access_control_list": [entry]}).status_code == 200
+    refused = as_("builder").put(f"{BASE}/e/config", json=referring("scgpt/hub"))
+    assert (refused.status_code, "READ" in refused.json()["message"]) == (403, True)
+
+
 def test_scopes_and_secrets_come_and_go(admin: TestClient) -> None:
     put(admin)
     again = admin.post(f"{API}/scopes/create", json={"scope": "scgpt"})
