@@ -22,7 +22,7 @@ ENVIRONMENTS = ROOT / "infra" / "environments"
 RUNTIME = ROOT / ".local"
 
 LOCAL = "local"
-"""The environment of the local workspace: the only one whose manifest is no tracked file."""
+"""The environment, and the profile, that are of the local workspace without saying so."""
 
 
 def environments_folder(folder: Path | None = None) -> Path:
@@ -60,11 +60,12 @@ def provider_folder() -> Path:
     return caches / "scgpt-databricks" / "terraform"
 
 
-def manifest_path(environments: Path, environment: str) -> Path:
-    """The release manifest of an environment: beside its TOML file, that of ``local`` at run
-    time's.
+def manifest_path(environments: Path, environment: str, *, local: bool) -> Path:
+    """Return the path of an environment's release manifest: beside its TOML file.
+
+    That of a local workspace names what is on this machine alone: it lies in the runtime folder.
     """
-    folder = runtime_folder(environments) if environment == LOCAL else environments
+    folder = runtime_folder(environments) if local else environments
     return folder / f"{environment}.release.json"
 
 

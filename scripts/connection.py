@@ -49,25 +49,26 @@ def variables(settings: Settings) -> dict[str, str]:
         found = {"DATABRICKS_CONFIG_FILE": str(config)}
         return {**found, "DATABRICKS_CONFIG_PROFILE": profile} if profile else found
     found = {"DATABRICKS_HOST": str(host)}
-    if profile and profile in _profiles():
+    if profile and profile in profiles_in(profiles_file()):
         found["DATABRICKS_CONFIG_PROFILE"] = profile
     return found
 
 
-def _profiles() -> configparser.ConfigParser:
-    """Read the profiles in the Databricks configuration file of this machine."""
+def profiles_in(file: Path) -> configparser.ConfigParser:
+    """Read the profiles in a Databricks configuration file; none where there is no file."""
     # As clients read it: no profile inherits from [DEFAULT].
     found = configparser.ConfigParser(default_section="", interpolation=None)
-    found.read(_profiles_file())
+    found.read(file)
     return found
 
 
-def _profiles_file() -> Path:
+def profiles_file() -> Path:
+    """Return the Databricks configuration file of whoever runs this."""
     return Path(os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")).expanduser()
 
 
 def foreign_variables(settings: Settings) -> list[str]:
-    """Name the variables of this process that would lead ``local`` to another workspace."""
+    """Name the variables of this process that would lead away from the local workspace."""
     if not settings.is_local:
         return []
     ours = variables(settings)
@@ -112,7 +113,7 @@ def require_own_login(settings: Settings) -> None:
             else ("the shell's", "set DATABRICKS_CONFIG_PROFILE to one of that workspace")
         )
         raise DeployError(
-            f"{name} is on {host}, but {whose} profile {profile!r} in {_profiles_file()} is of "
+            f"{name} is on {host}, but {whose} profile {profile!r} in {profiles_file()} is of "
             f"{theirs}: {way_out}"
         )
     shells = os.environ.get("DATABRICKS_HOST")
@@ -125,7 +126,7 @@ def require_own_login(settings: Settings) -> None:
 
 def elsewhere(profile: str | None, host: str) -> str | None:
     """Return the address of a profile, where it is not ``host``."""
-    theirs = _profiles().get(profile, "host", fallback=None) if profile else None
+    theirs = profiles_in(profiles_file()).get(profile, "host", fallback=None) if profile else None
     return theirs if theirs and _address(theirs) != _address(host) else None
 
 
@@ -145,14 +146,18 @@ def _require_reachable(host: str) -> None:
 
 def _require_local(settings: Settings) -> None:
     config = Path(variables(settings)["DATABRICKS_CONFIG_FILE"])
-    profiles = configparser.ConfigParser()
-    profiles.read(config)
-    profile = settings.workspace.profile or "DEFAULT"
-    host = profiles.get(profile, "host", fallback=None)
+    profile = str(settings.workspace.profile)
+    host = profiles_in(config).get(profile, "host", fallback=None)
     if host is None:
         raise DeployError(
             f"{config} has no profile {profile!r}: start the local workspace with "
             "`scgpt workspace start`"
+        )
+    said = settings.workspace.host
+    if said and _address(said) != _address(host):
+        raise DeployError(
+            f"{settings.environment} is on {said}, but its profile {profile!r} in {config} is of "
+            f"{host}: take workspace.host out, the profile has the address"
         )
     address = urlsplit(host)
     try:

@@ -6,7 +6,6 @@ are asked side by side, within one limit of time.
 
 from __future__ import annotations
 
-import configparser
 import queue
 import threading
 import time
@@ -194,9 +193,8 @@ def _client(loaded: Settings, limit_s: float) -> WorkspaceClient:
     connection.require_running(loaded)
     found = connection.variables(loaded)
     if loaded.is_local:
-        profiles = configparser.ConfigParser()
-        profiles.read(found["DATABRICKS_CONFIG_FILE"])
-        local = profiles[loaded.workspace.profile or "DEFAULT"]
+        profiles = connection.profiles_in(Path(found["DATABRICKS_CONFIG_FILE"]))
+        local = profiles[str(loaded.workspace.profile)]
         config = Config(host=local["host"], token=local["token"], auth_type="pat", **limits)
     else:
         profile = found.get("DATABRICKS_CONFIG_PROFILE")

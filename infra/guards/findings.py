@@ -41,7 +41,7 @@ CHECKS = {
     "endpoint-updating": "the endpoint is being updated by somebody else",
     "production-without-table": "production that logs no requests",
     "production-scale-to-zero": "production whose capacity may be taken away",
-    "deploy-by-person": "a deploy outside `local` by a person, not a service principal",
+    "deploy-by-person": "a deploy outside the local workspace by a person, not a service principal",
     "destroy-production": "production would be destroyed",
     "waiver-expired": "a waiver whose date has passed",
     "waiver-unknown": "a waiver of a check that does not exist",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ..errors import SettingsError
 from .access import Grant, Securable, Waiver
 from .endpoint import EmailNotifications, Endpoint, Gateway, Permissions, RateLimit
-from .environment import Settings, Workspace
+from .environment import Settings, Workspace, is_loopback
 from .files import known, load, refuse_shared_names
 from .monitoring import Monitoring
 from .state import AzureState, GoogleState, HttpState, LocalState, S3State, State
@@ -35,6 +35,7 @@ __all__ = [
     "State",
     "Waiver",
     "Workspace",
+    "is_loopback",
     "known",
     "load",
     "refuse_shared_names",

@@ -13,7 +13,6 @@ from pydantic import (
     model_validator,
 )
 
-from .. import layout
 from ..plain_secrets import secret_variable, shown
 from ..sizes import Size, WorkloadType
 from .fields import (
@@ -35,8 +34,8 @@ VariableName = Annotated[
 ]
 
 SHORTEST_TIMEOUT_MINUTES = 91
-"""Outside ``local``: an image may take an hour and the first replica half of one, and at the first
-deployment the provider deletes an endpoint that is late."""
+"""Outside the local workspace: an image may take an hour and the first replica half of one, and at
+the first deployment the provider deletes an endpoint that is late."""
 
 
 MOST_CONCURRENCY = 100_000
@@ -112,7 +111,7 @@ class Endpoint(Closed):
     @field_validator("timeout_minutes")
     @classmethod
     def _long_enough(cls, minutes: int, info: ValidationInfo) -> int:
-        if info.context != layout.LOCAL and minutes < SHORTEST_TIMEOUT_MINUTES:
+        if not info.context and minutes < SHORTEST_TIMEOUT_MINUTES:
             raise ValueError(
                 f"must be {SHORTEST_TIMEOUT_MINUTES} or more: building the image alone may take an "
                 "hour, and an endpoint that is late is deleted"

@@ -49,6 +49,11 @@ _HTTPS = re.compile(r"https://[a-z0-9.-]+")
 LONGEST_WAIVER = timedelta(days=366)
 
 
+def is_loopback(host: str) -> bool:
+    """Return True for the address of a local workspace."""
+    return _LOOPBACK.fullmatch(host.rstrip("/")) is not None
+
+
 class Workspace(Closed):
     """The workspace, and how clients behave towards it.
 
@@ -58,11 +63,12 @@ class Workspace(Closed):
 
     host: Annotated[str | None, Field(validate_default=True)] = None
     """Address of the workspace. It goes into the provider block, so that a shell that points to
-    another workspace cannot deploy there. Left out in ``local``, whose address is in the
-    profile."""
+    another workspace cannot deploy there. Left out where it is local."""
     profile: NonEmpty | None = None
     """Profile of the Databricks configuration file, for people at a laptop; pipelines have the
     environment."""
+    local: bool
+    """The local workspace on this machine; its address is in the profile."""
     retry_timeout_seconds: Annotated[int, Field(ge=5, le=3600)] = 300
     """How long a throttled or unreachable workspace is tried again (the provider's own default: for
     ever)."""
@@ -70,11 +76,16 @@ class Workspace(Closed):
     @field_validator("host")
     @classmethod
     def _address(cls, host: str | None, info: ValidationInfo) -> str | None:
-        local = info.context == layout.LOCAL
+        local = bool(info.context)
         if host is None and not local:
-            raise ValueError("required, for example https://dbc-00000000-0000.cloud.databricks.com")
-        if host is not None and local and not _LOOPBACK.fullmatch(host):
-            raise ValueError("the environment 'local' stays on loopback: http://127.0.0.1:<port>")
+            raise ValueError(
+                "required, for example https://dbc-00000000-0000.cloud.databricks.com; the local "
+                "workspace on this machine has local = true instead"
+            )
+        if host is not None and local and not is_loopback(host):
+            raise ValueError(
+                "a local workspace stays on loopback: leave it out, or http://127.0.0.1:<port>"
+            )
         if host is not None and not local and not _HTTPS.fullmatch(host):
             raise ValueError("must be https://<workspace> in lower case, without a path")
         return host
@@ -237,13 +248,13 @@ class Settings(Closed):
 
     @property
     def is_local(self) -> bool:
-        """Return True for the environment of the local workspace."""
-        return self.environment == layout.LOCAL
+        """Return True for an environment of the local workspace."""
+        return self.workspace.local
 
     @property
     def manifest_path(self) -> Path:
         """Return the path of this environment's release manifest, written or not."""
-        return layout.manifest_path(self.folder, self.environment)
+        return layout.manifest_path(self.folder, self.environment, local=self.is_local)
 
     def privileges(self, securable: Securable) -> dict[str, tuple[str, ...]]:
         """Principal -> sorted privileges on one kind of securable, roles and grants together."""

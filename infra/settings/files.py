@@ -16,7 +16,7 @@ from .. import layout, sizes
 from ..errors import SettingsError
 from ..plain_secrets import leaves, shown
 from ..problems import describe
-from .environment import Settings
+from .environment import Settings, is_loopback
 
 _INJECTED = frozenset({"environment", "folder"})
 _UNSHOWN = frozenset({"environment", "options", "address"})
@@ -76,7 +76,9 @@ def _read(name: str, folder: Path) -> Settings:
         given["cloud"] = sizes.CLOUDS[0]
         problems.append(f"cloud: missing: the host does not tell; one of {', '.join(sizes.CLOUDS)}")
     try:
-        settings = Settings.model_validate_json(_as_json(path, given), context=name)
+        settings = Settings.model_validate_json(
+            _as_json(path, given), context=_is_local(declared, name)
+        )
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":  # the parser's only limit is on depth
             raise SettingsError(f"{path}: nested too deeply") from None
@@ -135,7 +137,7 @@ def _called_production(name: str) -> bool:
 
 def _with_defaults(declared: dict[str, Any], name: str) -> dict[str, Any]:
     """Add the defaults that depend on the environment's name or on other keys."""
-    local = name == layout.LOCAL
+    local = _is_local(declared, name)
     found = {
         "production": _called_production(name),
         "deletion_protection": not local,
@@ -143,6 +145,9 @@ def _with_defaults(declared: dict[str, Any], name: str) -> dict[str, Any]:
         "endpoint": {},
         **declared,
     }
+    if isinstance(workspace := found["workspace"], dict):
+        profile = {"profile": layout.LOCAL} if local else {}
+        found["workspace"] = workspace = {"local": local, **profile, **workspace}
     if isinstance(endpoint := found["endpoint"], dict):
         found["endpoint"] = endpoint = {"scale_to_zero": found["production"] is False, **endpoint}
         if not {"size", "workload_type"} & endpoint.keys():
@@ -152,13 +157,21 @@ def _with_defaults(declared: dict[str, Any], name: str) -> dict[str, Any]:
     gateway = found.get("gateway")
     if isinstance(gateway, dict) and gateway.get("inference_table_prefix") == "":
         found.setdefault("monitoring", {"enabled": False})
-    workspace = found["workspace"]
     host = workspace.get("host") if isinstance(workspace, dict) else None
     if local or not isinstance(host, str):
         found.setdefault("cloud", "aws")
     elif cloud := sizes.cloud_of(host):
         found.setdefault("cloud", cloud)
     return found
+
+
+def _is_local(declared: dict[str, Any], name: str) -> bool:
+    """Return True for the local workspace: by its key, its address, or the environment's name."""
+    workspace = declared.get("workspace")
+    given = workspace if isinstance(workspace, dict) else {}
+    if isinstance(said := given.get("local"), bool):
+        return said
+    return name == layout.LOCAL or is_loopback(str(given.get("host")))
 
 
 def refuse_shared_names(settings: Settings, others: Iterable[Settings]) -> None:
@@ -172,18 +185,23 @@ def refuse_shared_names(settings: Settings, others: Iterable[Settings]) -> None:
         Names the other environment and everything that both claim.
     """
     for other in others:
-        if other.workspace.host != settings.workspace.host:
+        if not _on_one_workspace(settings, other):
             continue
-        theirs = _claims(other)
+        theirs, where = _claims(other), settings.workspace.host or "the local one"
         shared = [
             f"{kind} {name}" for kind, name in _claims(settings).items() if theirs[kind] == name
         ]
         if shared:
             raise SettingsError(
                 f"{settings.environment} and {other.environment} are on one workspace "
-                f"({settings.workspace.host}) and both claim {' and '.join(shared)}: give each "
+                f"({where}) and both claim {' and '.join(shared)}: give each "
                 "environment names of its own, or a workspace of its own"
             )
+
+
+def _on_one_workspace(one: Settings, other: Settings) -> bool:
+    hosts = (one.workspace.host, other.workspace.host)
+    return hosts[0] == hosts[1] or (one.is_local and other.is_local and None in hosts)
 
 
 def _claims(settings: Settings) -> dict[str, str]:

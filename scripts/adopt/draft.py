@@ -18,6 +18,7 @@ from scgpt_databricks.infra.release import (
     Role,
     Served,
 )
+from scgpt_databricks.infra.settings import is_loopback
 from scgpt_databricks.infra.settings.access import ModelPrivilege, SchemaPrivilege, VolumePrivilege
 
 from .found import Found
@@ -33,7 +34,6 @@ PRIVILEGES = {
 def settings_tables(
     found: Found,
     *,
-    environment: str,
     profile: str | None,
     state: Mapping[str, Any],
     grants: Mapping[str, Mapping[str, list[str]]],
@@ -41,7 +41,7 @@ def settings_tables(
 ) -> dict[str, Any]:
     """The tables of the environment's TOML file; what the endpoint leaves out stays out."""
     catalog, schema, model = found.model
-    local = environment == "local"
+    local = is_loopback(found.host)
     return {
         "catalog": catalog,
         "schema": schema,
@@ -49,7 +49,7 @@ def settings_tables(
         **({"cloud": cloud} if cloud else {}),
         "deletion_protection": True,
         "workspace": {
-            **({} if local else {"host": found.host.rstrip("/")}),
+            **({"local": True} if local else {"host": found.host.rstrip("/")}),
             **({"profile": profile} if profile else {}),
         },
         **tables_of(found.endpoint, leading(found)),

@@ -82,15 +82,15 @@ def adopt(
         When there is no such endpoint, or Terraform fails.
     """
     target = layout.environments_folder(folder)
-    client, profile = workspace.connect(environment, profile, target)
+    login = workspace.connect(environment, profile, target)
+    client = login.client
     seen = _look(client, endpoint)
     report(f"{endpoint}: {len(seen.entities)} served, in {seen.host}")
     grants = found.grants(client, _names(seen, environment))
     tables = partial(
         draft.settings_tables,
         seen,
-        environment=environment,
-        profile=profile,
+        profile=login.profile,
         grants=grants,
         cloud=cloud,
     )
@@ -100,13 +100,13 @@ def adopt(
     manifest = draft.manifest(seen).to_json(environment)
     texts = {
         target / f"{environment}.toml": final,
-        layout.manifest_path(target, environment): manifest,
+        layout.manifest_path(target, environment, local=login.local_profiles is not None): manifest,
     }
     _refuse_others(texts)
     _check(endpoint, environment, target, drafted, final)
     # An import writes the caller's entry into the state; what reads a block does not.
     known = "" if blocks else seen.caller
-    with _trial(environment, target, drafted, manifest) as trial:
+    with _trial(environment, login, drafted, manifest) as trial:
         taken, remaining = _preview(client, environment, trial, report, known=known)
     if blocks:
         texts |= {
@@ -115,8 +115,7 @@ def adopt(
         }
     if not dry_run:
         new = _write(texts)
-        if environment == layout.LOCAL:
-            workspace.link_profiles(target)
+        login.link(target)
         if not blocks:
             _import(environment, target, taken, new, report, caller=seen.own_access)
     return Adoption(
@@ -151,14 +150,14 @@ def _names(seen: found.Found, environment: str) -> naming.Names:
 
 
 @contextmanager
-def _trial(environment: str, target: Path, toml: str, manifest: str) -> Iterator[Path]:
+def _trial(environment: str, login: workspace.Login, toml: str, manifest: str) -> Iterator[Path]:
     """A folder of environments that holds this one alone, for as long as it is looked at."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
         (folder / f"{environment}.toml").write_text(toml, encoding="utf-8")
-        layout.manifest_path(folder, environment).write_text(manifest, encoding="utf-8")
-        if environment == layout.LOCAL:
-            (folder / "databrickscfg").symlink_to(workspace.profiles(target))
+        path = layout.manifest_path(folder, environment, local=login.local_profiles is not None)
+        path.write_text(manifest, encoding="utf-8")
+        login.link(folder)
         yield folder
 
 

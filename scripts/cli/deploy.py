@@ -64,7 +64,7 @@ def deploy(
 @click.command()
 @environment_argument
 @dry_run_option
-@click.option("--yes", is_flag=True, help="Do not ask; for `local` only.")
+@click.option("--yes", is_flag=True, help="Do not ask; for the local workspace only.")
 @click.option("--confirm", metavar="NAME", help="Do not ask: the environment's name once more.")
 @json_option
 def destroy(
@@ -90,7 +90,9 @@ def destroy(
 
     loaded = load(environment, folder)
     if yes and not loaded.is_local:
-        raise click.UsageError(f"--yes is for 'local' only; use --confirm {environment}")
+        raise click.UsageError(
+            f"--yes is for the local workspace only; use --confirm {environment}"
+        )
     if confirm is None and not (yes or dry_run):
         names = loaded.names
         confirm = click.prompt(

@@ -39,9 +39,9 @@ def build_for(
 ) -> Built:
     """Build, validate and register a version; release it where nothing is replaced by accident.
 
-    The first version of an environment and every one of ``local`` is released at once. Elsewhere
-    the version is proposed: the manifest stays as it is. The manifest is written last, so a build
-    that fails changes nothing that is live. ``release_now`` replaces what it names in any
+    The first version of an environment and every one of a local workspace is released at once.
+    Elsewhere the version is proposed: the manifest stays as it is. The manifest is written last, so
+    a build that fails changes nothing that is live. ``release_now`` replaces what it names in any
     environment; the other options are those of ``scgpt_databricks.model.build.build``.
 
     Raises

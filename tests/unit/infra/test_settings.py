@@ -144,6 +144,65 @@ def test_a_state_without_a_backend_is_one_missing_key(tmp_path: Path) -> None:
     assert line == "state.backend: missing; you wrote 'backnd'"
 
 
+REHEARSED = """
+catalog = "{name}"
+[workspace]
+local = true
+[endpoint]
+name = "scgpt-{name}"
+[state]
+backend = "local"
+"""
+
+
+def test_environments_of_one_local_workspace_have_any_name(tmp_path: Path) -> None:
+    for name in ("dev", "staging", "prod"):
+        write(tmp_path, REHEARSED.format(name=name), name)
+    loaded = [settings.load(name, tmp_path) for name in ("dev", "staging", "prod")]
+    assert all(each.is_local and each.workspace.profile == "local" for each in loaded)
+    assert [each.production for each in loaded] == [False, False, True]
+    assert not any(each.deletion_protection for each in loaded)
+    assert loaded[0].names.full_model == "dev.scgpt.scgpt_gene_embeddings"
+    short = REHEARSED.format(name="dev").replace("[state]", "timeout_minutes = 5\n[state]")
+    assert settings.load("dev", write(tmp_path, short)).endpoint.timeout_minutes == 5
+
+
+def test_two_environments_of_the_local_workspace_claim_no_name_twice(tmp_path: Path) -> None:
+    write(tmp_path, REHEARSED.format(name="dev"), "dev")
+    twice = REHEARSED.format(name="dev").replace("local = true", 'host = "http://localhost:9"')
+    with pytest.raises(SettingsError, match=r"on one workspace .* both claim schema dev.scgpt"):
+        settings.load("trial", write(tmp_path, twice, "trial"))
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:8765", "http://localhost:80", "http://[::1]:9"])
+def test_an_address_on_loopback_is_the_local_workspace(tmp_path: Path, host: str) -> None:
+    loaded = changed(tmp_path, "https://dbc-9.cloud.databricks.com", host, "trial")
+    assert loaded.is_local
+    assert loaded.workspace.host == host
+
+
+def test_local_is_a_name_as_others_where_the_file_says_so(tmp_path: Path) -> None:
+    loaded = changed(tmp_path, "[workspace]", "[workspace]\nlocal = false", "local")
+    assert not loaded.is_local
+    assert loaded.manifest_path == tmp_path / "local.release.json"
+
+
+@pytest.mark.parametrize("said", ["1", '"yes"', "[true]"])
+def test_local_is_true_or_false(tmp_path: Path, said: str) -> None:
+    text = FIVE_LINES.replace("[workspace]", f"[workspace]\nlocal = {said}")
+    assert any(line.startswith("workspace.local: ") for line in problems(tmp_path, text))
+
+
+def test_manifests_of_a_local_workspace_are_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "environments").mkdir()
+    monkeypatch.setattr(layout, "ENVIRONMENTS", tmp_path / "environments")
+    monkeypatch.setattr(layout, "RUNTIME", tmp_path / ".local")
+    folder = write(layout.ENVIRONMENTS, REHEARSED.format(name="dev"))
+    assert settings.load("dev", folder).manifest_path == tmp_path / ".local" / "dev.release.json"
+
+
 def test_local_stays_on_loopback(tmp_path: Path) -> None:
     lines = problems(tmp_path, GOOD, "local")
     assert any(line.startswith("workspace.host: ") and "loopback" in line for line in lines)

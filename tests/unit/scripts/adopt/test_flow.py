@@ -19,7 +19,7 @@ from tests.unit.scripts.adopt.adopted import GRANTS, MODEL, endpoint, entity, fo
 
 def written(seen: Found, folder: Path, **more: Any) -> settings.Settings:
     given = {"profile": "prod", "state": {"backend": "local"}, "grants": GRANTS, **more}
-    tables = settings_tables(seen, environment="bio", **given)
+    tables = settings_tables(seen, **given)
     text = to_toml(tables, 'Written for a "test".')
     tomllib.loads(text)
     (folder / "bio.toml").write_text(text)

@@ -60,7 +60,7 @@ def test_a_state_that_cannot_be_declared(
     state: dict[str, Any], problem: str, tmp_path: Path
 ) -> None:
     seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
-    given = {"environment": "bio", "profile": "prod", "grants": {}}
+    given = {"profile": "prod", "grants": {}}
     good, bad = (
         to_toml(settings_tables(seen, state=each, **given), "A test.")
         for each in ({"backend": "local"}, state)
@@ -81,9 +81,7 @@ def test_further_arguments_of_the_backend(tmp_path: Path) -> None:
         "options.kms_key_id": "alias/terraform",
     }
     seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
-    tables = settings_tables(
-        seen, environment="bio", profile="prod", grants={}, state=_state_table(pairs)
-    )
+    tables = settings_tables(seen, profile="prod", grants={}, state=_state_table(pairs))
     (tmp_path / "bio.toml").write_text(to_toml(tables, "A test."))
     state = settings.load("bio", tmp_path).state
     assert isinstance(state, S3State)
@@ -95,7 +93,7 @@ def test_further_arguments_of_the_backend(tmp_path: Path) -> None:
 def test_names_that_another_environment_has(tmp_path: Path) -> None:
     seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
     given = {"profile": "prod", "state": {"backend": "local"}, "grants": {}}
-    text = to_toml(settings_tables(seen, environment="other", **given), "A test.")
+    text = to_toml(settings_tables(seen, **given), "A test.")
     (tmp_path / "other.toml").write_text(text)
     with pytest.raises(RefusedError, match=r"bio and other .* both claim"):
         _check("cells", "bio", tmp_path, text, text)

@@ -24,7 +24,7 @@ def found(**more: Any) -> Found:
 
 
 def text(seen: Found) -> str:
-    tables = settings_tables(seen, environment="bio", profile=None, state=STATE, grants={})
+    tables = settings_tables(seen, profile=None, state=STATE, grants={})
     return to_toml(tables, "Written for a test.")
 
 

@@ -14,35 +14,36 @@ entity keeps its name.
   $ sent
   POST /api/2.0/serving-endpoints -> 200
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
-  $ quietly scgpt adopt local --endpoint by-hand --profile local --dry-run
-  by-hand would be adopted as local: 10 resources
-    would be written: <folder>/local.toml
-    would be written: <folder>/local.release.json
+  $ quietly scgpt adopt adopted --endpoint by-hand --profile local --dry-run
+  by-hand would be adopted as adopted: 10 resources
+    would be written: <folder>/adopted.toml
+    would be written: <folder>/adopted.release.json
     note: served entity 'current' keeps its name as long as its version serves
     note: version 2 was not built and validated here: the manifest has zeros for its digests, and every change of the endpoint warns of it until a build of yours serves
   the first deploy will change nothing
-  next: scgpt plan local
+  next: scgpt plan adopted
   $ ls | grep toml
   [1]
 
 Adopting writes the settings, the manifest and Terraform's state; the workspace is only read. The
 plan is empty at once.
 
-  $ quietly scgpt adopt local --endpoint by-hand --profile local
-  by-hand adopted as local: 10 resources
-    written: <folder>/local.toml
-    written: <folder>/local.release.json
+  $ quietly scgpt adopt adopted --endpoint by-hand --profile local
+  by-hand adopted as adopted: 10 resources
+    written: <folder>/adopted.toml
+    written: <folder>/adopted.release.json
     note: served entity 'current' keeps its name as long as its version serves
     note: version 2 was not built and validated here: the manifest has zeros for its digests, and every change of the endpoint warns of it until a build of yours serves
   the first deploy will change nothing
-  next: scgpt plan local
-  $ cat local.toml
-  # Written by `scgpt adopt local --endpoint by-hand`; dev.toml explains every key.
+  next: scgpt plan adopted
+  $ cat adopted.toml
+  # Written by `scgpt adopt adopted --endpoint by-hand`; dev.toml explains every key.
   catalog = "main"
   schema = "scgpt"
   model = "scgpt_gene_embeddings"
   deletion_protection = true
   [workspace]
+  local = true
   profile = "local"
   [endpoint]
   name = "by-hand"
@@ -70,27 +71,27 @@ plan is empty at once.
   [state]
   backend = "local"
   $ sent
-  $ quietly scgpt plan local
-  local: 0 changes, by databricks/databricks 1.99.0
+  $ quietly scgpt plan adopted
+  adopted: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
 
 A file that says something else by now is not overwritten.
 
-  $ sed 's/^workload_size.*/workload_size = "Medium"/' -i.kept local.toml
-  $ quietly scgpt adopt local --endpoint by-hand --profile local
-  error: <folder>/local.toml exists and says something else: choose another name, or another folder with --environments
+  $ sed 's/^workload_size.*/workload_size = "Medium"/' -i.kept adopted.toml
+  $ quietly scgpt adopt adopted --endpoint by-hand --profile local
+  error: <folder>/adopted.toml exists and says something else: choose another name, or another folder with --environments
   [3]
-  $ mv local.toml.kept local.toml
+  $ mv adopted.toml.kept adopted.toml
 
 A deploy of it has nothing to send.
 
-  $ quietly scgpt deploy local | tail -1
+  $ quietly scgpt deploy adopted | tail -1
   nothing was changed in <n> s
   $ sent
   $ show /api/2.0/serving-endpoints/by-hand config served_entities 0 environment_vars
   {
    "MODE": "trial"
   }
-  $ quietly scgpt plan local
-  local: 0 changes, by databricks/databricks 1.99.0
+  $ quietly scgpt plan adopted
+  adopted: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
