@@ -89,7 +89,7 @@ def build(
     allowed_path_prefixes
         Folders below ``/Volumes`` from which ``input_data_path`` may be read; by default none.
     with_hvg
-        Install what ``subset_hvg`` needs in the served image; without it, it is refused there.
+        Install what ``subset_hvg`` needs in the served image; without it, it is refused.
     notify
         Called with a sentence as each step begins.
     force
@@ -103,7 +103,7 @@ def build(
     BuildError
         What was logged does not answer as the engine does. Nothing was registered.
     """
-    settings = model_settings(allowed_path_prefixes)
+    settings = model_settings(allowed_path_prefixes, with_hvg=with_hvg)
     packages = requirements(with_hvg=with_hvg)
     notify("reading the checkpoint")
     embedder = Embedder.load(checkpoint)
@@ -204,10 +204,15 @@ def image_digest(packages: Sequence[str], settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def model_settings(allowed_path_prefixes: Sequence[str]) -> dict[str, Any]:
+def model_settings(
+    allowed_path_prefixes: Sequence[str], *, with_hvg: bool = False
+) -> dict[str, Any]:
     """The model config that is logged; what is left to its default is left out."""
     folders = sorted({str(folder) for folder in check_prefixes(allowed_path_prefixes)})
-    return {"allowed_path_prefixes": folders} if folders else {}
+    return {
+        **({"allowed_path_prefixes": folders} if folders else {}),
+        **({"with_hvg": True} if with_hvg else {}),
+    }
 
 
 def requirements(*, with_hvg: bool = False) -> list[str]:

@@ -42,6 +42,7 @@ from .scgpt.params import PARAMS, ScgptOptions
 from .scgpt.vocab import GeneVocab
 from .serve.answer import answer
 from .serve.dropped import refuse_what_mlflow_drops
+from .serve.preprocess import warm_up_hvg
 from .serve.volumes import check_prefixes
 from .wire.codec import encode_cells
 
@@ -59,7 +60,8 @@ class ScgptModel(PythonModel):
     ``model_file``, ``model_config_file``, ``vocab_file`` (and perhaps ``gene_ids_file`` and
     ``gene_aliases_file``). Model config (optional): ``device``,
     ``precision``, ``token_budget`` as in ``Embedder.load``; ``allowed_path_prefixes``, the folders
-    below ``/Volumes`` from which ``input_data_path`` may be read (default: none).
+    below ``/Volumes`` from which ``input_data_path`` may be read (default: none); ``with_hvg``,
+    true where scanpy and scikit-misc are there for ``subset_hvg`` (default: false).
 
     Parameters
     ----------
@@ -92,6 +94,9 @@ class ScgptModel(PythonModel):
         embedder.warm_up()  # a replica that says it is ready answers at its usual speed
         self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
         self.engine = ScgptEngine(embedder)
+        self.with_hvg = bool(settings.get("with_hvg"))
+        if self.with_hvg:
+            warm_up_hvg()
         refuse_what_mlflow_drops(param.name for param in PARAMS)
 
     def predict(
@@ -114,7 +119,7 @@ class ScgptModel(PythonModel):
             ``INVALID_PARAMETER_VALUE`` for what the caller can mend.
         """
         try:
-            return answer(self.engine, model_input, params, self.folders)
+            return answer(self.engine, model_input, params, self.folders, with_hvg=self.with_hvg)
         except ScgptError as error:
             code = INVALID_PARAMETER_VALUE if error.status < 500 else INTERNAL_ERROR
             raise MlflowException(error.tagged(), error_code=code) from error

@@ -26,6 +26,8 @@ def answer(
     model_input: pd.DataFrame,
     params: Mapping[str, Any] | None,
     folders: Sequence[Path] = (),
+    *,
+    with_hvg: bool = False,
 ) -> pd.DataFrame:
     """Answer a request of the wire contract.
 
@@ -39,6 +41,8 @@ def answer(
         As in the engine's options.
     folders
         Where ``input_data_path`` may lie (see ``volumes.check_prefixes``); none: nowhere.
+    with_hvg
+        ``subset_hvg`` may be asked for.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def answer(
     InvalidRequest
         For everything that the caller can mend.
     """
-    asked = read_request(engine, model_input, params, folders)
+    asked = read_request(engine, model_input, params, folders, with_hvg=with_hvg)
     respond = {
         contract.CELL_EMBEDDINGS: _answer_cells,
         contract.GENE_EMBEDDINGS: _answer_genes,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..cells.cells import BATCH, Cells
-from ..contract import Options
+from ..contract import HVG_FLAVORS, Options
 from ..errors import InvalidRequest
 
 # seurat_v3 fits a local quadratic curve (loess, span 0.3) through the genes that vary in a batch.
@@ -27,7 +27,7 @@ _LEAST_VARYING = 15
 _NO_VARIANCE = 1e-9  # of the mean square: below lies what rounding makes of equal values
 
 
-def preprocess(cells: Cells, options: Options) -> tuple[Cells, list[str]]:
+def preprocess(cells: Cells, options: Options, *, with_hvg: bool = True) -> tuple[Cells, list[str]]:
     """Filter genes and cells as asked, in the guide's order.
 
     Parameters
@@ -37,6 +37,8 @@ def preprocess(cells: Cells, options: Options) -> tuple[Cells, list[str]]:
     options
         ``filter_gene_by_counts``, ``filter_cell_by_counts``, ``min_counts_per_cell``,
         ``subset_hvg``, ``hvg_flavor``.
+    with_hvg
+        Find highly variable genes; else say that this model came without what that needs.
 
     Returns
     -------
@@ -62,20 +64,40 @@ def preprocess(cells: Cells, options: Options) -> tuple[Cells, list[str]]:
         steps.append(_kept(f"min_counts_per_cell={least_in_cell:g}", "cells", keep))
         cells = _cells(cells, np.flatnonzero(keep))
     if options.subset_hvg:
-        cells, step = _highly_variable(cells, options.subset_hvg, options.flavor())
-        steps.append(step)
+        wanted, n_genes = options.subset_hvg, len(cells.genes)
+        step = f"subset_hvg={wanted} ({options.flavor()})"
+        if wanted >= n_genes:
+            steps.append(f"{step}: all {n_genes} genes kept, there are no more")
+        elif with_hvg:
+            keep = _highly_variable(cells, wanted, options.flavor())
+            steps.append(_kept(step, "genes", keep))
+            cells = _genes(cells, np.flatnonzero(keep))
+        else:
+            raise _no_scanpy()
     return cells, steps
 
 
-def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str]:
-    step = f"subset_hvg={wanted} ({flavor})"
-    if wanted >= len(cells.genes):
-        return cells, f"{step}: all {len(cells.genes)} genes kept, there are no more"
+def warm_up_hvg() -> None:
+    """Import what ``subset_hvg`` needs, by finding variable genes in made-up counts.
+
+    Raises
+    ------
+    InvalidRequest
+        ``hvg_not_available``.
+    """
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(1, 2, 60), (60, 60)).astype(np.float32)
+    cells = Cells(sparse.csr_matrix(counts), [str(i) for i in range(60)])
+    for flavor in HVG_FLAVORS:
+        _highly_variable(cells, 10, flavor)
+
+
+def _highly_variable(cells: Cells, wanted: int, flavor: str) -> NDArray[np.bool_]:
     try:
         import scanpy
         from anndata import AnnData
     except ImportError:
-        raise _not_available("subset_hvg needs scanpy", "leave subset_hvg out (or 0)") from None
+        raise _no_scanpy() from None
     data = AnnData(cells.counts.copy())
     batches = cells.obs.get(BATCH)
     labels = [str(label) for label in batches or [None] * cells.counts.shape[0]]
@@ -101,8 +123,7 @@ def _highly_variable(cells: Cells, wanted: int, flavor: str) -> tuple[Cells, str
         said = (str(error).splitlines() or [type(error).__name__])[0][:80]
         why = f"too few cells or genes, or values too much alike (scanpy says: {said})"
         raise _not_found(cells.counts, flavor, why) from error
-    keep = np.asarray(data.var["highly_variable"], dtype=bool)
-    return _genes(cells, np.flatnonzero(keep)), _kept(step, "genes", keep)
+    return np.asarray(data.var["highly_variable"], dtype=bool)
 
 
 def _check_varying(counts: sparse.csr_matrix, labels: NDArray[Any]) -> None:
@@ -131,11 +152,15 @@ def _not_found(counts: sparse.csr_matrix, flavor: str, reason: str) -> InvalidRe
     )
 
 
+def _no_scanpy() -> InvalidRequest:
+    return _not_available("subset_hvg needs scanpy", "leave subset_hvg out (or 0)")
+
+
 def _not_available(need: str, instead: str) -> InvalidRequest:
     return InvalidRequest(
         "hvg_not_available",
-        f"{need}, which is not installed where this model runs. Choose the genes before sending, "
-        f"{instead}, or ask for a version that was built with it (scgpt build --with-hvg).",
+        f"{need}, which this model came without. Choose the genes before sending, {instead}, or "
+        "ask for a version that was built with it (scgpt build --with-hvg).",
     )
 
 

@@ -75,7 +75,9 @@ def read_request(
     engine: Engine,
     model_input: pd.DataFrame,
     params: Mapping[str, Any] | None,
-    folders: Sequence[Path],
+    folders: Sequence[Path] = (),
+    *,
+    with_hvg: bool = False,
 ) -> list[Question]:
     """Read a request: one question per row.
 
@@ -102,7 +104,7 @@ def read_request(
     check_known_fraction(engine.vocab, sent, options.min_known_fraction)
     if about_cells and not options.allow_imputed:
         check_not_imputed([checked.cells for checked in sent])
-    return _filtered(engine, asked)
+    return _filtered(engine, asked, with_hvg=with_hvg)
 
 
 def _rows(model_input: pd.DataFrame, options: Options, folders: Sequence[Path]) -> list[Row]:
@@ -125,14 +127,14 @@ def _rows(model_input: pd.DataFrame, options: Options, folders: Sequence[Path]) 
     return [Row(is_packed=False, cells=cells, genes=cells.genes)]
 
 
-def _filtered(engine: Engine, asked: Sequence[Question]) -> list[Question]:
+def _filtered(engine: Engine, asked: Sequence[Question], *, with_hvg: bool) -> list[Question]:
     """Filter each row, and judge its cells again, for known genes may be gone."""
     filtered: list[Question] = []
     for question in asked:
         if question.sent is None:
             filtered.append(question)
             continue
-        cells, steps = preprocess(question.sent.cells, question.options)
+        cells, steps = preprocess(question.sent.cells, question.options, with_hvg=with_hvg)
         sent = question.sent.narrowed(cells) if steps else question.sent
         filtered.append(replace(question, sent=sent, genes=cells.genes, steps=tuple(steps)))
     done = [step for question in filtered for step in question.steps]

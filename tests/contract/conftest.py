@@ -43,7 +43,7 @@ def entry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def loaded(checkpoint: Path, entry: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:
+def logged(checkpoint: Path, entry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "logged"
     mlflow.pyfunc.save_model(
         folder,
@@ -51,8 +51,14 @@ def loaded(checkpoint: Path, entry: Path, tmp_path_factory: pytest.TempPathFacto
         artifacts={"checkpoint": str(checkpoint)},
         signature=pyfunc.signature(),
         pip_requirements=["mlflow"],
+        model_config={"device": "cpu", "with_hvg": False},
     )
-    return mlflow.pyfunc.load_model(str(folder), model_config={"device": "cpu"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def loaded(logged: Path) -> PyFuncModel:
+    return mlflow.pyfunc.load_model(str(logged))
 
 
 class Server:

@@ -140,7 +140,7 @@ def test_bad_columns(server: Server, code: str, columns: dict[str, Any]) -> None
         ("no_known_gene", {"genes": ["nowhere"]}),
         ("nothing_left", {"filter_gene_by_counts": 10**9}),
         ("nothing_left", {"min_counts_per_cell": 1e12, **CELLS}),
-        ("hvg_failed", {"subset_hvg": 3}),
+        ("hvg_not_available", {"subset_hvg": 3}),
     ],
 )
 def test_bad_params(server: Server, code: str, params: dict[str, Any]) -> None:

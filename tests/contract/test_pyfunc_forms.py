@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,7 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from scipy import sparse
 
-from scgpt_databricks.model import pyfunc
+from scgpt_databricks.model import contract, pyfunc
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.wire.codec import decode_embeddings, encode_cells
 from tests.contract.conftest import Server
@@ -217,19 +220,54 @@ def test_the_signature_and_example_survive_json() -> None:
     assert ModelSignature.from_dict(json.loads(json.dumps(signature.to_dict()))) == signature
 
 
-@pytest.mark.parametrize(
-    ("hidden", "flavor"), [("scanpy", "cell_ranger"), ("skmisc.loess", "seurat_v3")]
-)
-def test_an_image_without_what_variable_genes_need_says_so_over_http(
-    server: Server, monkeypatch: pytest.MonkeyPatch, hidden: str, flavor: str
+VARIABLE: dict[str, Any] = {**CELLS, "subset_hvg": 3}
+
+
+@pytest.mark.parametrize("flavor", contract.HVG_FLAVORS)
+def test_a_version_built_without_variable_genes_says_so_wherever_it_runs(
+    server: Server, flavor: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, hidden, None)
+    assert find_spec("scanpy")
     frame = pyfunc.guide_frame(sparse.csr_matrix(make_counts(30, 12, seed=4)), GENES[:12])
     body = {
         "dataframe_split": frame.to_dict(orient="split", index=False),
-        "params": {"task": "cell_embeddings", "subset_hvg": 3, "hvg_flavor": flavor},
+        "params": {**VARIABLE, "hvg_flavor": flavor},
     }
     answer = server.post("/invocations", data=json.dumps(body))
     assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert "[hvg_not_available]" in answer.json()["message"]
     assert "--with-hvg" in answer.json()["message"]
+
+
+_LOADED_WITH_HVG = """
+import sys
+import mlflow
+import pandas as pd
+
+model = mlflow.pyfunc.load_model(sys.argv[1], model_config={"with_hvg": True})
+frame, params = pd.read_json(sys.argv[2]), {"task": "cell_embeddings", "subset_hvg": 30}
+before = set(sys.modules)
+assert {"scanpy", "skmisc.loess"} <= before
+for flavor in ("cell_ranger", "seurat_v3", "seurat"):
+    rows = model.predict(frame, params={**params, "hvg_flavor": flavor})
+    assert f"({flavor}): " in rows["applied_steps"][0][0], rows
+late = {name.partition(".")[0] for name in set(sys.modules) - before}
+assert not late & {"scanpy", "skmisc", "sklearn", "statsmodels", "numba", "anndata", "scipy"}, late
+try:
+    model.predict(frame[:1].assign(adata_sparsematrix=[[[1] * 60]], adata_obs=None), params=params)
+except mlflow.exceptions.MlflowException as error:
+    assert "[hvg_failed]" in str(error), error
+else:
+    raise AssertionError("variable genes were found in one cell")
+"""
+
+
+def test_what_variable_genes_need_is_imported_before_the_first_request(
+    logged: Path, tmp_path: Path
+) -> None:
+    counts = sparse.csr_matrix(make_counts(60, 60, seed=4))
+    pyfunc.guide_frame(counts, GENES[:60]).to_json(tmp_path / "cells.json")
+    given = [str(logged), str(tmp_path / "cells.json")]
+    command = [sys.executable, "-c", _LOADED_WITH_HVG, *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

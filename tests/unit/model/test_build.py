@@ -118,6 +118,7 @@ def test_packages_and_settings_make_another_version() -> None:
     settings = build.model_settings(["/Volumes/b/c", "/Volumes/a/b/", "/Volumes/a/b"])
     assert settings == {"allowed_path_prefixes": ["/Volumes/a/b", "/Volumes/b/c"]}
     assert build.model_settings([]) == {}
+    assert build.model_settings([], with_hvg=True) == {"with_hvg": True}
     digests = {
         build.image_digest(packages, chosen)
         for packages in (requirements(), requirements(with_hvg=True))
