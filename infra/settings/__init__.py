@@ -12,7 +12,7 @@ from ..errors import SettingsError
 from .access import Grant, Securable, Waiver
 from .endpoint import EmailNotifications, Endpoint, Gateway, Permissions, RateLimit
 from .environment import Settings, Workspace, is_loopback
-from .files import known, load, refuse_shared_names
+from .files import known, load, parse, refuse_shared_names
 from .monitoring import Monitoring
 from .state import AzureState, GoogleState, HttpState, LocalState, S3State, State
 
@@ -38,5 +38,6 @@ __all__ = [
     "is_loopback",
     "known",
     "load",
+    "parse",
     "refuse_shared_names",
 ]

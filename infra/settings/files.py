@@ -49,8 +49,19 @@ def load(name: str, folder: Path | None = None) -> Settings:
         raise SettingsError(
             f"unknown environment {name!r}: known in {folder} are {', '.join(names) or 'none'}"
         )
-    settings = _read(name, folder)
-    refuse_shared_names(settings, _readable(set(names) - {name}, folder))
+    return parse(name, _text(folder / f"{name}.toml"), folder)
+
+
+def parse(name: str, text: str, folder: Path) -> Settings:
+    """Return the settings of a TOML text, as though it lay in the folder under this name.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`load` does; nothing has to lie there yet.
+    """
+    settings = _read(name, text, folder)
+    refuse_shared_names(settings, _readable({*known(folder)} - {name}, folder))
     return settings
 
 
@@ -58,15 +69,15 @@ def _readable(names: set[str], folder: Path) -> list[Settings]:
     found = []
     for name in sorted(names):
         try:
-            found.append(_read(name, folder))
+            found.append(_read(name, _text(folder / f"{name}.toml"), folder))
         except SettingsError:
             continue
     return found
 
 
-def _read(name: str, folder: Path) -> Settings:
+def _read(name: str, text: str, folder: Path) -> Settings:
     path = folder / f"{name}.toml"
-    declared = _parse(path)
+    declared = _tables(path, text)
     problems = [
         f"{key}: unknown key (it follows from where the file lies)"
         for key in sorted(_INJECTED & declared.keys())
@@ -119,14 +130,21 @@ def _dates(declared: dict[str, Any]) -> list[str]:
     ]
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _text(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: no TOML: {error}") from error
+
+
+def _tables(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except RecursionError:
         raise SettingsError(f"{path}: nested too deeply") from None
-    except ValueError as error:  # wrong TOML, wrong UTF-8, a number of thousands of digits
+    except ValueError as error:  # wrong TOML, a number of thousands of digits
         raise SettingsError(f"{path}: no TOML: {error}") from error
 
 

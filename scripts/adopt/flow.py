@@ -7,7 +7,6 @@ import``; where a pipeline alone reaches the state, import blocks are written in
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,10 +22,10 @@ from scgpt_databricks.whole_file import write_text
 
 from ..deploy.deployment import opened
 from ..deploy.terraform import import_blocks
+from ..toml import to_toml
 from . import draft, found, imports, workspace
 from .changes import Remaining, changes
 from .notes import notes
-from .toml import to_toml
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -178,34 +177,24 @@ def _preview(
 
 
 def _check(endpoint: str, environment: str, target: Path, drafted: str, final: str) -> None:
-    """Load the file before it is written: what was found first, then the state beside it.
-
-    The folder's other environments lie beside it, as they may claim the same names.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for name in settings.known(target):
-            shutil.copyfile(target / f"{name}.toml", folder / f"{name}.toml")
-        path = folder / f"{environment}.toml"
-        try:
-            path.write_text(drafted, encoding="utf-8")
-            settings.load(environment, folder)
-        except SettingsError as error:
-            raise RefusedError(
-                f"{endpoint}: the settings cannot hold it:\n{_problems(error)}"
-            ) from error
-        try:
-            path.write_text(final, encoding="utf-8")
-            settings.load(environment, folder)
-        except SettingsError as error:
-            raise SettingsError(
-                f"--state: nothing was written, as the table [state] would be wrong:\n"
-                f"{_problems(error)}"
-            ) from error
+    """Check the file before it is written: what was found first, then the state beside it."""
+    try:
+        settings.parse(environment, drafted, target)
+    except SettingsError as error:
+        raise RefusedError(
+            f"{endpoint}: the settings cannot hold it:\n{_problems(error)}"
+        ) from error
+    try:
+        settings.parse(environment, final, target)
+    except SettingsError as error:
+        raise SettingsError(
+            f"--state: nothing was written, as the table [state] would be wrong:\n"
+            f"{_problems(error)}"
+        ) from error
 
 
 def _problems(error: SettingsError) -> str:
-    """Without the first line, which names the file in the scratch folder."""
+    """Without the first line, which names a file that is not there."""
     return str(error).partition("\n")[2] or str(error)
 
 

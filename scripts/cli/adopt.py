@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import json_option, reporter, show
-from .options import dry_run_option, new_environment_argument
+from .options import cloud_option, dry_run_option, new_environment_argument, state_option
 
 if TYPE_CHECKING:
     from ..adopt import Adoption
@@ -23,18 +23,8 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Profile of the Databricks configuration file.  [default: the shell's login]",
 )
-@click.option(
-    "--state",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Where Terraform keeps its state, as in the table [state]; further arguments of the "
-    "backend as options.NAME=VALUE.  [default: backend=local]",
-)
-@click.option(
-    "--cloud",
-    type=click.Choice(["aws", "azure", "gcp"]),
-    help="Cloud of the workspace, where its address does not tell.",
-)
+@state_option
+@cloud_option
 @click.option(
     "--blocks",
     is_flag=True,
@@ -47,7 +37,7 @@ def adopt(
     folder: Path | None,
     endpoint: str,
     profile: str | None,
-    state: tuple[str, ...],
+    state: dict[str, Any],
     cloud: str | None,
     blocks: bool,
     dry_run: bool,
@@ -63,15 +53,12 @@ def adopt(
     """
     from ..adopt import adopt as adopt_endpoint
 
-    pairs = [entry.partition("=") for entry in state or ("backend=local",)]
-    if wrong := [key for key, equals, _ in pairs if not equals]:
-        raise click.BadParameter(f"{wrong[0]!r} is no KEY=VALUE", param_hint="--state")
     result = adopt_endpoint(
         endpoint,
         environment=environment,
         profile=profile,
         folder=folder,
-        state=_state_table({key: value for key, _, value in pairs}),
+        state=state,
         cloud=cloud,
         blocks=blocks,
         dry_run=dry_run,
@@ -79,15 +66,6 @@ def adopt(
     )
     changes = [{**asdict(each), "adds_only": each.adds_only} for each in result.changes]
     show({**asdict(result), "changes": changes}, as_json, _text(result, blocks))
-
-
-def _state_table(pairs: dict[str, str]) -> dict[str, Any]:
-    """Return the table [state]; Terraform reads numbers and truth values from text as well."""
-    options = {key: value for key, value in pairs.items() if key.startswith("options.")}
-    table: dict[str, Any] = {key: value for key, value in pairs.items() if key not in options}
-    if options:
-        table["options"] = {key.removeprefix("options."): each for key, each in options.items()}
-    return table
 
 
 def _text(result: Adoption, blocks: bool) -> str:

@@ -22,6 +22,7 @@ _SECTIONS = {
         "build": "build:build",
     },
     "Deploy": {
+        "init": "init:init",
         "environments": "environments:environments",
         "plan": "deploy:plan",
         "deploy": "deploy:deploy",

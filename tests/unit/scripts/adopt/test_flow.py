@@ -13,7 +13,7 @@ from scgpt_databricks.infra.errors import RefusedError, SettingsError
 from scgpt_databricks.scripts.adopt.draft import manifest, settings_tables
 from scgpt_databricks.scripts.adopt.found import Found, _reasons_against
 from scgpt_databricks.scripts.adopt.notes import notes
-from scgpt_databricks.scripts.adopt.toml import to_toml
+from scgpt_databricks.scripts.toml import to_toml
 from tests.unit.scripts.adopt.adopted import GRANTS, MODEL, endpoint, entity, found
 
 

@@ -15,8 +15,8 @@ from scgpt_databricks.scripts.adopt import imports
 from scgpt_databricks.scripts.adopt.changes import changes
 from scgpt_databricks.scripts.adopt.draft import settings_tables
 from scgpt_databricks.scripts.adopt.flow import _check
-from scgpt_databricks.scripts.adopt.toml import to_toml
-from scgpt_databricks.scripts.cli.adopt import _state_table
+from scgpt_databricks.scripts.cli.options import state_table
+from scgpt_databricks.scripts.toml import to_toml
 from tests.unit.infra.plans import plan_of
 from tests.unit.scripts.adopt.adopted import endpoint, entity, found
 
@@ -81,13 +81,13 @@ def test_further_arguments_of_the_backend(tmp_path: Path) -> None:
         "options.kms_key_id": "alias/terraform",
     }
     seen = found(endpoint(entity("scgpt-3", "3"), traffic={"scgpt-3": 100}))
-    tables = settings_tables(seen, profile="prod", grants={}, state=_state_table(pairs))
+    tables = settings_tables(seen, profile="prod", grants={}, state=state_table(pairs))
     (tmp_path / "bio.toml").write_text(to_toml(tables, "A test."))
     state = settings.load("bio", tmp_path).state
     assert isinstance(state, S3State)
     assert state.bucket == "states"
     assert state.options == {"use_lockfile": "true", "kms_key_id": "alias/terraform"}
-    assert _state_table({"backend": "local"}) == {"backend": "local"}
+    assert state_table({"backend": "local"}) == {"backend": "local"}
 
 
 def test_names_that_another_environment_has(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scgpt_databricks.infra.errors import RefusedError
 from scgpt_databricks.scripts.adopt.draft import settings_tables
 from scgpt_databricks.scripts.adopt.flow import _check
 from scgpt_databricks.scripts.adopt.found import Found
-from scgpt_databricks.scripts.adopt.toml import to_toml
+from scgpt_databricks.scripts.toml import to_toml
 
 STATE = {"backend": "local"}
 
