@@ -9,12 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, InvalidRequest
-
-if TYPE_CHECKING:
-    pass
 
 VOLUMES = Path("/Volumes")
 
@@ -50,12 +46,20 @@ def allowed_file(path: str, folders: Sequence[Path]) -> Path:
     inside = [folder for folder in folders if folder in Path(sent).parents]
     if "\0" in path or ".." in sent.parts or not inside:
         raise _not_allowed(path, folders)
-    found = Path(sent).resolve()
+    try:
+        found = Path(sent).resolve()
+        is_file = found.is_file()
+    except (OSError, RuntimeError):  # links that go round, a name that no file can have
+        raise _no_file(path) from None
     if not any(folder.resolve() in found.parents for folder in inside):
         raise _not_allowed(path, folders)
-    if not found.is_file() or found.suffix != ".h5ad":
-        raise InvalidRequest("no_such_file", f"{path!r} is no .h5ad file.")
+    if not is_file or found.suffix != ".h5ad":
+        raise _no_file(path)
     return found
+
+
+def _no_file(path: str) -> InvalidRequest:
+    return InvalidRequest("no_such_file", f"{path[:200]!r} is no .h5ad file.")
 
 
 def _not_allowed(path: str, folders: Sequence[Path]) -> InvalidRequest:
@@ -64,4 +68,4 @@ def _not_allowed(path: str, folders: Sequence[Path]) -> InvalidRequest:
         if folders
         else "this model reads no files for its callers. Send the cells in the request."
     )
-    return InvalidRequest("path_not_allowed", f"input_data_path is {path!r}; {where}")
+    return InvalidRequest("path_not_allowed", f"input_data_path is {path[:200]!r}; {where}")

@@ -117,6 +117,9 @@ def test_files_that_are_none(opened: Server, volume: Path) -> None:
         file.create_virtual_dataset("X", layout)
     assert code_of(ask(opened, volume / "nothing.h5ad")) == "no_such_file"
     assert code_of(ask(opened, volume / "cells.csv")) == "no_such_file"
+    (volume / "round.h5ad").symlink_to(volume / "round.h5ad")
+    for name in ("round.h5ad", f"{'long' * 100}.h5ad", "a/" * 3000 + "b.h5ad", "cells.h5ad/x.h5ad"):
+        assert code_of(ask(opened, volume / name)) == "no_such_file", name
     for name in ("text", "empty", "linked", "stored", "virtual"):
         assert code_of(ask(opened, volume / f"{name}.h5ad")) == "invalid_file", name
     for name in ("linked", "stored", "virtual"):
