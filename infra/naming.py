@@ -101,6 +101,11 @@ class Names:
         """File in the volume of artifacts that says who deployed last."""
         return f"{self.volume_path}/last_deploy.json"
 
+    @property
+    def history(self) -> str:
+        """Folder in the volume of artifacts that holds the ledger of this environment."""
+        return f"{self.volume_path}/history"
+
     def served_entity(self, version: int) -> str:
         """Name of one version behind the endpoint, as in per-version invocation paths."""
         return served_entity(self.model, version)

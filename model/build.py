@@ -236,7 +236,7 @@ def _log(checkpoint: Path, embedder: Embedder, signature: ModelSignature, run: _
     entry = ship_engine(run.scratch)
     code = run.scratch / "code"
     mlflow.set_experiment(run.experiment)
-    with _importable(code), mlflow.start_run(tags=run.tags):
+    with importable(code), mlflow.start_run(tags=run.tags):
         mlflow.log_params(
             {f"checkpoint.{key}": value for key, value in asdict(embedder.config).items()}
             | {f"settings.{key}": value for key, value in run.settings.items()}
@@ -255,7 +255,7 @@ def _log(checkpoint: Path, embedder: Embedder, signature: ModelSignature, run: _
 
 
 @contextmanager
-def _importable(code: Path) -> Iterator[None]:
+def importable(code: Path) -> Iterator[None]:
     """Let MLflow import the shipped engine while it logs, and forget the copy afterwards."""
     sys.path.insert(0, str(code))
     try:

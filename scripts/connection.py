@@ -210,6 +210,20 @@ def use_mlflow(settings: Settings) -> None:
     mlflow.set_registry_uri("databricks-uc")
 
 
+@contextmanager
+def connected(settings: Settings) -> Iterator[WorkspaceClient]:
+    """Point this process, mlflow included, to a workspace for the length of a block."""
+    before = dict(os.environ)
+    try:
+        client = workspace_client(settings)
+        use_mlflow(settings)
+        with answering(settings):
+            yield client
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def workspace_client(settings: Settings) -> WorkspaceClient:
     """Return an unmodified databricks-sdk client that is logged in to the workspace.
 

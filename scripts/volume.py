@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,10 +16,15 @@ M = TypeVar("M", bound=BaseModel)
 _LIMIT_BYTES = 65_536
 
 
-def write(client: WorkspaceClient, path: str, content: BaseModel) -> None:
-    """Put a file in the place of the one before; the volume must exist."""
+def write(
+    client: WorkspaceClient, path: str, content: BaseModel, *, overwrite: bool = True
+) -> None:
+    """Put a file in the place of the one before; the volume must exist.
+
+    Without `overwrite`, a file that is there is left alone, and the client raises AlreadyExists.
+    """
     text = content.model_dump_json(indent=2) + "\n"
-    client.files.upload(path, io.BytesIO(text.encode()), overwrite=True)
+    client.files.upload(path, io.BytesIO(text.encode()), overwrite=overwrite)
 
 
 def read(client: WorkspaceClient, path: str, kind: type[M]) -> M | None:
@@ -36,3 +42,11 @@ def read(client: WorkspaceClient, path: str, kind: type[M]) -> M | None:
         return kind.model_validate_json(text)
     except ValidationError:  # anybody who may write to the volume may have written it
         return None
+
+
+def remove(client: WorkspaceClient, path: str) -> None:
+    """Remove a file; harmless where there is none."""
+    from databricks.sdk.errors import NotFound
+
+    with suppress(NotFound):
+        client.files.delete(path)

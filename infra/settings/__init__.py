@@ -14,6 +14,7 @@ from .endpoint import EmailNotifications, Endpoint, Gateway, Permissions, RateLi
 from .environment import Settings, Workspace, is_loopback
 from .files import known, load, parse, refuse_shared_names
 from .monitoring import Monitoring
+from .promotion import Promotion
 from .state import AzureState, GoogleState, HttpState, LocalState, S3State, State
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "LocalState",
     "Monitoring",
     "Permissions",
+    "Promotion",
     "RateLimit",
     "S3State",
     "Securable",

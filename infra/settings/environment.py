@@ -41,6 +41,7 @@ from .fields import (
     unique,
 )
 from .monitoring import Monitoring
+from .promotion import Promotion
 from .state import State
 from .texts import refuse_other_spellings, refuse_secrets, refuse_templates
 
@@ -131,6 +132,7 @@ class Settings(Closed):
     grants: tuple[Grant, ...] = ()
     """Privileges beyond those of owner, builder and readers."""
     monitoring: Monitoring = Monitoring()
+    promotion: Promotion = Promotion()
     tags: dict[TagKey, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     state: State
@@ -255,6 +257,11 @@ class Settings(Closed):
     def manifest_path(self) -> Path:
         """Return the path of this environment's release manifest, written or not."""
         return layout.manifest_path(self.folder, self.environment, local=self.is_local)
+
+    @property
+    def approval_needed(self) -> bool:
+        """Return True where a person must approve a version before it is released here."""
+        return self.production if self.promotion.approval is None else self.promotion.approval
 
     def privileges(self, securable: Securable) -> dict[str, tuple[str, ...]]:
         """Principal -> sorted privileges on one kind of securable, roles and grants together."""

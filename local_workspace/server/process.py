@@ -25,7 +25,7 @@ from .instance import FACTS, LOCK
 _log = logging.getLogger(__name__)
 
 
-class _Protocol(H11Protocol):
+class Protocol(H11Protocol):
     """HTTP with the connection in reach of the application, so that a fault can cut it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -89,7 +89,7 @@ def serve(folder: Path, port: int, config: Path) -> None:
     principals.write_config(workspace, config)
     settings = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=Protocol,
         ws="none",
         access_log=False,
         log_config=None,

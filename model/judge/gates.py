@@ -55,6 +55,8 @@ class Evidence:
         Answer of the payload smoke test: empty if it succeeded, None if it was not run.
     likeness
         Embeddings of the reference cells by both versions; None if not compared.
+    lost_genes
+        Genes of the champion's vocabulary that the candidate's lacks; None if not compared.
     licence, provenance
         As the version's tags say.
     approval_needed, approved_by
@@ -66,6 +68,7 @@ class Evidence:
     validated: bool = False
     smoke_error: str | None = None
     likeness: Likeness | None = None
+    lost_genes: Collection[str] | None = None
     licence: str = ""
     provenance: str = ""
     approval_needed: bool = True
@@ -113,16 +116,27 @@ def report(
     InvalidRequest
         ``unknown_gate``: a waiver names no gate.
     """
-    if unknown := sorted(set(waived) - set(GATES)):
-        raise InvalidRequest(
-            "unknown_gate", f"no gate {', '.join(unknown)}; gates are {', '.join(GATES)}."
-        )
+    check_waivers(waived)
     gates = []
     for name, gate in GATES.items():
         passed, sentence = gate(evidence, limits or Limits())
         state: State = "passed" if passed else "waived" if name in waived else "failed"
         gates.append(Gate(name, state, sentence))
     return gates
+
+
+def check_waivers(waived: Collection[str]) -> None:
+    """Refuse a waiver that names no gate.
+
+    Raises
+    ------
+    InvalidRequest
+        ``unknown_gate``.
+    """
+    if unknown := sorted(set(waived) - set(GATES)):
+        raise InvalidRequest(
+            "unknown_gate", f"no gate {', '.join(unknown)}; gates are {', '.join(GATES)}."
+        )
 
 
 def may_go_on(gates: Collection[Gate]) -> bool:
@@ -165,6 +179,21 @@ def _signature(evidence: Evidence, _: Limits) -> Finding:
         return True, f"Clients of the champion may go on. {notes}".strip()
     reasons = " ".join(f"{each.place}: {each.sentence}" for each in found.breaking)
     return False, f"Clients of the champion would break. {reasons} Serve it under another name."
+
+
+def _vocabulary(evidence: Evidence, _: Limits) -> Finding:
+    if evidence.champion is None:
+        return True, "No champion to compare with."
+    if evidence.lost_genes is None:
+        return False, "The vocabularies were not compared; read both versions' vocab.json."
+    lost = sorted(evidence.lost_genes)
+    if not lost:
+        return True, "It knows every gene that the champion knows."
+    shown = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+    return False, (
+        f"It lacks {len(lost):,} genes that the champion knows ({shown}); what clients send of "
+        "them would be left out. Serve it under another name."
+    )
 
 
 def _payload(evidence: Evidence, _: Limits) -> Finding:
@@ -227,6 +256,7 @@ GATES: dict[str, Callable[[Evidence, Limits], Finding]] = {
     "validated": _validated,
     "metrics": _metrics,
     "signature": _signature,
+    "vocabulary": _vocabulary,
     "payload": _payload,
     "latency": _latency,
     "likeness": _likeness,

@@ -20,6 +20,10 @@ _SECTIONS = {
     },
     "Build and release": {
         "build": "build:build",
+        "promote": "promote:promote",
+        "approve": "promote:approve",
+        "rollback": "promote:rollback",
+        "history": "promote:history",
     },
     "Deploy": {
         "init": "init:init",
@@ -44,6 +48,7 @@ _SECTIONS = {
 
 
 _EXTRAS = {
+    "approve": "engine",
     "build": "engine",
     "demo": "engine",
     "deploy": "deploy",
@@ -52,7 +57,9 @@ _EXTRAS = {
     "embed-file": "engine",
     "endpoint": "deploy",
     "plan": "deploy",
+    "promote": "engine",
     "review": "deploy",
+    "rollback": "engine",
     "smoke": "engine",
     "workspace": "workspace",
 }

@@ -30,6 +30,7 @@ GOOD = Evidence(
     validated=True,
     smoke_error="",
     likeness=Likeness(True, 0.99, 0.9999, None, ("cosine: 0.9999.",)),
+    lost_genes=(),
     licence="MIT",
     provenance="https://example.org/checkpoint",
     approved_by="ada",
@@ -47,11 +48,18 @@ def test_a_good_version_passes_every_gate() -> None:
     assert may_go_on(gates)
 
 
+def test_a_vocabulary_that_lost_genes_is_refused_with_their_names() -> None:
+    lost = replace(GOOD, lost_genes={f"GENE{number}" for number in range(1200)})
+    state, sentence = state_of(lost)["vocabulary"]
+    assert state == "failed"
+    assert sentence.startswith("It lacks 1,200 genes that the champion knows (GENE0, GENE1, ")
+
+
 def test_nothing_known_fails_everything_at_once() -> None:
     empty = replace(version(7), metrics={}, seconds_per_token=None, signature=signature("other"))
     gates = report(Evidence(candidate=empty, champion=version(6)))
     assert {gate.state for gate in gates} == {"failed"}
-    assert len(gates) == 8
+    assert len(gates) == 9
     assert not may_go_on(gates)
 
 

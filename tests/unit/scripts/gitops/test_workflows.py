@@ -46,6 +46,7 @@ EXPECTED_PERMISSIONS = {
     "plan.planned": {},
     "deploy.deploy": {"contents": "read", "id-token": "write", "pull-requests": "read"},
     "drift.drift": {"contents": "read", "id-token": "write", "issues": "write"},
+    "promote.promote": {"contents": "write", "id-token": "write", "pull-requests": "write"},
     "release.release": {"contents": "write"},
     "soak.soak": {"contents": "read"},
 }
@@ -163,7 +164,7 @@ def test_least_permissions() -> None:
         if "actions/checkout@" in step.get("uses", ""):
             assert step["with"] == {"persist-credentials": False}
         # The token is given to the one command that speaks with GitHub.
-        speaks = bool(re.search(r" reviewed |--post", step.get("run", "")))
+        speaks = bool(re.search(r" reviewed |--post|--pull-request", step.get("run", "")))
         assert ("GITHUB_TOKEN" in step.get("env", {})) == speaks, step
     assert not any("GITHUB_TOKEN" in job.get("env", {}) for _, job, _ in jobs())
 
@@ -234,6 +235,7 @@ def test_who_may_read_and_who_may_change() -> None:
         "plan.planned": None,
         "deploy.deploy": "${{ matrix.environment }}",
         "drift.drift": "${{ matrix.environment }}-plan",
+        "promote.promote": "${{ inputs.target }}-promote",
         "release.release": None,
         "soak.soak": None,
     }
@@ -280,6 +282,20 @@ def test_the_order_of_a_deploy() -> None:
         'review "$ENVIRONMENT"',
     ]
     assert workflow("deploy")["on"] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+
+
+def test_a_promotion_opens_a_pull_request_and_one_runs_per_target() -> None:
+    job = workflow("promote")["jobs"]["promote"]
+    assert job["if"] == "github.ref == 'refs/heads/main'"
+    assert job["concurrency"] == {
+        "group": "promote-${{ inputs.target }}", "cancel-in-progress": False,
+    }  # fmt: skip
+    (line,) = [step["run"] for step in job["steps"] if "run" in step]
+    assert line.startswith('.venv/bin/scgpt promote "$SOURCE" "$TARGET" --pull-request --resume ')
+    inputs = workflow("promote")["on"]["workflow_dispatch"]["inputs"]
+    ways = {target: load(target, ENVIRONMENTS).promotion.source
+            for target in inputs["target"]["options"]}  # fmt: skip
+    assert list(ways.values()) == inputs["source"]["options"]
 
 
 def test_every_test_runs_somewhere() -> None:

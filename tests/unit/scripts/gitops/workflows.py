@@ -16,7 +16,7 @@ FOLDER = ROOT / ".github" / "workflows"
 SETUP = ROOT / ".github" / "actions" / "setup" / "action.yml"
 DEPENDABOT = ROOT / ".github" / "dependabot.yml"
 FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
-NAMES = ("ci", "deploy", "drift", "plan", "release", "soak")
+NAMES = ("ci", "deploy", "drift", "plan", "promote", "release", "soak")
 
 
 class _Loader(yaml.SafeLoader):

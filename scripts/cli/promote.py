@@ -1,0 +1,214 @@
+"""``scgpt promote | approve | rollback | history``: which version an environment serves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from .console import json_option, out, reporter, show
+from .options import dry_run_option, environment_argument, environments_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..ledger import Entry
+    from ..release.steps import Outcome
+
+_why = click.option("--why", default="", help="Reason, for the history of the environment.")
+_resume = click.option(
+    "--resume", is_flag=True, help="Go on with what the same command began on another machine."
+)
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE")
+@click.argument("target", metavar="TARGET")
+@environments_option
+@click.option("--version", type=click.IntRange(min=1), help="Of SOURCE; default: its champion.")
+@click.option(
+    "--cells",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Labelled cells (.h5ad) to measure on.  [default: 700 PBMC]",
+)
+@click.option("--labels", default="bulk_labels", show_default=True, help="Their column of types.")
+@click.option(
+    "--waive", "waived", multiple=True, help="Gate that may fail; needs --why; repeatable."
+)
+@_why
+@click.option("--keep-previous", is_flag=True, help="Keep the champion ready, without requests.")
+@click.option("--pull-request", is_flag=True, help="Put the manifest on a branch, for review.")
+@_resume
+@dry_run_option
+@json_option
+def promote(
+    source: str,
+    target: str,
+    folder: Path | None,
+    version: int | None,
+    cells: Path | None,
+    labels: str,
+    waived: tuple[str, ...],
+    why: str,
+    keep_previous: bool,
+    pull_request: bool,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Copy a version of SOURCE to TARGET, judge it, and release it.
+
+    \b
+    TARGET's file names SOURCE as `promotion.source`. Gates judge the version
+    beside the champion of TARGET; exit code 3 when one refuses. Cut off, the
+    same command goes on from where it was.
+    Example:  scgpt promote dev staging
+              scgpt promote staging prod --pull-request
+    """
+    from scgpt_databricks.infra.settings import load
+
+    if waived and not why:
+        raise click.UsageError("--waive needs --why: the reason stands in the history")
+    from ..gitops.github import append
+    from ..release.promote import Request
+    from ..release.promote import promote as run
+
+    request = Request(
+        load(source, folder),
+        load(target, folder),
+        version=version,
+        cells=cells,
+        labels=labels,
+        waived=waived,
+        why=why,
+        keep_previous=keep_previous,
+        pull_request=pull_request,
+    )
+    done = run(request, report=reporter(), dry_run=dry_run, resume=resume)
+    append("GITHUB_STEP_SUMMARY", done.text)
+    show(asdict(done), as_json, f"{_steps(done.steps)}\n{done.next}")
+
+
+@click.command()
+@environment_argument
+@click.argument("version", type=click.IntRange(min=1))
+@json_option
+def approve(environment: str, folder: Path | None, version: int, as_json: bool) -> None:
+    """Approve a version for ENV in your own name.
+
+    A promotion asks for it where the environment's file says so.
+
+    \b
+    Example:  scgpt approve prod 4
+    """
+    from scgpt_databricks.infra.settings import load
+
+    from ..release.approve import approve as run
+
+    who = run(load(environment, folder), version)
+    show(
+        {"environment": environment, "version": version, "approved_by": who},
+        as_json,
+        f"version {version} is approved for {environment} by {who}\n"
+        "next: the promotion that asked for it, again",
+    )
+
+
+@click.command()
+@environment_argument
+@click.option("--to", "version", type=click.IntRange(min=1), help="Default: the previous one.")
+@_why
+@click.option("--pull-request", is_flag=True, help="Put the manifest on a branch, for review.")
+@_resume
+@dry_run_option
+@json_option
+def rollback(
+    environment: str,
+    folder: Path | None,
+    version: int | None,
+    why: str,
+    pull_request: bool,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Let ENV serve its previous version again, at once.
+
+    \b
+    Requests move first, by the API; then the manifest says so too. A version
+    that is still ready behind the endpoint needs no build.
+    Example:  scgpt rollback prod --why "answers are slow"
+    """
+    from scgpt_databricks.infra.settings import load
+
+    from ..release.rollback import rollback as run
+
+    done = run(
+        load(environment, folder),
+        version,
+        why=why,
+        pull_request=pull_request,
+        report=reporter(),
+        dry_run=dry_run,
+        resume=resume,
+    )
+    show(asdict(done), as_json, f"{_steps(done.steps)}\n{done.next}")
+
+
+@click.command()
+@environment_argument
+@click.option("--last", default=20, show_default=True, help="Operations to show.")
+@json_option
+def history(environment: str, folder: Path | None, last: int, as_json: bool) -> None:
+    """Show what was done to the versions of ENV, by whom and why.
+
+    Example:  scgpt history prod
+    """
+    from scgpt_databricks.infra.settings import load
+
+    from ..connection import workspace_client
+    from ..ledger import Ledger
+
+    settings = load(environment, folder)
+    entries = Ledger(workspace_client(settings), settings).entries(last)
+    if as_json:
+        show({"history": [entry.model_dump(mode="json") for entry in entries]}, True, "")
+    elif entries:
+        out.print(_history(entries))
+    else:
+        out.print(f"{environment} has no history yet: builds and promotions write it")
+
+
+def _steps(steps: Sequence[Outcome]) -> str:
+    widest = max(len(step.name) for step in steps)
+    return "\n".join(f"{step.name:{widest}}  {step.state}" for step in steps)
+
+
+def _history(entries: Sequence[Entry]) -> Table:
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("when (UTC)", "what", "from", "to", "state", "who", "why"):
+        table.add_column(column, overflow="fold")
+    for each in entries:
+        cells = (
+            f"{each.at:%Y-%m-%d %H:%M}",
+            f"{each.operation} {each.what}",
+            _shares(each.before),
+            _shares(each.after),
+            each.state,
+            each.by,
+            each.why or str(each.facts.get("refused", "")).partition("\n")[0],
+        )
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _shares(shares: Mapping[int, int]) -> str:
+    taking = {version: share for version, share in shares.items() if share}
+    if len(taking) == 1:
+        return f"version {next(iter(taking))}"
+    return ", ".join(f"{version}: {share} %" for version, share in taking.items())
