@@ -20,7 +20,7 @@ class Reference(NamedTuple):
     kind: str
     """In words, such as ``secret scope``."""
     name: str
-    """Of a secret ``<scope>/<key>``."""
+    """A secret is named ``<scope>/<key>``."""
 
 
 def references(change: Change) -> Iterator[Reference]:

@@ -1,4 +1,4 @@
-"""Where the real provider surprises, the stand-in does the same."""
+"""The stand-in surprises as the real provider does."""
 
 from __future__ import annotations
 

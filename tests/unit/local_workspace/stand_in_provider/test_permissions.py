@@ -82,7 +82,7 @@ def test_the_list_of_an_object(argument: str, collection: str, added: list[str])
 def test_a_list_that_goes(
     argument: str, path: str, made_by: dict[str, Values], left: list[Values]
 ) -> None:
-    """What has owners is given back to whoever made it."""
+    """Objects with owners are given back to whoever made them."""
     server = MonitoringServer()
     server.objects |= made_by
     state = made(server, "permissions", {argument: "x1", "access_control": [READER]})

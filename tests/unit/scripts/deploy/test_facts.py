@@ -84,7 +84,7 @@ def test_models_and_endpoints_of_others_are_asked_for_by_their_own_names() -> No
 
 
 def test_what_plans_refer_to_is_asked_for_once_and_told_where_it_is_not_there() -> None:
-    """What may not be asked for counts as there."""
+    """A question that is refused counts as answered with yes."""
     plans = [
         plan_of("grant", ["create"], None, {"principal": "team"}),
         plan_of("grant", ["create"], None, {"principal": "nobody"}),

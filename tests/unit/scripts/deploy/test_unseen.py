@@ -43,7 +43,7 @@ def test_differences_belong_to_resources_of_the_state() -> None:
     found = [
         Difference("job scgpt-serving: daily error rate", "timeout_seconds", 3600, ABSENT),
         Difference("schema dev.scgpt", "comment", "ours", ABSENT),
-        # What each plan shows, and what is in no state.
+        # Each plan shows these, or no state holds them.
         Difference("schema dev.scgpt", "grant to team", "USE_SCHEMA", ABSENT),
         Difference("dashboard scgpt-serving: requests", "permission of p", "CAN_READ", ABSENT),
         Difference("warehouse scgpt-serving-monitoring", "exists", True, False),
