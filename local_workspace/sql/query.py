@@ -60,6 +60,7 @@ _TYPES = {
     "INTERVAL": ("INTERVAL", "INTERVAL"),
     '"NULL"': ("NULL", "VOID"),
 }
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _DECIMAL = re.compile(r"DECIMAL\(\d+,\d+\)")
 _NOT_TRANSLATED = ("FROM_JSON", "SCHEMA_OF_JSON", "AI_QUERY", "READ_FILES")
 
@@ -91,6 +92,8 @@ class Result:
     columns: list[dict[str, Any]]
     rows: list[list[str | None]]
     truncated: bool
+    size: int
+    """Characters of all values."""
 
 
 def prepare(
@@ -123,12 +126,22 @@ def prepare(
     return Query(tree.transform(_adapt, now).sql(dialect="duckdb"), tables)
 
 
-def connect(workspace: Workspace, principal: Principal, query: Query) -> duckdb.DuckDBPyConnection:
+def sources(workspace: Workspace, principal: Principal, query: Query) -> dict[str, object]:
+    """Return the content of each table of a query: a Delta table's folder, or its rows."""
+    return {
+        table: served_entities(workspace, principal)
+        if table == SERVED_ENTITIES
+        else str(workspace.tables / table)
+        for table in query.tables
+    }
+
+
+def connect(query: Query, sources: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
     """Return a database of its own for one statement, with the tables that it reads."""
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone='UTC'")
-    for table in query.tables:
-        connection.register(table, _dataset(workspace, principal, table))
+    for table, source in sources.items():
+        connection.register(table, _dataset(table, source))
     connection.execute("SET lock_configuration=true")
     return connection
 
@@ -162,6 +175,8 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, row_limit: int | No
                     f"have a result size of at most {INLINE_LIMIT} bytes. Read fewer rows or "
                     "columns."
                 )
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         raise SqlError(f"[{type(error).__name__}] {error}") from error
     columns = [
@@ -169,14 +184,14 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, row_limit: int | No
         for i, (n, kind) in enumerate(zip(names, kinds, strict=True))
     ]
     truncated = row_limit is not None and len(rows) > row_limit
-    return Result(columns, rows[:row_limit], truncated)
+    return Result(columns, rows[:row_limit], truncated, size)
 
 
-def _dataset(workspace: Workspace, principal: Principal, table: str) -> object:
-    if table == SERVED_ENTITIES:
-        return served_entities(workspace, principal)
+def _dataset(table: str, source: object) -> object:
+    if not isinstance(source, str):
+        return source
     try:
-        return DeltaTable(str(workspace.tables / table)).to_pyarrow_dataset()
+        return DeltaTable(source).to_pyarrow_dataset()
     except TableNotFoundError as error:
         raise SqlError(
             f"[TABLE_OR_VIEW_NOT_FOUND] Table '{table}' has no data any more."
@@ -187,7 +202,8 @@ def _parse(statement: str) -> exp.Query:
     try:
         trees = [tree for tree in sqlglot.parse(statement, read="databricks") if tree is not None]
     except SqlglotError as error:
-        raise SqlError(f"[PARSE_SYNTAX_ERROR] {error}") from error
+        text = _COLOURS.sub("", str(error))
+        raise SqlError(f"[PARSE_SYNTAX_ERROR] {text}") from error
     if len(trees) != 1:
         raise SqlError(f"[PARSE_SYNTAX_ERROR] One statement is expected, not {len(trees)}.")
     (tree,) = trees

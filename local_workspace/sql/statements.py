@@ -13,14 +13,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
-
 from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
 from ..core.workspace import Principal, Workspace
 from ..serving import inference
 from . import query as sql_query
-from . import warehouses
+from . import warehouses, worker
 from .query import Query, Result, SqlError
 
 routes = Routes()
@@ -30,6 +28,8 @@ _log = logging.getLogger(__name__)
 _STATEMENTS = "/api/2.0/sql/statements"
 _ONE = f"{_STATEMENTS}/{{id}}"
 _KEPT = 500
+_KEPT_SIZE = 10 * sql_query.INLINE_LIMIT
+_AT_A_TIME = 2
 
 
 @dataclass
@@ -41,12 +41,12 @@ class _Statement:
     state: str = "PENDING"
     error: str = ""
     result: Result | None = None
-    connection: duckdb.DuckDBPyConnection | None = None
     task: asyncio.Task[None] | None = None
 
 
 async def startup(workspace: Workspace) -> None:
     workspace.runtime["sql"] = {}
+    workspace.runtime["sql_places"] = asyncio.Semaphore(_AT_A_TIME)
 
 
 async def shutdown(workspace: Workspace) -> None:
@@ -107,12 +107,17 @@ async def select(workspace: Workspace, principal: Principal, text: str) -> Resul
     """
     await inference.of(workspace).flush()
     query = sql_query.prepare(workspace, principal, text, (None, None), [])
+    return await _result(workspace, principal, query, None)
 
-    def run() -> Result:
-        with sql_query.connect(workspace, principal, query) as connection:
-            return sql_query.run(connection, query, None)
 
-    return await asyncio.to_thread(run)
+async def _result(
+    workspace: Workspace, principal: Principal, query: Query, row_limit: int | None
+) -> Result:
+    """Run a query as soon as one of the few places for it is free."""
+    places: asyncio.Semaphore = workspace.runtime["sql_places"]
+    async with places:
+        sources = sql_query.sources(workspace, principal, query)
+        return await worker.run(query, sources, row_limit)
 
 
 async def _run(call: Call, statement: _Statement, text: str, row_limit: int | None) -> None:
@@ -123,8 +128,9 @@ async def _run(call: Call, statement: _Statement, text: str, row_limit: int | No
     parameters = call.body.get("parameters") or []
     try:
         query = sql_query.prepare(call.workspace, call.principal, text, namespace, parameters)
-        statement.result = await asyncio.to_thread(_rows, call, statement, query, row_limit)
+        statement.result = await _result(call.workspace, call.principal, query, row_limit)
         outcome = "SUCCEEDED", ""
+        _close_old(call.workspace)
     except SqlError as error:
         outcome = "FAILED", str(error)
     except Exception as error:  # noqa: BLE001 - a mistake of ours must not look like a long query
@@ -134,26 +140,23 @@ async def _run(call: Call, statement: _Statement, text: str, row_limit: int | No
         statement.state, statement.error = outcome
 
 
-def _rows(call: Call, statement: _Statement, query: Query, row_limit: int | None) -> Result:
-    with sql_query.connect(call.workspace, call.principal, query) as connection:
-        statement.connection = connection
-        try:
-            return sql_query.run(connection, query, row_limit)
-        finally:
-            statement.connection = None
+def _close_old(workspace: Workspace) -> None:
+    """Give up the oldest results when all together are too large to keep."""
+    size = 0
+    for statement in reversed(_all(workspace).values()):
+        if statement.result is not None:
+            size += statement.result.size
+            if size > _KEPT_SIZE:
+                statement.result, statement.state = None, "CLOSED"
 
 
 async def _cancel(statement: _Statement) -> None:
     """Stop a statement that is under way; harmless when it has ended."""
-    if statement.state not in ("PENDING", "RUNNING"):
-        return
-    statement.state = "CANCELED"
-    assert statement.task is not None
-    while not statement.task.done():
-        # An interrupt before DuckDB has begun is lost: say it until the task has heard it.
-        if statement.connection is not None:
-            statement.connection.interrupt()
-        await asyncio.wait({statement.task}, timeout=0.1)
+    if statement.state in ("PENDING", "RUNNING"):
+        statement.state = "CANCELED"
+        assert statement.task is not None
+        statement.task.cancel()
+        await asyncio.wait({statement.task})
 
 
 def _find(call: Call) -> _Statement:
@@ -171,7 +174,7 @@ def _all(workspace: Workspace) -> dict[str, _Statement]:
 
 
 def _wait_s(text: object) -> float:
-    match = re.fullmatch(r"(\d+)s", str(text))
+    match = re.fullmatch(r"(\d{1,2})s", str(text))
     if match is None or not (int(match[1]) == 0 or 5 <= int(match[1]) <= 50):
         raise invalid(f"wait_timeout {text!r} must be '0s' or between '5s' and '50s'.")
     return int(match[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 import pyarrow
@@ -10,7 +11,7 @@ from deltalake import write_deltalake
 
 from scgpt_databricks.local_workspace.catalog import securables
 from scgpt_databricks.local_workspace.core.workspace import Workspace
-from scgpt_databricks.local_workspace.sql import query as sql_query
+from scgpt_databricks.local_workspace.sql import statements
 from tests.unit.local_workspace.conftest import TestClient
 from tests.unit.local_workspace.serving.conftest import As
 from tests.unit.local_workspace.serving.kit import rows, sql
@@ -170,11 +171,45 @@ def test_select_needs_the_grant_on_the_table_and_the_way_to_it(as_: As) -> None:
     assert rows(reader, statement) == [["3"]]
 
 
-def test_a_result_too_large_for_one_answer_fails(
+def test_a_result_too_large_for_one_answer_fails(admin: TestClient) -> None:
+    assert "Inline byte limit" in _error(admin, "SELECT repeat('a', 27000000)")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT repeat('a', 2000000000)",
+        "SELECT length(repeat('a', 2000000000))",
+        "SELECT replace(repeat('a', 1000000), 'a', repeat('b', 10000))",
+        "SELECT concat(a, a, a) FROM (SELECT repeat('a', 900000000) AS a)",
+        f"SELECT string_agg(repeat(cell, 100000000)) FROM {TABLE}",
+    ],
+)
+def test_no_value_takes_more_memory_than_a_statement_has(admin: TestClient, statement: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    error = _error(admin, statement)
+    assert "[OUT_OF_MEMORY] The statement needs more than 2 GiB" in error
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 200 << 10
+    assert rows(admin, f"SELECT count(*) FROM {TABLE}") == [["3"]]
+
+
+def test_old_results_are_given_up_when_all_are_too_large(
     admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_query, "INLINE_LIMIT", 10)
-    assert "Inline byte limit" in _error(admin, f"SELECT * FROM {TABLE}")
+    monkeypatch.setattr(statements, "_KEPT_SIZE", 15)
+    found = [sql(admin, "SELECT repeat('a', 10)")["statement_id"] for _ in range(2)]
+    states = [
+        admin.get(f"/api/2.0/sql/statements/{one}").json()["status"]["state"] for one in found
+    ]
+    assert states == ["CLOSED", "SUCCEEDED"]
+    assert admin.get(f"/api/2.0/sql/statements/{found[0]}/result/chunks/0").status_code == 404
+
+
+def test_an_error_has_no_colours(admin: TestClient) -> None:
+    error = _error(admin, "SELECT (1 + FROM x WHERE")
+    assert error.startswith("[PARSE_SYNTAX_ERROR]")
+    assert "\x1b" not in error
 
 
 SLOW = f"SELECT count(*) FROM {', '.join(f'{TABLE} t{i}' for i in range(30))}"
