@@ -75,7 +75,7 @@ def _check_evaluation(evaluation: Document) -> None:
         raise invalid(f"evaluation.threshold: {operator} needs exactly one of column and value.")
     if threshold.get("column"):
         _check_column("evaluation.threshold.column", threshold["column"])
-    elif len([kind for kind in _VALUES if kind in threshold["value"]]) != 1:
+    elif not isinstance(threshold["value"], dict) or len({*_VALUES} & {*threshold["value"]}) != 1:
         raise invalid(f"evaluation.threshold.value: exactly one of {', '.join(_VALUES)}.")
 
 

@@ -28,6 +28,7 @@ routes = Routes()
 
 _ARTIFACTS = ("WorkspaceInternal", "Mlflow", "Artifacts")
 _OBJECT_DEPTH = {"Volumes": 4, "Models": 5, "WorkspaceInternal": 4}
+_LONGEST = 2048
 _FILE = "/api/2.0/fs/files/{path:path}"
 _DIRECTORY = "/api/2.0/fs/directories/{path:path}"
 
@@ -53,6 +54,8 @@ def segments(path: str) -> tuple[str, ...]:
     parts = tuple(path.strip("/").split("/"))
     if any(part in ("", ".", "..") or "\x00" in part or "\\" in part for part in parts):
         raise invalid(f"Path {path!r}: empty, '.' and '..' segments are not allowed.")
+    if len(path.encode()) > _LONGEST or any(len(part.encode()) > 255 for part in parts):
+        raise invalid(f"Path {path[:80]!r}...: at most 255 bytes a name and {_LONGEST} in all.")
     depth = _OBJECT_DEPTH.get(parts[0], 0)
     if len(parts) < depth or not depth:
         raise invalid(
@@ -161,9 +164,17 @@ def check_target(workspace: Workspace, path: str, *, overwrite: bool) -> Path:
     target = resolve(workspace, path)
     if is_object_root(path) or target.is_dir():
         raise invalid(f"{path} is a directory, not a file.")
+    _check_above(workspace, target)
     if target.exists() and not overwrite:
         raise ApiError(409, "ALREADY_EXISTS", f"The file {path} exists: ask for overwrite=true.")
     return target
+
+
+def _check_above(workspace: Workspace, place: Path) -> None:
+    """Refuse a place below a file."""
+    for above in place.relative_to(workspace.files).parents:
+        if (workspace.files / above).is_file():
+            raise ApiError(409, "ALREADY_EXISTS", f"/{above} is a file, not a directory.")
 
 
 def file_response(workspace: Workspace, path: str) -> Response:
@@ -246,6 +257,7 @@ async def make_directory(call: Call) -> Response:
     folder = resolve(call.workspace, api_path(call))
     if folder.is_file():
         raise ApiError(409, "ALREADY_EXISTS", f"{api_path(call)} is a file.")
+    _check_above(call.workspace, folder)
     folder.mkdir(parents=True, exist_ok=True)
     return Response(status_code=204)
 

@@ -236,9 +236,9 @@ def _forget(workspace: Workspace, kind: Kind, full_name: str) -> None:
 def checked_name(fields: Mapping[str, Any]) -> str:
     """Return the name in a body, in lower case; 400 when it is none."""
     name = fields.get("name")
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None or len(name.encode()) > 255:
         raise invalid(
-            f"Name {name!r} is not valid: 1 to 255 characters, "
+            f"Name {name!r} is not valid: 1 to 255 characters, here also at most 255 bytes, "
             "no '.', '/', space or control character."
         )
     return key(name)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ApiError, invalid, not_found
+from ..core.routing import whole_number
 from ..core.store import Document
 from ..core.workspace import Workspace
 from . import securables
@@ -69,7 +70,12 @@ def create(
 
 def tags_of(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a body, ``[{"key", "value"}]``, as a mapping."""
-    return {tag["key"]: tag.get("value", "") for tag in fields.get("tags", [])}
+    tags = fields.get("tags", [])
+    if not isinstance(tags, list) or not all(
+        isinstance(tag, dict) and "key" in tag for tag in tags
+    ):
+        raise invalid("tags must be a list of {key, value}.")
+    return {tag["key"]: tag.get("value", "") for tag in tags}
 
 
 def get(workspace: Workspace, full_name: str, version: int | str) -> Document:
@@ -80,10 +86,8 @@ def get(workspace: Workspace, full_name: str, version: int | str) -> Document:
     ApiError
         404 when model or version does not exist, 400 when `version` is no whole number.
     """
-    if not str(version).isdecimal():
-        raise invalid(f"Model version {version!r} is not a whole number")
-    name = securables.key(full_name)
-    document = workspace.store.get("versions", f"{name}/{int(version)}")
+    name, number = securables.key(full_name), whole_number(version, "version")
+    document = workspace.store.get("versions", f"{name}/{number}")
     if document is None:
         securables.get(workspace, "models", name)
         raise not_found(f"Model version '{name}/{version}' does not exist.")

@@ -8,19 +8,24 @@ once, for all of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .errors import ApiError, invalid
+from .shapes import checked
 
 if TYPE_CHECKING:
     from .workspace import Principal, Workspace
 
 T = TypeVar("T")
+
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -37,24 +42,26 @@ class Call:
     def query(self) -> dict[str, str]:
         return dict(self.request.query_params)
 
-    @property
+    @cached_property
     def body(self) -> dict[str, Any]:
-        """The JSON object that was sent; an empty body counts as ``{}``.
+        """The JSON object that was sent, without nulls; an empty body counts as ``{}``.
 
         Raises
         ------
         ApiError
-            400 when the body is no JSON object.
+            400 when the body is no JSON object, or a field has the wrong form.
         """
         if not self.raw:
             return {}
         try:
             value = json.loads(self.raw)
-        except ValueError as error:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a character is no text
+        except (ValueError, RecursionError) as error:
             raise ApiError(400, "MALFORMED_REQUEST", f"Request body is no JSON: {error}") from error
         if not isinstance(value, dict):
             raise ApiError(400, "MALFORMED_REQUEST", "Request body must be a JSON object")
-        return value
+        found: dict[str, Any] = checked(value)
+        return found
 
     def need(self, name: str) -> Any:
         """Return a field that the body must carry."""
@@ -73,8 +80,8 @@ def whole_number(value: object, name: str) -> int:
         400 naming the field.
     """
     text = str(value)
-    if isinstance(value, bool) or not text.isdecimal():
-        raise invalid(f"{name}={value!r} must be a whole number, 0 or more")
+    if isinstance(value, bool) or _NUMBER.fullmatch(text) is None:
+        raise invalid(f"{name}={text[:50]!r} must be a whole number, 0 or more")
     return int(text)
 
 
@@ -97,10 +104,9 @@ def page(
     ApiError
         400 for a limit or token that is no number.
     """
-    wanted, start = query.get(limit) or "0", query.get("page_token") or "0"
-    if not wanted.isdecimal() or not start.isdecimal():
-        raise invalid(f"{limit}={wanted!r}, page_token={start!r}: both must be whole numbers")
-    first, end = int(start), int(start) + (int(wanted) or size)
+    wanted = whole_number(query.get(limit) or 0, limit)
+    first = whole_number(query.get("page_token") or 0, "page_token")
+    end = first + (wanted or size)
     more = {"next_page_token": str(end)} if end < len(entries) else {}
     return entries[first:end], more
 

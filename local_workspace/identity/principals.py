@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from ..core.errors import ApiError, unauthenticated
@@ -79,7 +81,7 @@ def authenticate(workspace: Workspace, header: str | None) -> Principal:
     Raises
     ------
     ApiError
-        401 when there is no bearer token, or nobody has it, or it is of one endpoint's data plane.
+        401 when there is no token, or nobody has it, or it is of one endpoint's data plane.
     """
     token = bearer(header)
     for _, document in workspace.store.items("principals"):
@@ -96,7 +98,7 @@ def authenticate(workspace: Workspace, header: str | None) -> Principal:
 
 
 def bearer(header: str | None) -> str:
-    """Return the token in an ``Authorization`` header.
+    """Return the token in an ``Authorization`` header, or the password of a user ``token``.
 
     Raises
     ------
@@ -104,6 +106,10 @@ def bearer(header: str | None) -> str:
         401 when there is none.
     """
     scheme, _, token = (header or "").partition(" ")
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            user, _, password = base64.b64decode(token).decode().partition(":")
+            scheme, token = ("bearer", password) if user == "token" else ("", "")
     if scheme.lower() != "bearer" or not token.strip():
         raise unauthenticated("Credential was not sent or was of an unsupported type for this API.")
     return token.strip()

@@ -73,7 +73,7 @@ def signed(call: Call) -> None:
     workspace, query = call.workspace, call.query
     covered = {key: value for key, value in query.items() if key != "signature"}
     expected = _sign_url(workspace, call.request.method, call.request.scope["path"], covered)
-    if not hmac.compare_digest(expected, query.get("signature", "")):
+    if not hmac.compare_digest(expected.encode(), query.get("signature", "").encode()):
         raise _DeniedError("Request signature does not match")
     if workspace.now_ms() > int(query["expires"]):
         raise _DeniedError("Request has expired")

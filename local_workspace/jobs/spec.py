@@ -47,7 +47,8 @@ def check(workspace: Workspace, caller: Principal, settings: Document) -> None:
     if not isinstance(most, int) or not 0 <= most <= RUN_LIMIT:
         raise invalid(f"max_concurrent_runs {most!r} must be a number from 0 to {RUN_LIMIT}.")
     for parameter in settings.get("parameters") or []:
-        if not _KEY.fullmatch(str(parameter.get("name", ""))) or "default" not in parameter:
+        known = parameter if isinstance(parameter, dict) else {}
+        if not _KEY.fullmatch(str(known.get("name", ""))) or "default" not in known:
             raise invalid(f"Job parameter {parameter}: name and default are needed.")
     name = run_as(settings, caller.name)
     if find(workspace, name) is None:
@@ -93,7 +94,7 @@ def merged(settings: Document, changes: Document, removed: list[str]) -> Documen
     """
     result = dict(settings)
     for path in removed:
-        field, _, key = path.partition("/")
+        field, _, key = str(path).partition("/")
         if not key:
             result.pop(field, None)
         elif field in _LIST_KEYS:
@@ -102,6 +103,8 @@ def merged(settings: Document, changes: Document, removed: list[str]) -> Documen
     for field, value in changes.items():
         name = _LIST_KEYS.get(field, "")
         if name and isinstance(value, list):
+            if not all(isinstance(entry, dict) for entry in value):
+                raise invalid(f"{field} must be a list of objects, not {value!r}.")
             kept = {entry.get(name): entry for entry in result.get(field, [])}
             value = list((kept | {entry.get(name): entry for entry in value}).values())
         result[field] = value

@@ -19,11 +19,11 @@ from ..identity import secret_scopes
 from ..identity.principals import find
 from ..objects import documents
 from ..objects.documents import ENDPOINT
-from . import deployment, endpoints, inference, invocations
+from . import deployment, endpoints, inference, invocations, scoring
 from .deployment import Deployments
 from .endpoints import IN_PROGRESS, NOT_UPDATING
 from .openapi import describe
-from .spec import ECHOED, check_config, check_creation, check_gateway, check_rate_limits
+from .spec import ECHOED, check_config, check_creation, check_gateway, refuse_rate_limits
 
 routes = Routes()
 
@@ -145,10 +145,9 @@ async def patch_tags(call: Call) -> dict[str, Any]:
 
 @routes.add("PUT", f"{_ONE}/rate-limits")
 async def put_rate_limits(call: Call) -> dict[str, Any]:
-    document, limits = _require(call, "CAN_MANAGE"), call.body.get("rate_limits") or []
-    check_rate_limits(limits, ("endpoint", "user"))
-    _touch(call.workspace, {**document, "rate_limits": limits})
-    return {"rate_limits": limits}
+    _require(call, "CAN_MANAGE")
+    refuse_rate_limits(call.body)
+    return {"rate_limits": []}
 
 
 @routes.add("PATCH", f"{_ONE}/notifications")
@@ -159,16 +158,26 @@ async def patch_notifications(call: Call) -> dict[str, Any]:
     return {"name": document["name"], "email_notifications": sent}
 
 
-@routes.add(
-    "GET", f"{_ONE}/served-models/{{served}}/logs", f"{_ONE}/served-models/{{served}}/build-logs"
-)
+@routes.add("GET", f"{_ONE}/served-models/{{served}}/logs")
 async def logs(call: Call) -> dict[str, Any]:
-    """Return the scoring process' output. Nothing builds an image: both logs are the same."""
+    """Return the output of the scoring process."""
+    return {"logs": deployment.of(call.workspace).fleet.log(_served(call))}
+
+
+@routes.add("GET", f"{_ONE}/served-models/{{served}}/build-logs")
+async def build_logs(call: Call) -> dict[str, Any]:
+    """Say what an image would be built from: here nothing builds one."""
+    return {"logs": scoring.build_log(call.workspace, _served(call)["spec"])}
+
+
+def _served(call: Call) -> Document:
+    """Return the served entity that the path names, of the next config before the present one."""
     document = _require(call, "CAN_VIEW")
     for config in (document["pending"], document["config"]):
         for entity in (config or {}).get("entities", []):
             if entity["spec"]["name"] == call.path["served"]:
-                return {"logs": deployment.of(call.workspace).fleet.log(entity)}
+                found: Document = entity
+                return found
     raise not_found(f"Endpoint '{document['name']}' has no served entity '{call.path['served']}'.")
 
 

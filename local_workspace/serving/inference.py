@@ -54,6 +54,9 @@ _COLUMNS: tuple[tuple[str, Any, str], ...] = (
 SCHEMA = pa.schema([(name, kind) for name, kind, _ in _COLUMNS])
 
 
+_LONGEST = 255  # a folder of that name holds the table
+
+
 def table_of(endpoint: Document) -> str | None:
     """Return the full name of the table that an endpoint logs to; ``None`` when it does not."""
     config = endpoint.get("ai_gateway", {}).get("inference_table_config") or {}
@@ -89,6 +92,9 @@ def open_table(
             f"The inference table is {old}: catalog, schema and prefix cannot change while it is "
             "enabled. Disable it first."
         )
+    securables.checked_name({"name": name.split(".", 2)[2]})
+    if len(name.encode()) > _LONGEST:
+        raise invalid(f"Table {name!r}: the local workspace keeps at most {_LONGEST} bytes a name.")
     creator = find(workspace, endpoint["creator"])
     for principal in (caller, creator):
         if principal is not None:

@@ -39,10 +39,10 @@ class Queries:
     """The memory of queries: the client, the turns, the calls of the last minute."""
 
     def __init__(self) -> None:
-        # Scoring servers close idle connections after 5 s: never reuse one that is that old.
+        # Scoring servers close connections when they please: each query has one of its own.
         self.client = httpx.AsyncClient(
             timeout=httpx.Timeout(EXECUTION_LIMIT_S + 10, connect=10),
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=2),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             trust_env=False,
         )
         self.metrics = Metrics()
@@ -71,7 +71,7 @@ class Queries:
         """
         limits = endpoint.get("ai_gateway", {}).get("rate_limits") or []
         counted = []
-        for limit in [*limits, *endpoint.get("rate_limits", [])]:
+        for limit in limits:
             who = _counted_as(limit, principal)
             if who is None:
                 continue
@@ -168,6 +168,9 @@ async def invoke_optimized(call: Call) -> Response:
 async def _query(call: Call, endpoint: Document, body: bytes) -> Response:
     workspace, queries = call.workspace, of(call.workspace)
     received_ms = workspace.now_ms()
+    if not call.request.headers.get("content-type"):
+        message = "The request has no Content-Type: send application/json, or text/csv."
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", message)
     entity = _entity(queries, endpoint, call.path.get("served"))
     queries.admit(endpoint, call.principal, received_ms)
     scorer = deployment.of(workspace).fleet.get(entity["id"])
@@ -240,8 +243,8 @@ async def _answer(
 ) -> tuple[httpx.Response, float]:
     """Return the model's answer and its time in milliseconds.
 
-    A process that died a moment ago refuses connections until its watcher has noticed: the query
-    did not reach it, so it can be asked again.
+    A process that died a moment ago refuses connections until its watcher has noticed, and one that
+    lives may hang up without an answer. Queries change nothing, so both are asked again.
     """
     pauses = iter(_NOTICED_AFTER_S)
     while True:
@@ -249,7 +252,7 @@ async def _answer(
         started = time.perf_counter()
         try:
             answer = await _ask(client, scorer, request, body)
-        except httpx.ConnectError as error:
+        except httpx.TransportError as error:
             if (pause_s := next(pauses, None)) is None:
                 message = f"The scoring process of {scorer.name} does not answer."
                 raise ApiError(503, "TEMPORARILY_UNAVAILABLE", message) from error
@@ -277,7 +280,7 @@ async def _ask(
         message = f"The model did not answer within {EXECUTION_LIMIT_S} s."
         raise ApiError(504, "DEADLINE_EXCEEDED", message) from error
     except httpx.TransportError as error:
-        # While it is dying it may take connections still: the next query is not to meet it.
-        await asyncio.sleep(_NOTICED_AFTER_S[0])
+        if not await scorer.has_ended():
+            raise
         message = f"The scoring process of {scorer.name} ended during the request; it is restarted."
         raise ApiError(503, "TEMPORARILY_UNAVAILABLE", message) from error

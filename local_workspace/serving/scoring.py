@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 from ..catalog import versions
@@ -28,6 +31,7 @@ _PAUSE_S = 1.0
 # MLflow's own traceback comes last; the cause is above it.
 _TAIL_LINES = 60
 _STABLE_S = 60.0
+_DYING_S = 1.0
 
 # The environment may hold a development install of a repository: a served version must not see it.
 _SITECUSTOMIZE = """\
@@ -43,6 +47,25 @@ def command(model: Path, port: int) -> list[str]:
     serve = [str(_TOOLS / "mlflow"), "models", "serve", "--model-uri", str(model)]
     where = ["--host", "127.0.0.1", "--port", str(port), "--timeout", str(EXECUTION_LIMIT_S)]
     return [*serve, "--env-manager", "local", *where]
+
+
+def build_log(workspace: Workspace, spec: Document) -> str:
+    """Return the log of the image that is not built: the model's requirements, and what is here."""
+    name, version = spec["entity_name"], spec["entity_version"]
+    python = platform.python_version()
+    lines = [
+        f"Served entity {spec['name']}: {name} version {version}",
+        f"The local workspace builds no image: it serves with its own packages, Python {python}.",
+    ]
+    wanted = versions.folder(workspace, name, version) / "requirements.txt"
+    for text in wanted.read_text().splitlines() if wanted.exists() else ():
+        package = re.split(r"[^\w.-]", text, maxsplit=1)[0]
+        try:
+            here = metadata.version(package)
+        except (metadata.PackageNotFoundError, ValueError):
+            here = "none"
+        lines.append(f"requirement {text}: {here} is installed")
+    return "\n".join(lines) + "\n"
 
 
 class Scorer:
@@ -87,6 +110,14 @@ class Scorer:
         except TimeoutError:
             return False
         return self._ready
+
+    async def has_ended(self) -> bool:
+        """Return whether the process is gone; one that is dying has a moment to be."""
+        assert self._child is not None
+        child, deadline = self._child, time.monotonic() + _DYING_S
+        while child.alive and time.monotonic() < deadline:  # noqa: ASYNC110 - as in _gone
+            await asyncio.sleep(0.05)
+        return not child.alive
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

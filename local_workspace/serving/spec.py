@@ -21,15 +21,15 @@ _WORKLOAD_TYPES = (
     *("CPU", "CPU_MEDIUM", "CPU_LARGE", "GPU_SMALL", "GPU_MEDIUM", "GPU_MEDIUM_8", "GPU_LARGE"),
     *("GPU_LARGE_2", "GPU_XLARGE", "GPU_XLARGE_8", "MULTIGPU_MEDIUM"),
 )
-_RATE_KEYS = ("endpoint", "user", "user_group", "service_principal")
+_KEYS = ("endpoint", "user", "user_group", "service_principal")
 
 ECHOED = (
-    *("description", "budget_policy_id", "email_notifications", "rate_limits", "tags"),
+    *("description", "budget_policy_id", "email_notifications", "tags"),
     *("ai_gateway", "route_optimized"),
 )
 """Fields of an endpoint besides its config: stored and answered as sent, absent when not sent."""
 
-_CREATE_FIELDS = ("name", "config", *ECHOED)
+_CREATE_FIELDS = ("name", "config", "rate_limits", *ECHOED)
 _CONFIG_FIELDS = ("name", "served_entities", "traffic_config", "auto_capture_config")
 _ENTITY_FIELDS = (
     *("name", "entity_name", "entity_version", "environment_vars", "instance_profile_arn"),
@@ -58,7 +58,7 @@ def check_creation(body: Mapping[str, Any]) -> str:
             f"Endpoint name {name!r} is not valid: 1 to 63 letters, digits, '-' and '_', "
             "not starting with 'databricks-'."
         )
-    check_rate_limits(body.get("rate_limits", []), ("endpoint", "user"))
+    refuse_rate_limits(body)
     check_gateway(body.get("ai_gateway", {}))
     return name
 
@@ -110,22 +110,31 @@ def check_gateway(gateway: Mapping[str, Any]) -> None:
     missing = [field for field in ("catalog_name", "schema_name") if not table.get(field)]
     if table.get("enabled") and missing:
         raise invalid(f"ai_gateway.inference_table_config lacks: {', '.join(missing)}")
-    check_rate_limits(gateway.get("rate_limits") or [], _RATE_KEYS)
+    _check_limits(gateway.get("rate_limits") or [])
 
 
-def check_rate_limits(limits: list[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
-    """Refuse limits that are not a number of calls for each minute.
+def refuse_rate_limits(body: Mapping[str, Any]) -> None:
+    """Refuse limits outside the gateway: the platform has them for other endpoints only.
 
     Raises
     ------
     ApiError
-        400 with the limit.
+        400 when the body has any.
     """
+    if body.get("rate_limits"):
+        raise invalid(
+            "rate_limits: only endpoints of external and foundation models have them; limit a "
+            "custom model by ai_gateway.rate_limits (PUT .../ai-gateway)."
+        )
+
+
+def _check_limits(limits: list[Mapping[str, Any]]) -> None:
+    """Refuse limits that are not a number of calls for each minute."""
     for limit in limits:
-        if limit.get("renewal_period") != "minute" or limit.get("key", "endpoint") not in keys:
+        if limit.get("renewal_period") != "minute" or limit.get("key", "endpoint") not in _KEYS:
             raise invalid(
                 f"Rate limit {dict(limit)}: renewal_period must be 'minute', "
-                f"key one of {', '.join(keys)}."
+                f"key one of {', '.join(_KEYS)}."
             )
         if limit.get("tokens") or not isinstance(limit.get("calls"), int):
             raise invalid(
@@ -142,7 +151,7 @@ def _entity(sent: Any) -> Document:
         raise invalid("The local workspace serves registered models only, no external ones.")
     _only(sent, _ENTITY_FIELDS, f"served entity {sent['entity_name']!r}")
     version = str(sent.get("entity_version", ""))
-    if not version.isdecimal():
+    if re.fullmatch(r"[0-9]{1,18}", version) is None:
         raise invalid(
             f"entity_version {version!r} of {sent['entity_name']!r} is not a version number. "
             "Aliases are not resolved by serving endpoints."

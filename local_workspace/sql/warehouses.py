@@ -162,7 +162,11 @@ def _check(workspace: Workspace, settings: Document, own_id: str = "") -> None:
     if size not in SIZES:
         raise invalid(f"cluster_size {size!r} is not one of {', '.join(SIZES)}.")
     least, most = settings.get("min_num_clusters", 1), settings["max_num_clusters"]
-    if not 1 <= least <= most <= _CLUSTERS:
+    if (
+        not isinstance(least, int)
+        or not isinstance(most, int)
+        or not 1 <= least <= most <= _CLUSTERS
+    ):
         raise invalid(
             f"min_num_clusters {least}, max_num_clusters {most}: "
             f"1 <= min_num_clusters <= max_num_clusters <= {_CLUSTERS}."

@@ -101,6 +101,32 @@ def test_no_path_leaves_its_root(
     assert sorted(p for p in workspace.folder.rglob("*") if p.suffix != ".jsonl") == before
 
 
+@pytest.mark.parametrize(
+    "name", ["a" * 256, "\u00e9" * 128, "/".join("a" * 200 for _ in range(15))]
+)
+def test_a_name_that_no_disk_has_is_refused(admin: TestClient, volume: str, name: str) -> None:
+    for answer in (
+        admin.get(f"{FS}/files{volume}/{name}"),
+        admin.put(f"{FS}/files{volume}/{name}", content=b"x"),
+        admin.put(f"{FS}/directories{volume}/{name}"),
+        admin.head(f"{FS}/directories{volume}/{name}"),
+        admin.post(f"{FS}/create-upload-url", json={"path": f"{volume}/{name}"}),
+        admin.post(f"{FS}/files{volume}/{name}?action=initiate-upload"),
+    ):
+        assert answer.status_code == 400
+
+
+def test_nothing_lies_below_a_file(admin: TestClient, volume: str) -> None:
+    admin.put(f"{FS}/files{volume}/a", content=b"x")
+    for answer in (
+        admin.put(f"{FS}/files{volume}/a/b/c", content=b"x"),
+        admin.put(f"{FS}/directories{volume}/a/b"),
+        admin.post(f"{FS}/create-upload-url", json={"path": f"{volume}/a/b"}),
+    ):
+        assert (answer.status_code, answer.json()["error_code"]) == (409, "ALREADY_EXISTS")
+    assert admin.get(f"{FS}/files{volume}/a/b").status_code == 404
+
+
 def test_a_volume_must_exist_and_be_granted(as_: As, admin: TestClient, volume: str) -> None:
     admin.put(f"{FS}/files{volume}/a", content=b"x")
     assert admin.get(f"{FS}/files/Volumes/main/scgpt/none/a").status_code == 404
@@ -112,6 +138,13 @@ def test_a_volume_must_exist_and_be_granted(as_: As, admin: TestClient, volume: 
     assert reader.put(f"{FS}/files{volume}/b", content=b"x").status_code == 403
     body = {"path": f"{volume}/b"}
     assert reader.post(f"{FS}/create-upload-url", json=body).status_code == 403
+
+
+@pytest.mark.parametrize("signature", ["\u00df", "\u4e2d", "\x00", ""])
+def test_a_signature_of_any_characters_is_only_wrong(anyone: TestClient, signature: str) -> None:
+    query = {"expires": "1", "signature": signature}
+    answer = anyone.get(f"/_signed/files{ROOT}/a", params=query)
+    assert (answer.status_code, "AccessDenied" in answer.text) == (403, True)
 
 
 def test_a_signed_url_needs_no_token_and_expires(

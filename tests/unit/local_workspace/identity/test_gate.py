@@ -34,6 +34,16 @@ def test_without_a_valid_token_nothing_answers(anyone: TestClient, header: str |
         assert answer.headers["X-Databricks-Org-Id"] == WORKSPACE_ID
 
 
+def test_a_token_may_come_as_the_password_of_a_user_token(
+    anyone: TestClient, workspace: Workspace
+) -> None:
+    """The form of the vendor's own examples: ``curl --user token:$TOKEN``."""
+    token = principals.token_of(workspace, "reader")
+    assert anyone.get(ME, auth=("token", token)).json()["userName"] == "reader@local.test"
+    for user, password in (("token", "wrong"), ("reader", token), ("token", ""), ("", token)):
+        assert anyone.get(ME, auth=(user, password)).status_code == 401
+
+
 def test_discovery_is_public_and_every_answer_names_the_workspace(anyone: TestClient) -> None:
     answer = anyone.get("/.well-known/databricks-config")
     assert answer.json()["workspace_id"] == WORKSPACE_ID
@@ -76,7 +86,7 @@ def test_a_mistake_of_ours_is_a_500_in_json(
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("body", [b"{", b"[1]"])
+@pytest.mark.parametrize("body", [b"{", b"[1]", b'{"name": "\\ud800"}', b"[" * 9000, b"\xff"])
 def test_a_body_that_is_no_json_object_is_refused(admin: TestClient, body: bytes) -> None:
     answer = admin.post(SCHEMAS, content=body)
     assert (answer.status_code, answer.json()["error_code"]) == (400, "MALFORMED_REQUEST")
@@ -184,6 +194,20 @@ def test_settings_have_defaults_and_refuse_unknown_fields(
     assert stored == {"polls_in_progress": 2, "fail": [], "seconds": 0.0}
     assert admin.put(url, json={"polls": 2}).status_code == 400
     assert admin.get("/_local/settings/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\u0663", "-1", "1.5", "x"])
+def test_a_number_is_one_that_fits(admin: TestClient, number: str) -> None:
+    for path, name in (
+        ("/api/2.2/jobs/get", "job_id"),
+        ("/api/2.2/jobs/list", "limit"),
+        (SCHEMAS, "page_token"),
+        ("/api/2.0/preview/scim/v2/Users", "count"),
+    ):
+        query = {name: number, "catalog_name": "main"}
+        answer = admin.get(path, params=query)
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        assert len(answer.json()["message"]) < 300
 
 
 def test_the_clock_moves(admin: TestClient, workspace: Workspace) -> None:

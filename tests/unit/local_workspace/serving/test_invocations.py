@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from scgpt_databricks.local_workspace.core.workspace import Workspace
-from scgpt_databricks.local_workspace.serving import invocations
+from scgpt_databricks.local_workspace.serving import invocations, scoring
 from tests.unit.local_workspace.conftest import TestClient
 from tests.unit.local_workspace.serving.conftest import As
 from tests.unit.local_workspace.serving.kit import BASE, config, create, query
+
+JSON = {"Content-Type": "application/json"}
 
 
 def _versions(client: TestClient, count: int) -> Counter[str]:
@@ -22,7 +24,7 @@ def _versions(client: TestClient, count: int) -> Counter[str]:
 def test_body_status_and_error_of_the_model_pass_unchanged(admin: TestClient) -> None:
     create(admin)
     raw = b'{ "inputs" : [1.50], "client_request_id": "c" }'
-    answer = admin.post("/serving-endpoints/e/invocations", content=raw)
+    answer = admin.post("/serving-endpoints/e/invocations", content=raw, headers=JSON)
     assert answer.json()["got"] == raw.decode()
     assert answer.headers["served-model-name"] == "m-1"
     assert len(answer.headers["x-request-id"]) == 36
@@ -56,11 +58,39 @@ def test_an_unknown_endpoint_is_404(admin: TestClient) -> None:
 def test_a_request_over_the_limit_is_refused_with_the_platforms_words(admin: TestClient) -> None:
     create(admin)
     content = b"{" + b" " * invocations.REQUEST_LIMIT + b"}"
-    answer = admin.post("/serving-endpoints/e/invocations", content=content)
+    answer = admin.post("/serving-endpoints/e/invocations", content=content, headers=JSON)
     assert answer.status_code == 400
     assert "Request size cannot exceed 16777216 bytes" in answer.json()["message"]
     fits = b"{" + b" " * (invocations.REQUEST_LIMIT - 2) + b"}"
-    assert admin.post("/serving-endpoints/e/invocations", content=fits).status_code == 200
+    answer = admin.post("/serving-endpoints/e/invocations", content=fits, headers=JSON)
+    assert answer.status_code == 200
+
+
+def test_a_request_without_a_content_type_is_refused(admin: TestClient) -> None:
+    """MLflow hangs up on it; the next one is not to pay for that."""
+    create(admin)
+    for _ in range(3):
+        answer = admin.post("/serving-endpoints/e/invocations", content=b"{}")
+        assert (answer.status_code, "Content-Type" in answer.json()["message"]) == (415, True)
+        assert query(admin).status_code == 200
+
+
+def test_a_process_that_hangs_up_is_asked_again(admin: TestClient) -> None:
+    create(admin)
+    assert query(admin, {"silent": 1}).status_code == 200
+    assert query(admin).status_code == 200
+
+
+def test_a_process_that_lives_is_never_said_to_have_ended(
+    admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "_DYING_S", 0.1)
+    monkeypatch.setattr(invocations, "_NOTICED_AFTER_S", (0.01, 0.01))
+    create(admin)
+    query(admin, {"silent": 99})
+    answer = query(admin)
+    assert answer.status_code == 503
+    assert answer.json()["message"] == "The scoring process of m-1 does not answer."
 
 
 @pytest.mark.parametrize(

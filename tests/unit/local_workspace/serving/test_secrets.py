@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from scgpt_databricks.local_workspace.core.workspace import Workspace
@@ -68,6 +69,30 @@ def test_who_changes_an_endpoint_must_be_allowed_to_read_too(as_: As, admin: Tes
     assert admin.put(path, json={"access_control_list": [entry]}).status_code == 200
     refused = as_("builder").put(f"{BASE}/e/config", json=referring("scgpt/hub"))
     assert (refused.status_code, "READ" in refused.json()["message"]) == (403, True)
+
+
+def test_a_secret_and_its_lists_are_for_those_who_may_see_them(
+    as_: As, admin: TestClient, workspace: Workspace
+) -> None:
+    put(admin)
+    reader, one = as_("reader"), {"scope": "scgpt", "key": "hub"}
+    mine = {"scope": "scgpt", "principal": "reader@local.test"}
+    assert reader.get(f"{API}/get", params=one).status_code == 403
+    assert admin.get(f"{API}/acls/get", params=mine).status_code == 404
+    assert admin.post(f"{API}/acls/put", json=mine | {"permission": "READ"}).status_code == 200
+    answer = reader.get(f"{API}/get", params=one).json()
+    assert (answer["key"], base64.b64decode(answer["value"]).decode()) == ("hub", VALUE)
+    assert reader.get(f"{API}/acls/list", params=mine).status_code == 403
+    assert admin.get(f"{API}/acls/list", params=mine).json()["items"] == [
+        {"principal": "admin@local.test", "permission": "MANAGE"},
+        {"principal": "reader@local.test", "permission": "READ"},
+    ]
+    assert admin.get(f"{API}/acls/get", params=mine).json()["permission"] == "READ"
+    codes = [admin.post(f"{API}/acls/delete", json=mine).status_code for _ in range(2)]
+    assert codes == [200, 404]
+    assert reader.get(f"{API}/get", params=one).status_code == 403
+    assert admin.get(f"{API}/get", params=one | {"key": "gone"}).status_code == 404
+    assert VALUE not in (workspace.logs / "requests.jsonl").read_text()
 
 
 def test_scopes_and_secrets_come_and_go(admin: TestClient) -> None:

@@ -13,7 +13,15 @@ from scgpt_databricks.local_workspace.serving import scoring
 from tests.unit.local_workspace.conftest import TestClient
 from tests.unit.local_workspace.serving import kit
 from tests.unit.local_workspace.serving.conftest import As, Running
-from tests.unit.local_workspace.serving.kit import BASE, config, create, entity, query, wait
+from tests.unit.local_workspace.serving.kit import (
+    BASE,
+    MODEL,
+    config,
+    create,
+    entity,
+    query,
+    wait,
+)
 
 NEVER_INVENTED = {
     *("workload_size", "min_provisioned_concurrency", "environment_vars"),
@@ -65,6 +73,18 @@ def test_nothing_is_invented_and_everything_is_echoed(admin: TestClient) -> None
     ][0]
 
 
+def test_a_build_log_says_what_an_image_would_hold(admin: TestClient, workspace: Workspace) -> None:
+    folder = versions.folder(workspace, MODEL, 1)
+    (folder / "requirements.txt").write_text("pytest==1.0\nno-such-package>=2\n")
+    create(admin)
+    build = admin.get(f"{BASE}/e/served-models/m-1/build-logs").json()["logs"]
+    assert "main.scgpt.m version 1\nThe local workspace builds no image" in build
+    assert f"requirement pytest==1.0: {pytest.__version__} is installed" in build
+    assert "requirement no-such-package>=2: none is installed" in build
+    assert build != admin.get(f"{BASE}/e/served-models/m-1/logs").json()["logs"]
+    assert admin.get(f"{BASE}/e/served-models/m-9/build-logs").status_code == 404
+
+
 def test_entities_stay_in_the_order_sent(admin: TestClient) -> None:
     done = create(admin, config=config((2, 10), (1, 90)))
     assert [row["name"] for row in done["config"]["served_entities"]] == ["m-2", "m-1"]
@@ -100,7 +120,7 @@ def test_a_version_that_does_not_start_fails_the_update_and_says_why(
     assert state["deployment"] == "DEPLOYMENT_FAILED"
     assert "No module named 'genes'" in state["deployment_state_message"]
     assert query(admin).json()["predictions"][0]["version"] == "1"
-    logs = admin.get(f"{BASE}/e/served-models/m-{broken}/build-logs").json()["logs"]
+    logs = admin.get(f"{BASE}/e/served-models/m-{broken}/logs").json()["logs"]
     assert "No module named 'genes'" in logs
     admin.put(f"{BASE}/e/config", json=config((2, 100)))
     assert wait(admin, "e")["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
@@ -175,22 +195,33 @@ def test_delete_stops_the_processes(admin: TestClient) -> None:
     assert query(admin).status_code == 200
 
 
-def test_tags_gateway_limits_and_notifications_change_without_a_rollout(admin: TestClient) -> None:
+def test_tags_gateway_and_notifications_change_without_a_rollout(admin: TestClient) -> None:
     create(admin, tags=[{"key": "a", "value": "1"}, {"key": "b"}])
     sent = {"add_tags": [{"key": "a", "value": "2"}, {"key": "c"}], "delete_tags": ["b"]}
     tags = admin.patch(f"{BASE}/e/tags", json=sent).json()["tags"]
     assert tags == [{"key": "a", "value": "2"}, {"key": "c"}]
     assert admin.put(f"{BASE}/e/ai-gateway", json={}).json() == {}
-    limits = [{"calls": 5, "renewal_period": "minute"}]
-    admin.put(f"{BASE}/e/rate-limits", json={"rate_limits": limits})
     mail = {"on_update_success": ["a@b.c"]}
     admin.patch(f"{BASE}/e/notifications", json={"email_notifications": mail})
     found = admin.get(f"{BASE}/e").json()
     assert (found["tags"], found["ai_gateway"]) == (tags, {})
-    assert (found["rate_limits"], found["email_notifications"]) == (limits, mail)
+    assert found["email_notifications"] == mail
     assert found["state"]["config_update"] == "NOT_UPDATING"
     admin.patch(f"{BASE}/e/tags", json={"delete_tags": ["a", "c"]})
     assert "tags" not in admin.get(f"{BASE}/e").json()
+
+
+def test_limits_outside_the_gateway_are_for_other_endpoints(admin: TestClient) -> None:
+    create(admin)
+    limits = {"rate_limits": [{"calls": 5, "renewal_period": "minute"}]}
+    for answer in (
+        admin.put(f"{BASE}/e/rate-limits", json=limits),
+        admin.post(BASE, json={"name": "f", "config": config((1, 100)), **limits}),
+    ):
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        assert "ai_gateway.rate_limits" in answer.json()["message"]
+    assert "rate_limits" not in admin.get(f"{BASE}/e").json()
+    assert admin.get(f"{BASE}/f").status_code == 404
 
 
 def test_unchanged_entities_keep_their_process(admin: TestClient) -> None:
