@@ -25,12 +25,7 @@ class EndpointDashboard(Construct):
             warehouse_id=warehouse,
             # Who looks at it needs no privilege on the inference table, which holds cells.
             embed_credentials=True,
-            serialized_dashboard=serialized(
-                monitoring.TILES,
-                title=title,
-                table=table,
-                warehouse=settings.monitoring.warehouse_id,
-            ),
+            serialized_dashboard=serialized(monitoring.TILES, title=title, table=table),
         )
         dashboard.override_logical_id("dashboard")
         levels = settings.object_levels("dashboard")

@@ -11,19 +11,13 @@ from . import Tile, query
 _WIDTH, _HEIGHT, _COLUMNS = 3, 6, 2
 
 
-def serialized(
-    tiles: Sequence[Tile], *, title: str, table: str, warehouse: str | None = None
-) -> str:
-    """Return the dashboard as text, which is the same for the same tiles.
+def serialized(tiles: Sequence[Tile], *, title: str, table: str) -> str:
+    """The dashboard as text: the same tiles always give the same.
 
     Parameters
     ----------
     table
         Full name of the inference table.
-    warehouse
-        The SQL warehouse that a file of settings names. Where it changes, the text changes too:
-        the provider takes a text that it leaves alone from the workspace, which writes it in
-        another form, and the next plan would change it back.
 
     Raises
     ------
@@ -42,10 +36,7 @@ def serialized(
             {
                 "name": sql,
                 "displayName": sql,
-                "queryLines": [
-                    *([f"-- asked of the SQL warehouse {warehouse}\n"] if warehouse else []),
-                    *query(sql, table=table, **values).splitlines(keepends=True),
-                ],
+                "queryLines": query(sql, table=table, **values).splitlines(keepends=True),
             }
             for sql, values in asked.items()
         ],
@@ -58,7 +49,7 @@ def serialized(
             }
         ],
     }
-    return json.dumps(dashboard)
+    return json.dumps(dashboard, separators=(",", ":"))
 
 
 def _placed(tile: Tile, index: int) -> dict[str, Any]:

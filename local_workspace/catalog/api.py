@@ -30,11 +30,15 @@ routes = Routes()
 BASE = "/api/2.1/unity-catalog"
 
 _LIST_KEY = {"models": "registered_models"}
+_MANAGED = {"models": "Models", "volumes": "Volumes"}
 _INTERNAL = {"models": ("aliases", "tags", "uuid"), "tables": ()}
 
 
 def _wire(kind: Kind, document: Document, query: Mapping[str, str]) -> dict[str, Any]:
     answer = {k: v for k, v in document.items() if k not in _INTERNAL.get(kind.name, ())}
+    if kind.name in _MANAGED:
+        place = f"dbfs:/{_MANAGED[kind.name]}/{document['full_name'].replace('.', '/')}"
+        answer.setdefault("storage_location", place)
     if kind.name == "models":
         answer |= versions.enriched(document, query)
     return answer

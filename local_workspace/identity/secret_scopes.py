@@ -1,10 +1,11 @@
 """Secrets: ``/api/2.0/secrets``, and the references to them in a served entity's variables.
 
-A value is never answered or recorded: only scoring processes get it, when they start.
+A value is never recorded. Scoring processes get it when they start, and whoever may read its scope.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -75,15 +76,57 @@ async def list_all(call: Call) -> dict[str, Any]:
     }
 
 
+@routes.add("GET", f"{_BASE}/get")
+async def get(call: Call) -> dict[str, Any]:
+    scope, key = _scope(call, "READ"), _named(call, "key")
+    secret = call.workspace.store.get(_SECRETS, f"{scope}/{key}")
+    if secret is None:
+        raise _missing(scope, key)
+    return {"key": key, "value": base64.b64encode(secret["value"].encode()).decode()}
+
+
+@routes.add("GET", f"{_BASE}/acls/list")
+async def list_acls(call: Call) -> dict[str, Any]:
+    acls = _acls(call, _scope(call, "MANAGE"))
+    return {"items": [{"principal": name, "permission": acls[name]} for name in sorted(acls)]}
+
+
+@routes.add("GET", f"{_BASE}/acls/get")
+async def get_acl(call: Call) -> dict[str, Any]:
+    scope, name = _scope(call, "MANAGE"), call.query.get("principal", "")
+    return {"principal": name, "permission": _held(_acls(call, scope), scope, name)}
+
+
+@routes.add("POST", f"{_BASE}/acls/delete")
+async def delete_acl(call: Call) -> dict[str, Any]:
+    scope, name = _scope(call, "MANAGE"), str(call.need("principal"))
+    acls = _acls(call, scope)
+    _held(acls, scope, name)
+    del acls[name]
+    call.workspace.store.put(_SCOPES, scope, {"acls": acls})
+    return {}
+
+
 @routes.add("POST", f"{_BASE}/acls/put")
 async def put_acl(call: Call) -> dict[str, Any]:
     scope, level = _scope(call, "MANAGE"), call.need("permission")
     if level not in _LEVELS:
         raise invalid(f"permission={level!r} is not one of: {', '.join(_LEVELS)}")
-    document = call.workspace.store.get(_SCOPES, scope) or {}
-    acls = {**document["acls"], str(call.need("principal")): level}
+    acls = {**_acls(call, scope), str(call.need("principal")): level}
     call.workspace.store.put(_SCOPES, scope, {"acls": acls})
     return {}
+
+
+def _acls(call: Call, scope: str) -> dict[str, str]:
+    found: dict[str, str] = (call.workspace.store.get(_SCOPES, scope) or {})["acls"]
+    return found
+
+
+def _held(acls: dict[str, str], scope: str, name: str) -> str:
+    """Return a principal's own level in a scope; 404 without one."""
+    if name not in acls:
+        raise not_found(f"Principal {name} has no ACL on scope {scope}!")
+    return acls[name]
 
 
 def check(workspace: Workspace, creator: Principal, variables: Mapping[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""Folders of the workspace, in which dashboards and alerts lie: ``/api/2.0/workspace``.
+"""Folders of the workspace, with the experiments, dashboards and alerts that lie in them:
+``/api/2.0/workspace``.
 
 ``/Shared`` and everybody's home are there from the start. Paths may carry the prefix
 ``/Workspace``; they are kept and shown without it.
@@ -11,13 +12,18 @@ from typing import Any
 
 from ..core.errors import forbidden, invalid, not_found
 from ..core.routing import Call, Routes
+from ..core.store import Document
 from ..core.workspace import Principal, Workspace
+from . import documents
+from .documents import ALERT, DASHBOARD, EXPERIMENT
 
 routes = Routes()
 
 _BASE = "/api/2.0/workspace"
 _KIND = "folders"
 _PREFIX = "/Workspace"
+_FOLDER = "DIRECTORY"
+_OBJECTS = {EXPERIMENT: "MLFLOW_EXPERIMENT", DASHBOARD: "DASHBOARD", ALERT: "ALERT"}
 
 
 def normal(path: object) -> str:
@@ -35,11 +41,15 @@ def normal(path: object) -> str:
     return "/".join(parts) or "/"
 
 
+def given(workspace: Workspace) -> set[str]:
+    """Return the folders that are there from the start."""
+    homes = {f"/Users/{document['name']}" for _, document in workspace.store.items("principals")}
+    return {"/", "/Shared", "/Users"} | homes
+
+
 def exists(workspace: Workspace, path: str) -> bool:
     """Return whether a folder exists; `path` is as :func:`normal` gives it."""
-    given = {"/", "/Shared", "/Users"}
-    homes = {f"/Users/{document['name']}" for _, document in workspace.store.items("principals")}
-    return path in given | homes or workspace.store.get(_KIND, path) is not None
+    return path in given(workspace) or workspace.store.get(_KIND, path) is not None
 
 
 def require(workspace: Workspace, path: str) -> str:
@@ -85,6 +95,59 @@ async def make(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", f"{_BASE}/get-status")
 async def get(call: Call) -> dict[str, Any]:
-    path = require(call.workspace, call.query.get("path", ""))
-    number = uuid.uuid5(uuid.NAMESPACE_URL, path).int % 10**15
-    return {"object_type": "DIRECTORY", "path": path, "object_id": number}
+    return _find(call, _tree(call))
+
+
+@routes.add("GET", f"{_BASE}/list")
+async def list_all(call: Call) -> dict[str, Any]:
+    """Return what lies directly in a folder; of an object, the object itself."""
+    tree = _tree(call)
+    asked = _find(call, tree)
+    if asked["object_type"] != _FOLDER:
+        return {"objects": [asked]}
+    above = asked["path"].rstrip("/")
+    below = [path for path in sorted(tree) if path.rpartition("/")[0] == above and path != "/"]
+    return {"objects": [tree[path] for path in below]}
+
+
+def _find(call: Call, tree: dict[str, Document]) -> Document:
+    path = call.query.get("path", "")
+    if normal(path) not in tree:
+        raise not_found(f"Path ({path}) doesn't exist.")
+    return tree[normal(path)]
+
+
+def _tree(call: Call) -> dict[str, Document]:
+    """Return every folder, and every object that the caller may see, by its path."""
+    found: dict[str, Document] = {}
+    for kind, name in _OBJECTS.items():
+        for document in documents.visible(call.workspace, call.principal, kind):
+            if path := _place(document):
+                number = int(document["id"]) if kind is EXPERIMENT else _number(path)
+                info = {"object_type": name, "path": path, "object_id": number}
+                found[path] = info | {"resource_id": document["id"]}
+    stored = [path for path, _ in call.workspace.store.items(_KIND)]
+    for path in [*given(call.workspace), *stored, *found]:
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            above = "/".join(parts[:depth]) or "/"
+            folder = {"object_type": _FOLDER, "path": above, "object_id": _number(above)}
+            found.setdefault(above, folder)
+    return found
+
+
+def _place(document: Document) -> str | None:
+    """Return the path of an experiment, dashboard or alert; None in the trash."""
+    if "display_name" in document:
+        path = f"{document['parent_path']}/{document['display_name']}.lvdash.json"
+        return path if document["lifecycle_state"] == "ACTIVE" else None
+    if "alert" in document:
+        alert = document["alert"]
+        folder = normal(alert.get("parent_path") or f"/Users/{document['owner']}")
+        return f"{folder}/{alert['display_name']}.dbalert.json"
+    name: str | None = document.get("name")  # experiments of an older workspace lack it
+    return name
+
+
+def _number(path: str) -> int:
+    return uuid.uuid5(uuid.NAMESPACE_URL, path).int % 10**15

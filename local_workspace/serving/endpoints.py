@@ -76,7 +76,6 @@ def view(workspace: Workspace, document: Document, permission: str, *, ready: bo
         },
         "config": _config(config or pending or {}),
         "permission_level": permission,
-        "endpoint_url": f"{workspace.url}/serving-endpoints/{document['name']}/invocations",
         **{field: document[field] for field in ECHOED if field in document},
     }
     if document.get("route_optimized"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .mapping import body, changes, emptied, refreshed
-from .resource import Resource, found, undo
+from .resource import Resource, UndoneError, found, remove
 from .rest import InterruptedByUserError, ProviderError, Session
 from .schema import table
 from .values import Values
@@ -109,7 +109,8 @@ class ModelServing(Resource):
         except InterruptedByUserError:
             raise
         except ProviderError as error:
-            raise undo(session, f"{_ENDPOINTS}/{name}", "The endpoint", error) from error
+            remove(session, "DELETE", f"{_ENDPOINTS}/{name}")
+            raise UndoneError(f"{error}. The endpoint was deleted") from error
 
     def _wait(self, session: Session, name: str, limit_s: float) -> None:
         update = None

@@ -37,8 +37,13 @@ async def create(call: Call) -> Response:
     answer = await forward(replace(call, raw=json.dumps(fields).encode()))
     if answer.status_code == 200:
         made = str(json.loads(bytes(answer.body))["experiment_id"])
-        document = {"owner": call.principal.name, "created_at": call.workspace.now_ms()}
-        documents.put(call.workspace, EXPERIMENT, made, document | {"name": fields["name"]})
+        document = {
+            "id": made,
+            "name": fields["name"],
+            "owner": call.principal.name,
+            "created_at": call.workspace.now_ms(),
+        }
+        documents.put(call.workspace, EXPERIMENT, made, document)
     return answer
 
 

@@ -113,10 +113,7 @@ def _dashboard_differences(
     client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
 ) -> Iterator[Difference]:
     name = settings.names.watched("requests")
-    given = settings.monitoring.warehouse_id
-    content = json.loads(
-        lakeview.serialized(monitoring.TILES, title=name, table=table, warehouse=given)
-    )
+    content = json.loads(lakeview.serialized(monitoring.TILES, title=name, table=table))
     return _once(
         f"dashboard {name}",
         {

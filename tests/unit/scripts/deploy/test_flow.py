@@ -72,16 +72,13 @@ ENDPOINT, JOB_MAILS = (
         ([ENDPOINT], ["What a plan does not see, `scgpt endpoint apply dev` sends"]),
         (
             [JOB_MAILS],
-            ["What a plan does not see, `scgpt endpoint apply dev` sends"],
+            ["Put back in the workspace what no plan shows of other resources"],
         ),
     ],
 )
 def test_each_difference_has_a_way_out(found: list[Difference], ways: list[str]) -> None:
     deployment = SimpleNamespace(
-        settings=settings.load("dev", layout.ENVIRONMENTS),
-        manifest=None,
-        differences=lambda: found,
-        stacks=[],
+        settings=settings.load("dev", layout.ENVIRONMENTS), manifest=None, differences=lambda: found
     )
     with pytest.raises(DeployError) as caught:
         _verify(cast(Deployment, deployment), PlanResult("dev", "real", (), KNOWN))
