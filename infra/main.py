@@ -30,7 +30,7 @@ def main() -> None:
     app, broken = App(), 0
     for name in names:
         try:
-            each = settings.load(name)
+            each = settings.load(name).deployed_by(os.environ.get("SCGPT_DEPLOYER"))
             build(app, each, release.find(each.manifest_path, model=each.names.full_model))
         except InfraError as error:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201

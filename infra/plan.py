@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
@@ -12,6 +13,13 @@ from .errors import DeployError
 
 Json = Mapping[str, Any]
 Path = tuple[str | int, ...]
+
+_NAMED_BY = {
+    "access_control": ("group_name", "user_name", "service_principal_name"),
+    "tags": ("key",),
+    "custom_tags": ("key",),
+}
+"""Blocks without an order -> the attributes one of which tells an entry from the others."""
 
 ENDPOINT = "databricks_model_serving"
 
@@ -56,6 +64,8 @@ class Change(BaseModel):
     sensitive_after: Any = Field(None, validation_alias=_in_change("after_sensitive"))
     importing: dict[str, Any] | None = Field(None, validation_alias=_in_change("importing"))
     replace_paths: list[list[Any]] = Field([], validation_alias=_in_change("replace_paths"))
+    configured: dict[str, Any] = Field({}, repr=False)
+    """Expressions of the configuration: what is absent here, ``after`` has from before."""
 
     @property
     def action(self) -> str:
@@ -130,7 +140,11 @@ class Plan:
         entries = document.get("resource_changes", [])
         if not isinstance(entries, list):
             raise PlanError(f"not what Terraform writes: resource_changes is no list: {_HOW}")
-        found = [_change(number, entry) for number, entry in enumerate(entries)]
+        try:
+            configured = dict(_configured(document.get("configuration")))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise PlanError(f"not what Terraform writes: configuration: {_HOW}") from error
+        found = [_change(number, entry, configured) for number, entry in enumerate(entries)]
         state = document.get("prior_state", {}).get("values", {}).get("root_module", {})
         return cls(
             tuple(each for each in found if each.mode == "managed" and each.actions != ("read",)),
@@ -144,6 +158,10 @@ class Plan:
     def changes(self) -> tuple[Change, ...]:
         """The resources for which there is something to apply; an import alone is one."""
         return tuple(each for each in self.resources if each.action)
+
+
+class Name(str):
+    """A part of a path: an entry of a list that is found by its name, not by its place."""
 
 
 class Leaf(NamedTuple):
@@ -160,16 +178,31 @@ def leaves(
     """Walk the values of a tree by path.
 
     A part that is sensitive or unknown as a whole is one leaf. Empty parts are left out, as the
-    provider has several ways to write them.
+    provider has several ways to write them. Entries of access lists and tags go by their names.
     """
     if sensitive is True or unknown is True:
         yield path, Leaf(tree, sensitive is True, unknown is True)
     elif keys := dict.fromkeys([*_keys(tree), *_keys(unknown)]):
+        named = _names(tree, path)
         for key in keys:
             value, hidden, later = (part(each, key) for each in (tree, sensitive, unknown))
-            yield from leaves(value, hidden, later, (*path, key))
+            yield from leaves(value, hidden, later, (*path, named.get(key, key)))
     elif tree not in (None, "", [], {}):
         yield path, Leaf(tree)
+
+
+def _names(tree: Any, path: Path) -> dict[str | int, Name]:
+    """Return the names of a list's entries by place; none where two share one."""
+    if not (path and isinstance(tree, list)):
+        return {}
+    found = [
+        next((entry[by] for by in _NAMED_BY.get(str(path[-1]), ()) if entry.get(by)), None)
+        for entry in tree
+        if isinstance(entry, Mapping)
+    ]
+    if not all(found) or len({*found}) < len(tree):
+        return {}
+    return {place: Name(name) for place, name in enumerate(found)}
 
 
 def part(tree: Any, key: str | int) -> Any:
@@ -244,11 +277,26 @@ class _Endpoint(BaseModel):
     timeouts: dict[str, str | None] | None = None
 
 
-def _change(number: int, entry: Any) -> Change:
+def _configured(configuration: Any) -> Iterator[tuple[str, Json]]:
+    """Yield the expressions of each resource by its address, without places and keys."""
+    modules = [("", part(configuration, "root_module"))]
+    for prefix, module in modules:  # which grows
+        for resource in part(module, "resources") or []:
+            yield prefix + str(resource.get("address")), resource.get("expressions") or {}
+        for name, call in (part(module, "module_calls") or {}).items():
+            modules.append((f"{prefix}module.{name}.", part(call, "module")))
+
+
+_INDEX = re.compile(r"\[[^\]]*\]")
+
+
+def _change(number: int, entry: Any, configured: Mapping[str, Json]) -> Change:
     """Read one entry of a plan; of an endpoint, check the values that guards look at."""
     place: Path = (number,)
     try:
         change = Change.model_validate(entry)
+        expressions = configured.get(_INDEX.sub("", change.address), {})
+        change = change.model_copy(update={"configured": expressions})
         if change.type == ENDPOINT:
             for side, values in (("before", change.before), ("after", change.after)):
                 place = (number, "change", side)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scgpt_databricks.infra.settings import Settings, load
+from scgpt_databricks.model.batch.run import FileReport
+from scgpt_databricks.model.batch.through_endpoint import embed_file_through
 from scgpt_databricks.model.cells.job_options import OBSM_KEY
 from scgpt_databricks.model.client import Endpoint, Report, embed
 from scgpt_databricks.model.errors import EndpointError
@@ -27,6 +29,13 @@ def embed_through_endpoint(
 ) -> Report:
     """Embed `cells` in place; `options` are those of :func:`model.client.embed`."""
     return embed(cells, endpoint_of(load(environment, folder)), **options)
+
+
+def embed_file_through_endpoint(
+    environment: str, source: Path, target: Path, *, folder: Path | None = None, **options: Any
+) -> tuple[FileReport, Report]:
+    """Embed the cells of a file; `options` are those of ``embed_file_through``."""
+    return embed_file_through(source, target, endpoint_of(load(environment, folder)), **options)
 
 
 def smoke(environment: str, folder: Path | None = None) -> Report:

@@ -25,7 +25,12 @@ class EndpointDashboard(Construct):
             warehouse_id=warehouse,
             # Who looks at it needs no privilege on the inference table, which holds cells.
             embed_credentials=True,
-            serialized_dashboard=serialized(monitoring.TILES, title=title, table=table),
+            serialized_dashboard=serialized(
+                monitoring.TILES,
+                title=title,
+                table=table,
+                warehouse=settings.monitoring.warehouse_id,
+            ),
         )
         dashboard.override_logical_id("dashboard")
         levels = settings.object_levels("dashboard")

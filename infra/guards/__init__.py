@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ..plan import ENDPOINT, Plan
 from ..settings import Settings
-from . import limits, losses, production, serving, silent, traffic
+from . import limits, losses, production, references, serving, silent, traffic
 from .findings import (
     CHECKS,
     Existing,
@@ -25,6 +25,7 @@ from .findings import (
 )
 from .losses import ungoverned
 from .production import deployer, destruction
+from .references import Reference
 from .waivers import on_waivers, refusals, waive
 
 __all__ = [
@@ -33,11 +34,13 @@ __all__ = [
     "Facts",
     "Finding",
     "Live",
+    "Reference",
     "Version",
     "check",
     "deployer",
     "destruction",
     "on_waivers",
+    "references",
     "refusals",
     "served_versions",
     "skipped",
@@ -60,6 +63,7 @@ _OF_WORKSPACE = (
     "version-rolled-back",
     "manifest-missing",
     "exists-already",
+    "reference-missing",
     "endpoint-updating",
 )
 
@@ -128,6 +132,7 @@ def _judge(planned: Planned) -> Iterator[Finding]:
         return
     yield from _provider(planned)
     yield from losses.losses(planned)
+    yield from references.absent(planned)
     if planned.change.type != ENDPOINT:
         return
     if planned.change.after:

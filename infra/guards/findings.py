@@ -20,6 +20,7 @@ CHECKS = {
     "tainted": "a resource that was created half way would be deleted and remade",
     "manifest-missing": "an endpoint that exists, without a release manifest that declares it",
     "exists-already": "what would be created exists in the workspace, outside the state",
+    "reference-missing": "a principal, secret, warehouse, destination or catalog that is not there",
     "no-call": "an edit of an endpoint that the provider plans and never sends",
     "disabled-is-not-sent": "enabled = false, which the provider leaves out of the request",
     "gateway-removed": "ai_gateway would be removed, on which the provider fails",
@@ -115,6 +116,10 @@ class Facts:
     """Those that exist, of the endpoints that a plan names, by name."""
     existing: Mapping[str, Existing] = field(default_factory=dict)
     """Address in the plan -> what is in the place of something that would be created."""
+    absent: frozenset[tuple[str, str]] = frozenset()
+    """Kind and name of what the plans refer to and the workspace does not have."""
+    sees_all: bool = False
+    """The principal that is logged in is an admin: what it does not see is not there."""
     deployer: str | None = None
     """The principal that is logged in."""
     declared: str | None = None

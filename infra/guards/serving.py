@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ..plan import block
+from ..plan import block, part
 from ..sizes import TYPES
 from .findings import Finding, Planned, Version, entities, not_numbered, served_versions
 from .traffic import unknown
@@ -23,10 +23,18 @@ def served(planned: Planned) -> Iterator[Finding]:
     """Entities, and what is logged of them."""
     config = block(planned.change.after, "config")
     named = [entity.get("name") for entity in entities(planned.change.after)]
+    problem = ""
     if "config.0.served_entities" not in unknown(planned) and not (named and all(named)):
+        problem = "serves nothing, or an entity without a name"
+    elif lost := _without_name(planned):
+        problem = (
+            f"serves an entity that its configuration gives no name: {', '.join(lost)} is the "
+            "name of before"
+        )
+    if problem:
         yield planned.finds(
             "unnamed-entity",
-            "serves nothing, or an entity without a name",
+            problem,
             "Name every served entity: without one, a new version is sent under the old name.",
         )
     if config.get("auto_capture_config"):
@@ -35,6 +43,25 @@ def served(planned: Planned) -> Iterator[Finding]:
             "uses auto_capture_config, which the platform no longer supports",
             "Log payloads through the AI Gateway's inference table.",
         )
+
+
+def _without_name(planned: Planned) -> list[str]:
+    """Return the planned names of entities to which the configuration gives none.
+
+    Terraform shows the entities of a dynamic block in the plan alone.
+    """
+    served = entities(planned.change.after)
+    given = part(part(part(planned.change.configured, "config"), 0), "served_entities")
+    if not isinstance(given, list) or len(given) != len(served):
+        return []
+    names = [part(expressions, "name") for expressions in given]
+    return [
+        str(entity.get("name"))
+        for entity, name in zip(served, names, strict=True)
+        # Something else than a constant refers to a value.
+        if name is None
+        or (part(name, "constant_value") in (None, "") and not part(name, "references"))
+    ]
 
 
 def versions(planned: Planned) -> Iterator[Finding]:

@@ -11,13 +11,19 @@ from . import Tile, query
 _WIDTH, _HEIGHT, _COLUMNS = 3, 6, 2
 
 
-def serialized(tiles: Sequence[Tile], *, title: str, table: str) -> str:
-    """The dashboard as text: the same tiles always give the same.
+def serialized(
+    tiles: Sequence[Tile], *, title: str, table: str, warehouse: str | None = None
+) -> str:
+    """Return the dashboard as text, which is the same for the same tiles.
 
     Parameters
     ----------
     table
         Full name of the inference table.
+    warehouse
+        The SQL warehouse that a file of settings names. Where it changes, the text changes too:
+        the provider takes a text that it leaves alone from the workspace, which writes it in
+        another form, and the next plan would change it back.
 
     Raises
     ------
@@ -36,7 +42,10 @@ def serialized(tiles: Sequence[Tile], *, title: str, table: str) -> str:
             {
                 "name": sql,
                 "displayName": sql,
-                "queryLines": query(sql, table=table, **values).splitlines(keepends=True),
+                "queryLines": [
+                    *([f"-- asked of the SQL warehouse {warehouse}\n"] if warehouse else []),
+                    *query(sql, table=table, **values).splitlines(keepends=True),
+                ],
             }
             for sql, values in asked.items()
         ],
@@ -49,7 +58,7 @@ def serialized(tiles: Sequence[Tile], *, title: str, table: str) -> str:
             }
         ],
     }
-    return json.dumps(dashboard, separators=(",", ":"))
+    return json.dumps(dashboard)
 
 
 def _placed(tile: Tile, index: int) -> dict[str, Any]:

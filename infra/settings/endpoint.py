@@ -214,6 +214,11 @@ class Permissions(Closed):
     )
     """By application id."""
 
+    @property
+    def people(self) -> dict[str, Level]:
+        """Return the levels of users and service principals, who may be anybody's roles too."""
+        return {**self.users, **self.service_principals}
+
     def and_of(self, principal: str, level: Level) -> Permissions:
         """The same with the level of one more, by e-mail address or application id."""
         kind = "users" if "@" in principal else "service_principals"

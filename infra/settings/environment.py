@@ -8,7 +8,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from .. import layout, sizes
 from ..naming import Names
@@ -136,6 +143,8 @@ class Settings(Closed):
     tags: dict[TagKey, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     state: State
+    _caller: str | None = PrivateAttr(None)
+    """Who deploys, where the file does not say it."""
 
     @field_validator("grants")
     @classmethod
@@ -204,7 +213,7 @@ class Settings(Closed):
 
     @model_validator(mode="after")
     def _deployer_manages(self) -> Self:
-        given = {**self.permissions.users, **self.permissions.service_principals}
+        given = self.permissions.people
         if self.deployer is not None and given.get(self.deployer, "CAN_MANAGE") != "CAN_MANAGE":
             raise ValueError(
                 f"permissions: {self.deployer} is the deployer, which has CAN_MANAGE: take its "
@@ -276,14 +285,34 @@ class Settings(Closed):
             found[grant.principal].update(grant.on(securable))
         return {who: tuple(sorted(what)) for who, what in sorted(found.items()) if what}
 
+    def deployed_by(self, who: str | None) -> Settings:
+        """Return the settings as ``who`` deploys them, where the file does not say who does.
+
+        The provider refuses to lower the rights of whoever runs it, and of some kinds of objects it
+        sends the list as declared: whoever deploys stays in every list that there is.
+        """
+        if self.deployer is not None or not who:
+            return self
+        found = self.model_copy()
+        found._caller = who
+        return found
+
+    @property
+    def managed_by(self) -> str | None:
+        """Return who stays in charge of everything, as far as that is known."""
+        return self.deployer or self._caller
+
     @property
     def endpoint_levels(self) -> Permissions:
         """Who may do what with the endpoint, planner and deployer with the others."""
         levels = self.permissions
-        given = {**levels.users, **levels.service_principals}
-        if self.planner is not None and self.planner not in given:
+        if self.planner is not None and self.planner not in levels.people:
             levels = levels.and_of(self.planner, "CAN_VIEW")
-        return levels.and_of(self.deployer, "CAN_MANAGE") if self.deployer else levels
+        manager = self.managed_by
+        # The provider itself puts the caller on this list, where it is not named.
+        if manager and (self.deployer or manager in levels.people):
+            levels = levels.and_of(manager, "CAN_MANAGE")
+        return levels
 
     def object_levels(self, kind: WorkspaceObject) -> dict[str, str]:
         """Principal -> level on an object of the workspace; who made it holds it where this is
@@ -295,7 +324,8 @@ class Settings(Closed):
             "deployer": self.deployer,
         }
         levels = LEVELS[kind]
-        return {who: levels[role] for role, who in roles.items() if who and role in levels}
+        found = {who: levels[role] for role, who in roles.items() if who and role in levels}
+        return found | {self._caller: levels["deployer"]} if found and self._caller else found
 
     def waiver(self, check: str, today: date) -> Waiver | None:
         """The exception from a guard that holds on this day, if there is one."""

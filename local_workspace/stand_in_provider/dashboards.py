@@ -6,7 +6,7 @@ import hashlib
 
 from .mapping import body, emptied, refreshed
 from .plan import Plan, plan
-from .resource import Resource, UndoneError, found, remove
+from .resource import Resource, found, remove, undo
 from .rest import ApiError, ProviderError, Session
 from .schema import table
 from .values import Values
@@ -68,8 +68,7 @@ class Dashboard(Resource):
         try:
             session.call("POST", f"{path}/published", content)
         except ProviderError as error:
-            remove(session, "DELETE", path)
-            raise UndoneError(f"{error}. The dashboard was deleted") from error
+            raise undo(session, path, "The dashboard", error) from error
 
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
         answer = found(session, f"{_DASHBOARDS}/{state['id']}")

@@ -68,9 +68,16 @@ def refreshed(block: Block, answer: Values, state: Values, *, fresh: bool) -> Va
     for name, nested in block.blocks.items():
         value = answer.get(nested.wire)
         takes = fresh or nested.computed or bool(state.get(name))
-        if value not in (None, []) and not (value == {} and not fresh) and takes:
+        says_nothing = value in (None, []) or (value == {} and _all_text(nested.block))
+        if takes and not says_nothing:
             after[name] = _records(nested.block, value)
     return conform(block, known(after))
+
+
+def _all_text(block: Block) -> bool:
+    """Return True for a block of which an empty object leaves nothing: no list, number or flag."""
+    texts = all(each.type in ("string", "map") for each in block.attributes.values())
+    return texts and not block.blocks
 
 
 def _records(block: Block, value: Any) -> list[Values]:

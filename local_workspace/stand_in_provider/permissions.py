@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from .mapping import body
@@ -24,14 +24,36 @@ PERMISSIONS = table("""
     object_type: string optional computed
 """)
 
-# Attribute -> collection of the permissions API and the level that the caller keeps.
+_MANAGES, _OWNS = "CAN_MANAGE", "IS_OWNER"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of object: its collection in the permissions API, and who is put on its list."""
+
+    collection: str
+    type: str
+    manager: bool = False
+    """The caller is added with CAN_MANAGE where the list does not name it."""
+    creator: tuple[str, str] | None = None
+    """Path of an object and the field of its creator, for kinds that have owners.
+
+    Where a list names no owner, the caller becomes it; when the list goes, the creator.
+    """
+
+
 _PERMITTED = {
-    "serving_endpoint_id": ("serving-endpoints", "CAN_MANAGE"),
-    "experiment_id": ("experiments", "CAN_MANAGE"),
-    "job_id": ("jobs", "IS_OWNER"),
-    "sql_endpoint_id": ("sql/warehouses", "IS_OWNER"),
-    "dashboard_id": ("dashboards", "CAN_MANAGE"),
-    "alert_v2_id": ("alertsv2", "CAN_MANAGE"),
+    "serving_endpoint_id": _Kind("serving-endpoints", "serving-endpoint", manager=True),
+    "experiment_id": _Kind("experiments", "mlflowExperiment"),
+    "job_id": _Kind("jobs", "job", creator=("/api/2.2/jobs/get?job_id=", "creator_user_name")),
+    "sql_endpoint_id": _Kind(
+        "sql/warehouses",
+        "warehouses",
+        manager=True,
+        creator=("/api/2.0/sql/warehouses/", "creator_name"),
+    ),
+    "dashboard_id": _Kind("dashboards", "dashboard"),
+    "alert_v2_id": _Kind("alertsv2", "alertv2", manager=True),
 }
 _WHO = ("user_name", "group_name", "service_principal_name")
 _ADMINS = ("group_name", "admins")
@@ -51,24 +73,25 @@ class Permissions(Resource):
                 raise ProviderError(f"the stand-in provider supports {supported}, not {name}")
 
     def create(self, session: Session, planned: Values) -> str:
-        for name, (collection, level) in _PERMITTED.items():
+        for name, kind in _PERMITTED.items():
             if planned.get(name):
-                identifier = f"/{collection}/{planned[name]}"
+                identifier = f"/{kind.collection}/{planned[name]}"
                 entries = body(self.table, planned, {"access_control"})["access_control"]
-                self._put(session, identifier, entries, level)
+                _refuse_less(kind, entries, session.me())
+                self._put(session, identifier, entries, kind, session.me())
                 return identifier
         raise ProviderError(f"one of these is needed: {', '.join(_PERMITTED)}")
 
-    def _put(self, session: Session, identifier: str, entries: list[Any], level: str) -> None:
-        """Set the list. The caller stays in it, or Terraform could not change it again; what has
-        owners always has one.
-        """
+    def _put(
+        self, session: Session, identifier: str, entries: list[Any], kind: _Kind, owner: str
+    ) -> None:
+        """Set the list. Some kinds keep the caller in it, some an owner."""
         me = session.me()
         named = any(entry.get(who) == me for entry in entries for who in _WHO)
-        owned = any(entry["permission_level"] == "IS_OWNER" for entry in entries)
-        if not (owned if level == "IS_OWNER" else named):
-            key = "service_principal_name" if _is_uuid(me) else "user_name"
-            entries = [*entries, {key: me, "permission_level": level}]
+        if kind.manager and not named:
+            entries = [*entries, {"user_name": me, "permission_level": _MANAGES}]
+        if kind.creator and all(entry["permission_level"] != _OWNS for entry in entries):
+            entries = [*entries, {"user_name": owner, "permission_level": _OWNS}]
         session.call("PUT", f"/api/2.0/permissions{identifier}", {"access_control_list": entries})
 
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
@@ -87,7 +110,7 @@ class Permissions(Resource):
         if not entries:
             return None
         collection, _, identifier = state["id"][1:].rpartition("/")
-        owner = next(name for name, (path, _) in _PERMITTED.items() if path == collection)
+        owner = next(name for name, kind in _PERMITTED.items() if kind.collection == collection)
         kind = answer["object_type"]
         return {**state, owner: identifier, "object_type": kind, "access_control": entries}
 
@@ -96,16 +119,23 @@ class Permissions(Resource):
         return planned
 
     def delete(self, session: Session, prior: Values) -> None:
-        collection = prior["id"][1:].rpartition("/")[0]
-        level = next(level for path, level in _PERMITTED.values() if path == collection)
+        collection, _, identifier = prior["id"][1:].rpartition("/")
+        kind = next(kind for kind in _PERMITTED.values() if kind.collection == collection)
+        owner = session.me()
+        if kind.creator:
+            path, field = kind.creator
+            there = found(session, f"{path}{identifier}")
+            if there is None:
+                return
+            owner = there.get(field) or owner
         try:
-            self._put(session, prior["id"], [], level)
+            self._put(session, prior["id"], [], kind, owner)
         except ApiError as error:
             if error.status != 404:
                 raise
 
     def imported(self, identifier: str) -> Values:
-        known = [f"/{collection}/" for collection, _ in _PERMITTED.values()]
+        known = [f"/{kind.collection}/" for kind in _PERMITTED.values()]
         if not identifier.startswith(tuple(known)):
             raise ProviderError(f"id {identifier!r} must start with {' or '.join(known)}")
         return conform(self.table, {"id": identifier})
@@ -117,9 +147,12 @@ def _own_levels(entry: Any) -> list[str]:
     return [each["permission_level"] for each in permissions if not each.get("inherited")]
 
 
-def _is_uuid(name: str) -> bool:
-    try:
-        uuid.UUID(name)
-    except ValueError:
-        return False
-    return True
+def _refuse_less(kind: _Kind, entries: list[Any], me: str) -> None:
+    """Refuse a list that takes the management of the object from whoever sends it."""
+    managing = {_MANAGES, _OWNS} if kind.creator else {_MANAGES}
+    mine = {entry["permission_level"] for entry in entries for who in _WHO if entry.get(who) == me}
+    if mine - managing:
+        raise ProviderError(
+            f"cannot remove management permissions for the current user for {kind.type}, allowed "
+            f"levels: {', '.join(sorted(managing))}"
+        )

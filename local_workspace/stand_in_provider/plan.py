@@ -59,6 +59,8 @@ def _block(block: Block, config: Values, prior: Values | None, *, new: bool) -> 
 
 
 def _attribute(attribute: Attribute, config: Any, prior: Any, twin: Any, *, new: bool) -> Any:
+    if isinstance(config, list) and any(isinstance(each, Unknown) for each in config):
+        return UNKNOWN
     if config is not None:
         return prior if _equivalent(attribute, config, prior) else config
     if "computed" in attribute.words:
@@ -91,14 +93,32 @@ def _nested(nested: Nested, config: Any, prior: Any, *, new: bool) -> Any:
         return config
     if not config and nested.computed:
         return UNKNOWN if new else prior
-    if not config and "keep" in nested.words:
-        return prior or []
+    if prior and "keep" in nested.words:
+        planned = _block(nested.block, config[0], prior[0], new=new) if config else {}
+        return [_blanked(nested.block, planned, prior[0])]
     if nested.mode == "set":
         return _set(nested, config, prior or [])
     return [
         _block(nested.block, element, before, new=new)
         for element, before in zip_longest(config, (prior or [])[: len(config)])
     ]
+
+
+def _blanked(block: Block, planned: Values, prior: Values) -> Values:
+    """Return a block that stays when it is configured no longer: its lists keep their lengths.
+
+    The real provider suppresses the removal of the block, of its values and of its lists, but not
+    of what is in the lists: a blank takes the place of each element, and is sent.
+    """
+    kept = dict(prior) | {name: value for name, value in planned.items() if not empty(value)}
+    for name, attribute in block.attributes.items():
+        if attribute.type == "strings" and empty(planned.get(name)) and prior.get(name):
+            kept[name] = [""] * len(prior[name])
+    for name, nested in block.blocks.items():
+        if empty(planned.get(name)) and prior.get(name):
+            blank = dict.fromkeys((*nested.block.attributes, *nested.block.blocks))
+            kept[name] = [_with_zeros(nested.block, blank) for _ in prior[name]]
+    return kept
 
 
 def _set(nested: Nested, config: list[Values], prior: list[Values]) -> list[Values]:

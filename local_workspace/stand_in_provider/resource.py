@@ -13,7 +13,7 @@ from .values import Values, conform
 
 
 class UndoneError(ProviderError):
-    """A create that failed and was taken back: nothing is left to remember."""
+    """A create that failed: the state remembers nothing, even if taking it back failed too."""
 
 
 class Resource(ABC):
@@ -95,6 +95,15 @@ def found(session: Session, path: str) -> Any:
         if error.status == 404:
             return None
         raise
+
+
+def undo(session: Session, path: str, what: str, error: ProviderError) -> UndoneError:
+    """Delete what a failed create has made; return the error to raise."""
+    try:
+        remove(session, "DELETE", path)
+    except ProviderError as failed:
+        return UndoneError(f"{error}. {what} could not be deleted: {failed}")
+    return UndoneError(f"{error}. {what} was deleted")
 
 
 def remove(session: Session, method: str, path: str, content: Any = None) -> None:

@@ -216,8 +216,9 @@ class Provider(pb_grpc.ProviderServicer):
                 state = {**known_state(resource, planned), "id": resource.create(session, planned)}
                 resource.settle(session, {**planned, "id": state["id"]})
             else:
-                # As with the real provider, the state of a failed update is the planned one.
-                state = known_state(resource, planned)
+                if resource.legacy:
+                    # As with the real provider, the state of a failed update is the planned one.
+                    state = known_state(resource, planned)
                 state = resource.update(session, prior, planned)
             after = resource.read(session, state, fresh=prior is None)
         except UndoneError as error:

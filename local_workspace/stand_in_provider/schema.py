@@ -42,7 +42,7 @@ The others are behaviour that the schema does not tell and the planner needs:
 ``computed`` on a block
     not configured means: the server chooses;
 ``keep`` on a block
-    not configured means: what is there stays;
+    not configured means: what is there stays, but with blanks for what its lists held;
 ``force_new`` on a block
     adding or removing it replaces the resource;
 ``wire=NAME`` on a block

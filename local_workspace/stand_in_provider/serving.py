@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .mapping import body, changes, emptied, refreshed
-from .resource import Resource, UndoneError, found, remove
+from .resource import Resource, found, undo
 from .rest import InterruptedByUserError, ProviderError, Session
 from .schema import table
 from .values import Values
@@ -109,8 +109,7 @@ class ModelServing(Resource):
         except InterruptedByUserError:
             raise
         except ProviderError as error:
-            remove(session, "DELETE", f"{_ENDPOINTS}/{name}")
-            raise UndoneError(f"{error}. The endpoint was deleted") from error
+            raise undo(session, f"{_ENDPOINTS}/{name}", "The endpoint", error) from error
 
     def _wait(self, session: Session, name: str, limit_s: float) -> None:
         update = None

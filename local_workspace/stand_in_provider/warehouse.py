@@ -59,7 +59,7 @@ class SqlEndpoint(Resource):
     default_limit_s: ClassVar[float] = 30 * 60.0
 
     def create(self, session: Session, planned: Values) -> str:
-        return str(session.call("POST", _WAREHOUSES, body(self.table, planned, _SENT))["id"])
+        return str(session.call("POST", _WAREHOUSES, _content(planned))["id"])
 
     def settle(self, session: Session, planned: Values) -> None:
         """Wait; a warehouse that does not start is deleted, and stays in state as tainted."""
@@ -94,6 +94,14 @@ class SqlEndpoint(Resource):
         return refreshed(self.table, {**answer, "data_source_id": ids[0]}, state, fresh=fresh)
 
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
-        content = body(self.table, planned, _SENT)
-        session.call("POST", f"{_WAREHOUSES}/{prior['id']}/edit", content)
+        session.call("POST", f"{_WAREHOUSES}/{prior['id']}/edit", _content(planned))
         return emptied(self.table, planned, prior)
+
+
+def _content(planned: Values) -> Values:
+    """Return what is sent; of a tag, blanks are left out."""
+    content = body(SQL_ENDPOINT, planned, _SENT)
+    for tag in content.get("tags", {}).get("custom_tags", []):
+        for key in [key for key, value in tag.items() if value == ""]:
+            del tag[key]
+    return content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from scipy import sparse
 
@@ -32,3 +33,16 @@ class Cells:
 
 
 BATCH = "batch"  # the obs column that holds batch labels
+
+
+class CellRows(Protocol):
+    """A whole data set, of which some cells are read at a time."""
+
+    n_cells: int
+    genes: list[str]
+
+    def rows(self, start: int, stop: int) -> sparse.csr_matrix:
+        """Read some cells: ``[at most stop - start, genes]``."""
+
+    def names(self, start: int, stop: int) -> list[str]:
+        """Read the names of some cells."""

@@ -24,11 +24,13 @@ from ..errors import InvalidRequest, LimitExceeded
 from .cells import Cells
 from .checks import check_size
 from .counts_place import CountsPlace
+from .hdf5 import check_filters, open_hdf5
 from .labels import labels
 from .matrix import as_csr
 from .untrusted import bytes_to_read, check_column, refuse_links
 
 _X = CountsPlace()
+_WRITTEN_TO = "obs", "column-order"
 
 
 def read_cells(path: Path, columns: Collection[str] = ()) -> Cells:
@@ -57,7 +59,7 @@ def read_cells(path: Path, columns: Collection[str] = ()) -> Cells:
         ``MAX_CELLS_BYTES``. Found before anything of it is kept.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return _cells(path, file, columns)
     except InvalidRequest as error:
         if error.code != "not_anndata":
@@ -96,38 +98,45 @@ class CellsFile:
         receive columns.
     place
         The matrix that is read.
+    by_columns
+        Take a matrix that is CSC; it comes into memory.
 
     Attributes
     ----------
+    path
+        Of the file.
     n_cells
         Rows of the matrix.
     genes
         The index of its ``var``.
-    state
-        As ``state_of`` had it when the file was opened.
 
     Raises
     ------
     InvalidRequest
         ``not_anndata`` when there is no ``X`` or no index of ``var`` or ``obs``, ``no_matrix``
-        when there is no such layer or ``raw``, ``not_by_rows`` when the matrix is CSC.
+        when there is no such layer or ``raw``, ``not_by_rows`` when the matrix is CSC,
+        ``missing_filter`` when HDF5 needs a plugin to read it.
     """
 
-    def __init__(self, path: Path, place: CountsPlace = _X) -> None:
+    def __init__(self, path: Path, place: CountsPlace = _X, *, by_columns: bool = False) -> None:
+        self.path = path
         try:
-            self.state = state_of(path)
-            self._file = h5py.File(path, "r")
+            self._file = open_hdf5(path)
         except OSError as error:
             raise _not_anndata(path, str(error)) from error
         try:
             self._matrix = StoredMatrix.find(path, self._file, place)
+            stored = _index(path, self._file, place.var), _index(path, self._file, *_WRITTEN_TO)
+            check_filters(path, *self._matrix.parts, *stored)
+            if by_columns:
+                self._matrix = self._matrix.by_rows()
             self._matrix.check_by_rows(place.path)
-            self.genes = [str(name) for name in read_elem(_index(path, self._file, place.var))]
-            self._names = _index(path, self._file, "obs", "column-order")
+            genes, self._names = (_Names(each) for each in stored)
+            self.genes, self.n_cells = genes[:], self._matrix.shape[0]
+            self._names.check(path, self.n_cells)
         except BaseException:
             self._file.close()
             raise
-        self.n_cells = self._matrix.shape[0]
 
     def __enter__(self) -> Self:
         return self
@@ -146,15 +155,24 @@ class CellsFile:
 
     def names(self, start: int, stop: int) -> list[str]:
         """Read the index of ``obs`` of some cells."""
-        stored: Any = self._names  # a group where anndata wrote another kind of index than strings
-        some = (stored if isinstance(stored, h5py.Dataset) else read_elem(stored))[start:stop]
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in some]
+        return self._names[start:stop]
 
 
-def state_of(path: Path) -> list[str | int]:
-    """Return what changes where a file is written to or replaced: path, size, time (ns)."""
-    found = path.stat()
-    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
+class _Names:
+    """An index, read a piece at a time; one that is no plain array comes into memory."""
+
+    def __init__(self, stored: Any) -> None:
+        self._stored = stored if isinstance(stored, h5py.Dataset) else read_elem(stored)
+
+    def check(self, path: Path, count: int) -> None:
+        """Refuse another number of names than of rows."""
+        if len(self._stored) != count:
+            raise _not_anndata(path, f"it has {count} cells and names {len(self._stored)}")
+
+    def __getitem__(self, some: slice) -> list[str]:
+        return [
+            name.decode() if isinstance(name, bytes) else str(name) for name in self._stored[some]
+        ]
 
 
 @dataclass(frozen=True)
@@ -162,7 +180,8 @@ class StoredMatrix:
     """A matrix as it lies in a file, unread: the dense array, or data, indices and indptr."""
 
     shape: tuple[int, int]
-    parts: tuple[h5py.Dataset, ...]
+    parts: tuple[Any, ...]
+    """Of h5py, or numpy's where it is in memory."""
     kind: Any  # scipy's class; None: dense
 
     @classmethod
@@ -193,22 +212,30 @@ class StoredMatrix:
                 "file; write it again by rows, as adata.X = adata.X.tocsr() does for X.",
             )
 
+    def by_rows(self) -> StoredMatrix:
+        """Return it stored by rows; CSC comes into memory for that."""
+        if self.kind is not sparse.csc_matrix:
+            return self
+        found = as_csr(self.read())
+        return StoredMatrix(self.shape, (found.data, found.indices, found.indptr), type(found))
+
     def read(self) -> Any:
         """Read all of it."""
-        values, *where = (part[()] for part in self.parts)
+        values, *where = (_native(part[()]) for part in self.parts)
         return values if self.kind is None else self.kind((_wide(values), *where), shape=self.shape)
 
     def rows(self, start: int, stop: int) -> sparse.csr_matrix:
         """Read some rows of a dense or CSR matrix; read here, for scipy refuses float16."""
         if self.kind is None:
-            return as_csr(self.parts[0][start:stop])
+            return as_csr(_native(self.parts[0][start:stop]))
         data, indices, ends = self.parts
-        indptr = ends[start : min(stop, self.shape[0]) + 1]
+        indptr = _native(ends[start : min(stop, self.shape[0]) + 1])
         some = slice(indptr[0], indptr[-1])
         shape = (len(indptr) - 1, self.shape[1])
         try:
             found = sparse.csr_matrix(
-                (_wide(data[some]), indices[some], indptr - indptr[0]), shape=shape
+                (_wide(_native(data[some])), _native(indices[some]), indptr - indptr[0]),
+                shape=shape,
             )
         except ValueError as error:
             raise InvalidRequest(
@@ -221,6 +248,11 @@ class StoredMatrix:
 def _wide(values: Any) -> Any:
     """Make float32 of float16, for which scipy has no sparse matrix."""
     return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def _native(values: Any) -> Any:
+    """Put the bytes of numbers into the order of this machine; scipy reads no other."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _check_bytes(matrix: StoredMatrix) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from .cells import Cells
 from .counts_place import CountsPlace
@@ -14,6 +15,25 @@ from .matrix import as_csr
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+
+class AnnDataCells:
+    """The matrix of an AnnData, some cells at a time; one that is backed stays in its file."""
+
+    def __init__(self, adata: AnnData) -> None:
+        values: Any = adata.X
+        self._matrix: Any = as_csr(values) if sparse.issparse(values) else values
+        self._ids = adata.obs_names
+        self.n_cells = adata.n_obs
+        self.genes = [str(gene) for gene in adata.var_names]
+
+    def rows(self, start: int, stop: int) -> sparse.csr_matrix:
+        """Read some cells: ``[at most stop - start, genes]``."""
+        return as_csr(self._matrix[start:stop])
+
+    def names(self, start: int, stop: int) -> list[str]:
+        """Return the names of some cells."""
+        return [str(name) for name in self._ids[start:stop]]
 
 
 def cells_of_anndata(adata: AnnData, columns: Collection[str] | None = None) -> Cells:

@@ -7,15 +7,19 @@ and are put together again in order. ``gene_table`` gives genes x width, page by
 from __future__ import annotations
 
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
+from ..cells.cells import CellRows
 from ..cells.checks import check_genes, check_values
 from ..cells.counts_place import CountsPlace
 from ..cells.imputed import check_data_set
+from ..cells.in_memory import AnnDataCells
 from ..cells.job_options import (
     CELLS_PER_REQUEST,
     COUNTED,
@@ -24,7 +28,6 @@ from ..cells.job_options import (
     check_chunk,
     check_key,
 )
-from ..cells.matrix import as_csr
 from ..contract import (
     CELL_EMBEDDINGS,
     PACKED,
@@ -95,22 +98,16 @@ def embed(
     source = CountsPlace(layer, raw).of(adata)
     check_chunk(chunk)
     check_key(key)
-    sent = _params(params)
-    matrix = _checked(source, chunk, judge=not sent["allow_imputed"])
-    sent["allow_imputed"] = True  # judged here, of all genes: a request holds only those it needs
-    prefix = request_prefix or uuid.uuid4().hex[:12]
+    questions = Questions(AnnDataCells(source), chunk, checked_params(params), request_prefix)
+    questions.check()
+    _check_takes(adata)
 
     def ask_all(conversation: Conversation) -> tuple[list[PackedEmbeddings], Report]:
         answers: list[PackedEmbeddings] = []
-        judged: dict[str, float] = {}
-        for start, counts in _chunks(matrix, chunk):
-            body = _request(counts, source, start, f"{prefix}-{start}", {**sent, **judged})
-            (line,) = conversation.ask(body)
-            answers.append(decode_embeddings(line[PACKED]))
-            if counts.nnz:  # the genes are the right ones; no later chunk may be judged
-                judged = {"min_known_fraction": 0.0}
+        for done, answer in questions.ask(conversation):
+            answers.append(answer)
             if progress:
-                progress(start + counts.shape[0], adata.n_obs)
+                progress(done, adata.n_obs)
         return answers, conversation.report()
 
     answers, report = converse(endpoint, ask_all)
@@ -118,7 +115,71 @@ def embed(
     return report
 
 
-def _params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Questions:
+    """The requests for all cells of a data set.
+
+    Parameters
+    ----------
+    cells
+        The data set.
+    chunk
+        Cells per request.
+    params
+        As ``checked_params`` returns them.
+    prefix
+        Of the client request ids; by default a random one.
+    """
+
+    cells: CellRows
+    chunk: int
+    params: Mapping[str, Any]
+    prefix: str | None = None
+
+    def check(self) -> None:
+        """Look at every cell: none may be paid for before a later one is refused."""
+        check_genes(self.cells.genes, self.cells.rows(0, 1).shape[1])
+        for _, counts in self._chunks():
+            check_values(counts.data)
+        if not self.params["allow_imputed"]:
+            check_data_set(counts for _, counts in self._chunks())
+
+    def ask(
+        self, conversation: Conversation, done: int = 0
+    ) -> Iterator[tuple[int, PackedEmbeddings]]:
+        """Ask for the cells after the first `done`; yield the cells done by then, and an answer."""
+        prefix = self.prefix or uuid.uuid4().hex[:12]
+        # The values were judged by all genes: a request holds only those it needs.
+        sent = {**self.params, "allow_imputed": True}
+        for start, counts in self._chunks(done):
+            (line,) = conversation.ask(self._request(counts, start, f"{prefix}-{start}", sent))
+            yield start + counts.shape[0], decode_embeddings(line[PACKED])
+            if counts.nnz:  # the genes are the right ones; no later chunk may be judged
+                sent["min_known_fraction"] = 0.0
+
+    def _chunks(self, done: int = 0) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        for start in range(done, self.cells.n_cells, self.chunk):
+            yield start, self.cells.rows(start, start + self.chunk)
+
+    def _request(
+        self, counts: sparse.csr_matrix, start: int, request_id: str, params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        # Genes that no cell of the chunk expresses say nothing; of none at all, the model must
+        # hear.
+        used = np.unique(counts.indices) if counts.nnz else np.arange(counts.shape[1])
+        genes = [self.cells.genes[column] for column in used]
+        ids = self.cells.names(start, start + counts.shape[0])
+        return {
+            "dataframe_split": {
+                "columns": [PACKED],
+                "data": [[encode_cells(counts[:, used], genes, ids)]],
+            },
+            "params": params,
+            "client_request_id": request_id,
+        }
+
+
+def checked_params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the params of every request; checked before the first, for all would fail alike."""
     options, sent = params_to_send(
         asked, ScgptOptions, response_format="float32", allow_imputed=False
@@ -150,39 +211,20 @@ def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:
     )
 
 
-def _checked(adata: AnnData, chunk: int, *, judge: bool) -> Any:
-    """The matrix, every cell looked at: none may be paid for before a later one is refused."""
-    matrix = as_csr(adata.X) if sparse.issparse(adata.X) else adata.X
-    check_genes([str(name) for name in adata.var_names], adata.n_vars)
-    for _, counts in _chunks(matrix, chunk):
-        check_values(counts.data)
-    if judge:
-        check_data_set(counts for _, counts in _chunks(matrix, chunk))
-    return matrix
-
-
-def _chunks(matrix: Any, size: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    for start in range(0, matrix.shape[0], size):
-        yield start, as_csr(matrix[start : start + size])
-
-
-def _request(
-    counts: sparse.csr_matrix,
-    adata: AnnData,
-    start: int,
-    request_id: str,
-    params: Mapping[str, Any],
-) -> dict[str, Any]:
-    # Genes that no cell of the chunk expresses say nothing; of none at all, the model must hear.
-    used = np.unique(counts.indices) if counts.nnz else np.arange(counts.shape[1])
-    genes = [str(name) for name in adata.var_names[used]]
-    ids = [str(name) for name in adata.obs_names[start : start + counts.shape[0]]]
-    packed = encode_cells(counts[:, used], genes, ids)
-    return {
-        "dataframe_split": {"columns": [PACKED], "data": [[packed]]},
-        "params": params,
-        "client_request_id": request_id,
-    }
+def _check_takes(adata: AnnData) -> None:
+    """Refuse an AnnData that takes no results (``not_writable``); try it, and leave no trace."""
+    trial = "trial_of_scgpt"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a view that becomes a copy
+            adata.obsm[trial] = np.zeros((adata.n_obs, 1))
+            del adata.obsm[trial]
+            adata.obs[trial] = 0
+            del adata.obs[trial]
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, OSError) as error:
+        raise InvalidRequest(
+            "not_writable",
+            f"the AnnData takes no results ({error}). Pass a copy: adata.to_memory().",
+        ) from error
 
 
 def _write(

@@ -260,6 +260,12 @@ class Conversation:
             self._one_model(line["model_digest"])
         return lines
 
+    def go_on(self, origin: Mapping[str, Any]) -> None:
+        """Follow the served entity of earlier answers, of which ``Report.origin`` was kept."""
+        self._digest, self._served = str(origin["model_digest"]), {*origin["served_entities"]}
+        if len(self._served) == 1 and "unknown" not in self._served and not self.endpoint.address:
+            self._url = self.endpoint.url_of(*self._served)
+
     def report(self) -> Report:
         """After the last answer."""
         return Report(self._answered, self._digest, tuple(sorted(self._served)))
@@ -267,7 +273,7 @@ class Conversation:
     def _one_model(self, digest: str) -> None:
         if self._digest and digest != self._digest:
             raise EndpointError(
-                "two_models",
+                "two_models" if self._answered > 1 else "version_gone",
                 f"the endpoint answered with models {self._digest[:12]} and {digest[:12]} in turn; "
                 "their embeddings cannot be mixed. Ask one served entity, or wait until the "
                 "rollout is over.",

@@ -118,12 +118,16 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
     """
     from scgpt_databricks.infra.settings import load
 
-    from ..connection import foreign_variables, require_own_login
+    from ..connection import foreign_variables, require_own_login, workspace_client
     from ..deploy import terraform_variables
 
     loaded = load(environment, folder)
     require_own_login(loaded)
     variables, foreign = terraform_variables(loaded), foreign_variables(loaded)
+    if loaded.deployer is None and (loaded.builder or loaded.planner):
+        # Whoever deploys stays in the lists of these roles.
+        me = workspace_client(loaded).current_user.me().user_name
+        variables["SCGPT_DEPLOYER"] = str(me)
     if as_json:
         show({"set": variables, "unset": foreign}, True, "")
         return

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from scgpt_databricks.model.cells.job_options import CELLS_PER_READ, CELLS_PER_REQUEST, OBSM_KEY
 from scgpt_databricks.model.contract import Options
+from scgpt_databricks.model.errors import InvalidRequest
 
 from .console import json_option, progress, show
 from .options import environment_argument
 
+if TYPE_CHECKING:
+    from scgpt_databricks.model.batch.run import FileReport
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CELLS = (
-    click.argument("cells", type=click.Path(exists=True, path_type=Path, dir_okay=False)),
+    click.argument("cells", type=click.Path(exists=True, path_type=Path)),
     click.option(
         "--out",
         type=click.Path(path_type=Path),
         required=True,
-        help="AnnData file to write (.h5ad).",
+        help=".h5ad: a copy of the cells with embeddings. .csv, .parquet, .npy: these alone.",
     ),
     click.option("--key", default=OBSM_KEY, show_default=True, help="Key of obsm to write."),
     click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]"),
@@ -72,24 +77,21 @@ def embed(
     """Embed the cells of a file through ENV's endpoint.
 
     \b
+    CELLS is an .h5ad, a zarr store, 10x's .h5, or a folder with its matrix.mtx.
     .X, a layer or .raw holds raw, normalised or log1p counts; .var_names gene symbols.
+    A stopped run goes on where it was.
     Example:  scgpt embed local pbmc.h5ad --out pbmc_scgpt.h5ad
               scgpt embed prod scaled.h5ad --raw --out embedded.h5ad
     """
-    import anndata
-
-    from ..embed import embed_through_endpoint
+    from ..embed import embed_file_through_endpoint
 
     _check_one_matrix(**how)
     params = {name: how.pop(name) for name in ("min_known_fraction", "allow_imputed")}
-    try:
-        adata = anndata.read_h5ad(cells)
-    except (OSError, KeyError) as error:
-        raise click.BadParameter(f"{cells} is no AnnData file: {error}") from error
-    with progress("embedding") as update:
-        report = embed_through_endpoint(
+    with _wrong_file_is_wrong_usage(), progress("embedding") as update:
+        done, report = embed_file_through_endpoint(
             environment,
-            adata,
+            cells,
+            out,
             folder=folder,
             key=key,
             chunk=chunk,
@@ -97,13 +99,7 @@ def embed(
             progress=update,
             **how,
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    adata.write_h5ad(out)
-    show(
-        {**asdict(report), "cells": adata.n_obs, "file": str(out)},
-        as_json,
-        f'{adata.n_obs} cells in obsm["{key}"] of {out}; model {report.model_digest[:12]}',
-    )
+    _show_file(done, out, key, as_json, **asdict(report))
 
 
 @click.command()
@@ -143,8 +139,8 @@ def embed_file(
     from scgpt_databricks.model.scgpt.embedder import Embedder
 
     _check_one_matrix(**how)
-    with progress("embedding") as update:
-        report = embed_in_chunks(
+    with _wrong_file_is_wrong_usage(), progress("embedding") as update:
+        done = embed_in_chunks(
             cells,
             out,
             Embedder.load(checkpoint),
@@ -153,12 +149,25 @@ def embed_file(
             progress=update,
             **how,
         )
-    show(
-        {**asdict(report), "file": str(out)},
-        as_json,
-        f'{report.cells} cells in obsm["{key}"] of {out}; model {report.model_digest[:12]}'
-        + (f"; went on after {report.resumed_at}" if report.resumed_at else ""),
-    )
+    _show_file(done, out, key, as_json)
+
+
+def _show_file(done: FileReport, out: Path, key: str, as_json: bool, **more: Any) -> None:
+    place = f'in obsm["{key}"] of {out}' if out.suffix.lower() in ("", ".h5ad") else f"in {out}"
+    text = f"{done.cells} cells {place}; model {done.model_digest[:12]}"
+    text += f"; went on after {done.resumed_at}" if done.resumed_at else ""
+    text += f"\n{done.note}" if done.note else ""
+    show({**asdict(done), **more, "file": str(out)}, as_json, text)
+
+
+@contextmanager
+def _wrong_file_is_wrong_usage() -> Iterator[None]:
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.code != "not_anndata":
+            raise
+        raise click.BadParameter(error.message) from error
 
 
 def _check_one_matrix(layer: str | None, raw: bool, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""``scgpt endpoint apply``: change what only the API can change."""
+"""``scgpt endpoint apply``: put right what no plan shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .options import dry_run_option, environment_argument
 
 @click.group(cls=Group)
 def endpoint() -> None:
-    """Change an endpoint where Terraform's provider cannot.
+    """Put right what Terraform's provider does not see or send.
 
     \b
     Example:  scgpt endpoint apply dev --dry-run
@@ -25,12 +25,13 @@ def endpoint() -> None:
 @dry_run_option
 @json_option
 def apply(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
-    """Send ENV's endpoint what the provider never sends.
+    """Make ENV as declared where no plan does.
 
     \b
-    E-mail notifications; tags and AI Gateway after a deploy that failed half way.
-    Then Terraform reads the endpoint anew. Exit code 3 for what the API cannot
-    change either: budget policy, description, route optimisation.
+    The endpoint: e-mail notifications; tags and AI Gateway after a deploy that
+    failed half way. Warehouse, jobs, dashboard, schema, volumes and model: what
+    somebody has cleared there. Terraform reads them anew. Exit code 3 for what
+    nothing changes: an endpoint's budget policy, description, route optimisation.
     Example:  scgpt endpoint apply dev --dry-run
     """
     from ..deploy.endpoint import apply_endpoint
@@ -40,7 +41,7 @@ def apply(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -
     lines = [f"{verb} {each.call}: {', '.join(each.fields)}" for each in result.sent]
     lines += [f"left to `scgpt deploy {environment}`: {each}" for each in result.left]
     counted = f"{len(result.changes)} change{'' if len(result.changes) == 1 else 's'}"
-    lines.append(f"the {'next' if result.applied else 'present'} plan of the endpoint: {counted}")
+    lines.append(f"the {'next' if result.applied else 'present'} plan: {counted}")
     show(
         {
             "environment": environment,

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,7 +50,8 @@ def opened(name: str, folder: Path | None, operation: str, report: Report) -> It
     require_tools()
     connection.require_running(loaded)
     with only_one(layout.runtime_folder(loaded.folder) / "deploy" / f"{name}.lock", operation):
-        deployment = Deployment(loaded, report)
+        with connection.answering(loaded):
+            deployment = Deployment.of(loaded, report)
         try:
             with connection.answering(loaded):
                 yield deployment
@@ -90,6 +91,13 @@ class Deployment:
     settings: Settings
     report: Report
 
+    @classmethod
+    def of(cls, settings: Settings, report: Report) -> Deployment:
+        """Log in: whoever is logged in deploys, where the file does not say who does."""
+        deployment = cls(settings, report)
+        me = deployment.client.current_user.me().user_name
+        return cls(settings.deployed_by(me), report)
+
     @cached_property
     def manifest(self) -> Manifest | None:
         names = self.settings.names
@@ -125,6 +133,7 @@ class Deployment:
         environment = {
             **child_environment(self.settings),
             "CDKTF_OUTDIR": str(self.outdir),
+            "SCGPT_DEPLOYER": self.settings.managed_by or "",
         }
         self._synthesise(environment)
         stacks = []
@@ -176,9 +185,9 @@ class Deployment:
         for terraform in self.__dict__.get("stacks", []):  # where it came that far
             terraform.forget_plan()
 
-    def plan_one(self, terraform: Terraform) -> StackPlan:
-        """Plan one stack as it is, and let the guards judge."""
-        plan = terraform.plan()
+    def plan_one(self, terraform: Terraform, targets: Sequence[str] = ()) -> StackPlan:
+        """Plan one stack as it is, or only the targets, and let the guards judge."""
+        plan = terraform.plan(targets=targets)
         return self.judged(terraform, plan, facts.gather(self.client, self.settings, [plan]))
 
     def judged(self, terraform: Terraform, plan: Plan, known: Facts | None) -> StackPlan:

@@ -1,13 +1,14 @@
-"""Send an existing endpoint the fields that the API takes and the provider never sends.
+"""Send what no plan shows, and what the provider never sends.
 
-E-mail notifications have no update call in the provider. Tags and the AI Gateway have one, but when
-it fails the state claims that it was done, and no later plan shows it. All three are sent here
-through the API; then Terraform reads the endpoint anew, so that its next plan is empty.
+E-mail notifications of an endpoint have no update call in the provider. Its tags and AI Gateway
+have one, but when it fails the state claims that it was done, and no later plan shows it. These are
+sent here through the API. Of the other resources the provider misses what somebody has cleared.
+Terraform reads each of them anew, and then changes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +23,9 @@ from scgpt_databricks.infra.settings import Settings
 from . import facts
 from .deployment import Deployment, opened
 from .terraform import Report, Terraform
+from .unseen import Differing, differing, read_anew, take_away
 from .verify import Difference
 from .verify.difference import ABSENT
-from .verify.serving import serving_differences
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -61,7 +62,7 @@ class EndpointResult:
     left: tuple[Difference, ...]
     """Differences that `scgpt deploy` takes away."""
     changes: tuple[Change, ...]
-    """Terraform's plan for the serving stack afterwards."""
+    """Terraform's plan afterwards, for the stacks that were touched and that of the endpoint."""
     applied: bool
 
 
@@ -72,59 +73,87 @@ def apply_endpoint(
     dry_run: bool = False,
     report: Report = lambda _: None,
 ) -> EndpointResult:
-    """Make an endpoint as declared where only the API can.
+    """Make endpoint and other resources as declared where no plan does.
 
     Raises
     ------
     RefusedError
         When neither provider nor API can make a change, or a guard refuses; nothing was changed.
     DeployError
-        When there is no endpoint, or a call fails.
+        When there is nothing to change it of, or a call fails.
     """
     with opened(name, folder, "endpoint apply", report) as deployment:
-        terraform = _serving(deployment)
-        before = _plan(deployment, terraform)
-        found = _differences(deployment)
-        _refuse_fixed(name, found)
-        sendings = tuple(_sendings(deployment.client, deployment.settings, found))
-        if dry_run or not (sendings or before):
-            return EndpointResult(name, sendings, _left(found, sendings), before, False)
-        for sending in sendings:
+        client, loaded, found = deployment.client, deployment.settings, deployment.differences()
+        of_endpoint = [each for each in found if each.resource.startswith("endpoint ")]
+        _refuse_fixed(name, of_endpoint)
+        stacks = [
+            (terraform, _plan(deployment, terraform), differ)
+            for terraform in deployment.stacks
+            if (differ := differing(terraform, found))
+            or terraform.stack == loaded.names.stack("serving")
+        ]
+        unseen = [
+            resource
+            for _, changes, differ in stacks
+            for resource in differ
+            if resource.address not in {change.address for change in changes}
+        ]
+        if not unseen:
+            _require_endpoint(deployment)
+        sendings = tuple(_sendings(client, loaded, of_endpoint))
+        sent = sendings + tuple(_restoring(client, loaded, unseen))
+        planned = tuple(change for _, changes, _ in stacks for change in changes)
+        if dry_run or not (sent or planned):
+            return EndpointResult(name, sent, _left(found, sent), planned, False)
+        for sending in sent:
             report(f"{name}: {sending.call}: {', '.join(sending.fields)}")
             sending.send()
-        terraform.take_anew(ADDRESS, deployment.settings.names.endpoint)
-        report(f"{terraform.stack}: {ADDRESS}: read anew")
-        after = _plan(deployment, terraform)
-        return EndpointResult(name, sendings, tuple(_differences(deployment)), after, True)
+        for terraform, changes, _ in stacks:
+            updated = ADDRESS in {each.address for each in changes if each.actions == ("update",)}
+            if updated or (sendings and terraform.stack == loaded.names.stack("serving")):
+                terraform.take_anew(ADDRESS, loaded.names.endpoint)
+                report(f"{terraform.stack}: {ADDRESS}: read anew")
+            if addresses := [each.address for each in unseen if each.terraform is terraform]:
+                _plan(deployment, terraform, addresses)
+                terraform.apply()
+        after = [change for terraform, _, _ in stacks for change in _plan(deployment, terraform)]
+        return EndpointResult(name, sent, tuple(deployment.differences()), tuple(after), True)
 
 
-def _serving(deployment: Deployment) -> Terraform:
+def _require_endpoint(deployment: Deployment) -> None:
     names = deployment.settings.names
     if deployment.manifest is None or facts.endpoint_of(deployment.client, names.endpoint) is None:
         raise DeployError(
             f"{names.environment} has no endpoint {names.endpoint}: `scgpt deploy "
             f"{names.environment}` makes it, when a version was released"
         )
-    return next(each for each in deployment.stacks if each.stack == names.stack("serving"))
 
 
-def _plan(deployment: Deployment, terraform: Terraform) -> tuple[Change, ...]:
-    """The changes of the serving stack. Guards judge as for a deploy, except on what is sent
-    here.
-    """
-    planned = deployment.plan_one(terraform)
+def _restoring(
+    client: WorkspaceClient, settings: Settings, unseen: Sequence[Differing]
+) -> Iterator[Sending]:
+    for resource in unseen:
+
+        def send(resource: Differing = resource) -> None:
+            take_away(client, settings, resource)
+            read_anew(resource)
+
+        yield Sending(f"update {resource.address}", resource.fields, send)
+
+
+def _plan(
+    deployment: Deployment, terraform: Terraform, targets: Sequence[str] = ()
+) -> tuple[Change, ...]:
+    """The changes of one stack. Guards judge as for a deploy, except on what is sent here."""
+    planned = deployment.plan_one(terraform, targets)
     who = Facts(deployer=deployment.client.current_user.me().user_name)
-    refused = [each for each in refusals(planned.findings) if each.check != "no-call"]
+    meant = {"no-call", *(["incomplete-plan"] if targets else [])}
+    refused = [each for each in refusals(planned.findings) if each.check not in meant]
     refused += refusals(deployer(deployment.settings, who))
     if refused:
         name = deployment.settings.environment
         raise RefusedError("\n  ".join([f"{name}: refused:", *map(str, refused)]))
     return planned.plan.changes
-
-
-def _differences(deployment: Deployment) -> list[Difference]:
-    assert deployment.manifest is not None
-    return serving_differences(deployment.client, deployment.settings, deployment.manifest)
 
 
 def _refuse_fixed(name: str, found: Sequence[Difference]) -> None:

@@ -8,7 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from scgpt_databricks.infra.guards import Existing, Facts, Live, Version, served_versions
+from scgpt_databricks.infra.guards import (
+    Existing,
+    Facts,
+    Live,
+    Reference,
+    Version,
+    references,
+    served_versions,
+)
 from scgpt_databricks.infra.plan import Change, Json, Plan
 from scgpt_databricks.infra.settings import Settings
 
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -> Facts:
     """Ask the workspace for what the guards need to judge these plans."""
     plans = list(plans)
-    deployer = client.current_user.me().user_name
+    me = client.current_user.me()
     served = frozenset(_served_versions(plans))
     models = {settings.names.full_model, *_replaced_models(plans), *(model for model, _ in served)}
     ready = frozenset(version for model in models for version in _ready_versions(client, model))
@@ -39,7 +47,9 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
             each: tags[each]["rolled_back"] for each in tags if "rolled_back" in tags[each]
         },
         existing=existing,
-        deployer=deployer,
+        absent=_absent(client, plans),
+        sees_all=any(group.display == "admins" for group in me.groups or []),
+        deployer=me.user_name,
         declared=settings.deployer,
         endpoints={
             name: Live(is_ready(endpoint), update_of(endpoint) == "IN_PROGRESS", endpoint)
@@ -47,6 +57,57 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
             if (endpoint := endpoint_of(client, name)) is not None
         },
     )
+
+
+def _absent(client: WorkspaceClient, plans: Iterable[Plan]) -> frozenset[Reference]:
+    """Ask for everything that the changes refer to; what cannot be asked for counts as there."""
+    from databricks.sdk.errors import DatabricksError, NotFound
+
+    missing = set()
+    for reference in {
+        reference
+        for plan in plans
+        for change in plan.changes
+        for reference in references.references(change)
+    }:
+        try:
+            there = _ASKED[reference.kind](client, reference.name)
+        except NotFound:
+            there = False
+        except DatabricksError:
+            continue
+        if not there:
+            missing.add(reference)
+    return frozenset(missing)
+
+
+def _equals(attribute: str, name: str) -> str:
+    return f'{attribute} eq "{name}"'
+
+
+_EVERYBODY = ("admins", "users", "account users")
+_ASKED: dict[str, Callable[[WorkspaceClient, str], bool]] = {
+    "catalog": lambda client, name: bool(client.catalogs.get(name)),
+    "group": lambda client, name: (
+        name in _EVERYBODY or any(client.groups.list(filter=_equals("displayName", name)))
+    ),
+    "user": lambda client, name: any(client.users.list(filter=_equals("userName", name))),
+    "service principal": lambda client, name: any(
+        client.service_principals.list(filter=_equals("applicationId", name))
+    ),
+    "secret scope": lambda client, name: any(
+        scope.name == name for scope in client.secrets.list_scopes()
+    ),
+    "secret": lambda client, name: any(
+        secret.key == name.partition("/")[2]
+        for secret in client.secrets.list_secrets(name.partition("/")[0])
+    ),
+    "warehouse": lambda client, name: bool(client.warehouses.get(name)),
+    "notification destination": lambda client, name: any(
+        each.id == name for each in client.notification_destinations.list()
+    ),
+}
+"""Kind of a reference -> the question if there is one of that name."""
 
 
 def endpoint_of(client: WorkspaceClient, name: str) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan
 from .sweep import sweep
 from .terraform import ApplyError, Report, Terraform
+from .unseen import differing, read_anew, take_away
 from .verify import Difference, await_endpoint
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def verify_environment(
     loaded = settings.load(name, folder)
     connection.require_running(loaded)
     with connection.answering(loaded):
-        return Deployment(loaded, report).differences()
+        return Deployment.of(loaded, report).differences()
 
 
 def _refuse(name: str, findings: Iterable[Finding], report: Report = lambda _: None) -> None:
@@ -191,19 +192,32 @@ def _verify(deployment: Deployment, planned: PlanResult) -> None:
     name = deployment.settings.environment
     if deployment.manifest is not None:
         await_endpoint(deployment.client, deployment.settings)
-    if found := deployment.differences():
+    found = deployment.differences()
+    if found and _finished(deployment, planned, found):
+        found = deployment.differences()
+    if found:
         done, then = "deployed", "Deploy again; what a plan does not see"
         if not planned.changes:
             done, then = "the plan is empty", "What a plan does not see"
         lines = [f"{name}: {done}, but the workspace differs:", *map(str, found)]
-        of_endpoint = [each.resource.startswith("endpoint ") for each in found]
-        if any(of_endpoint):
-            lines.append(f"{then}, `scgpt endpoint apply {name}` sends")
-        if not all(of_endpoint):
-            again = "Deploy again. " if planned.changes else ""
-            lines.append(f"{again}Put back in the workspace what no plan shows of other resources")
+        lines.append(f"{then}, `scgpt endpoint apply {name}` sends")
         raise DeployError("\n  ".join(lines))
     deployment.report(f"{name}: verified by API")
+
+
+def _finished(deployment: Deployment, planned: PlanResult, found: list[Difference]) -> bool:
+    """Send what the plan took away and the provider sent as blanks; True where there was any."""
+    resources = [
+        resource
+        for terraform, stack in zip(deployment.stacks, planned.stacks, strict=True)
+        if (changed := {change.address for change in stack.plan.changes})
+        for resource in differing(terraform, found)
+        if resource.address in changed
+        and take_away(deployment.client, deployment.settings, resource)
+    ]
+    for resource in resources:
+        read_anew(resource)
+    return bool(resources)
 
 
 def _record(deployment: Deployment, planned: PlanResult) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +59,16 @@ class Terraform:
             (self.folder / ".terraform.lock.hcl").unlink(missing_ok=True)
         self._must("init", "-input=false", "-no-color")
 
-    def plan(self, *, destroy: bool = False, imports: Mapping[str, str] = NOTHING) -> Plan:
+    def plan(
+        self,
+        *,
+        destroy: bool = False,
+        imports: Mapping[str, str] = NOTHING,
+        targets: Iterable[str] = (),
+    ) -> Plan:
         """Plan into a file of the folder; take over ``imports`` (address -> id) as well.
+
+        Where addresses are given as ``targets``, all else is left out.
 
         Raises
         ------
@@ -75,6 +83,7 @@ class Terraform:
         else:
             taken.unlink(missing_ok=True)  # left by an earlier plan
         arguments = ["-input=false", f"-out={PLAN_FILE}", *(["-destroy"] if destroy else [])]
+        arguments += [f"-target={address}" for address in targets]
         problems = [
             _diagnostic(event) for event in self._events("plan", *arguments) if _is_error(event)
         ]
@@ -112,11 +121,17 @@ class Terraform:
         """Remove the plan's file."""
         (self.folder / PLAN_FILE).unlink(missing_ok=True)
 
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the resources of the state, as ``terraform show -json`` has them."""
+        state = json.loads(self._must("show", "-json"))
+        found: list[dict[str, Any]] = (
+            state.get("values", {}).get("root_module", {}).get("resources", [])
+        )
+        return found
+
     def ids(self) -> frozenset[str]:
         """Return the ids of everything in the state."""
-        state = json.loads(self._must("show", "-json"))
-        resources = state.get("values", {}).get("root_module", {}).get("resources", [])
-        return frozenset(str(each["values"].get("id")) for each in resources)
+        return frozenset(str(each["values"].get("id")) for each in self.resources())
 
     def take(self, address: str, identifier: str) -> None:
         """Take something that exists into the state.

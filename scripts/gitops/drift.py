@@ -66,7 +66,7 @@ def find_drift(
         When settings or manifest are wrong, or Terraform fails.
     """
     planned = plan_environment(name, folder=folder, report=report)
-    loaded = settings.load(name, folder)
+    loaded = settings.load(name, folder).deployed_by(planned.facts.deployer)
     manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
     with answering(loaded):
         found = tuple(differences(workspace_client(loaded), loaded, manifest))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from scgpt_databricks.infra.plan import Change, Json, Leaf, Path, leaves
+from scgpt_databricks.infra.plan import Change, Json, Leaf, Name, Path, leaves
 
 HIDDEN = "(hidden)"
 
@@ -15,7 +15,7 @@ _LONGEST = 200
 _FEW = 3
 _LATER = "(known after the deploy)"
 _SIGNS = {"create": "+", "delete": "-", "update": "!", "import": "!"}
-_PLACE = re.compile(r"\[\d+\]")
+_PLACE = re.compile(r"\[[^\]]*\]")
 _REFERENCE = re.compile(r"\{\{secrets/[^{}\s]+\}\}")
 # Whoever changed an endpoint by hand may have put a key into a plain variable.
 _PRIVATE = re.compile(
@@ -122,5 +122,6 @@ def _value(found: dict[Path, Leaf], path: Path) -> Any:
 
 
 def _written(path: Path) -> str:
-    """Return a path as ``config[0].name``."""
-    return "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)[1:]
+    """Return a path as ``config[0].name`` or ``access_control[scientists].permission_level``."""
+    places = (int, Name)
+    return "".join(f"[{each}]" if isinstance(each, places) else f".{each}" for each in path)[1:]

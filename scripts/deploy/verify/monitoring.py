@@ -113,7 +113,10 @@ def _dashboard_differences(
     client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
 ) -> Iterator[Difference]:
     name = settings.names.watched("requests")
-    content = json.loads(lakeview.serialized(monitoring.TILES, title=name, table=table))
+    given = settings.monitoring.warehouse_id
+    content = json.loads(
+        lakeview.serialized(monitoring.TILES, title=name, table=table, warehouse=given)
+    )
     return _once(
         f"dashboard {name}",
         {

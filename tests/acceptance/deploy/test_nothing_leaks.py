@@ -54,7 +54,7 @@ def test_logins_and_paths_stay_where_they_are(place: Place, states: StateServer)
         # There is no such secret: what a refused deploy writes and says counts as well.
         place.scgpt("deploy", "local"),
     ]
-    assert "does not exist" in runs[-1].err
+    assert "not in the workspace" in runs[-1].err
     place.api("POST", "/api/2.0/secrets/scopes/create", scope="scgpt")
     place.api("POST", "/api/2.0/secrets/put", scope="scgpt", key="token", string_value=SECRET)
     runs.append(place.succeed("deploy", "local", "--json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 from cdktf import Testing as Cdk
@@ -36,6 +37,12 @@ def _lists(folder: Path, text: str) -> dict[str, tuple[str, set[tuple[str, str]]
     return found
 
 
+def _settings(text: str) -> settings.Settings:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "lab.toml").write_text(text)
+        return settings.load("lab", Path(folder))
+
+
 def test_who_plans_may_read_what_is_watched(tmp_path: Path) -> None:
     """And who deploys is in each list: Terraform hides the caller's entry from the caller alone."""
     found = _lists(tmp_path, FULL)
@@ -52,3 +59,24 @@ def test_who_plans_may_read_what_is_watched(tmp_path: Path) -> None:
 def test_the_list_of_a_warehouse_of_others_is_theirs(tmp_path: Path) -> None:
     text = FULL.replace("pause = true", 'pause = true\nwarehouse_id = "0123456789abcdef"')
     assert "warehouse_permissions" not in _lists(tmp_path, text)
+
+
+BUILDER = "00000000-0000-0000-0000-00000000000b"
+
+
+def test_whoever_deploys_keeps_the_management() -> None:
+    """In any role that the file gives it: the provider refuses to take it from the caller."""
+    declared = _settings('planner = "p@e.org"\n' + FULL)
+    assert declared.object_levels("experiment")[BUILDER] == "CAN_EDIT"
+    for who in (BUILDER, "p@e.org", "a@example.com", "x@example.com"):
+        known = declared.deployed_by(who)
+        levels = {BUILDER: "CAN_EDIT", "p@e.org": "CAN_READ", who: "CAN_MANAGE"}
+        assert known.object_levels("experiment") == levels
+        assert known.object_levels("job") == {"p@e.org": "CAN_VIEW", who: "IS_OWNER"}
+        named = who in ("p@e.org", "a@example.com")
+        assert known.endpoint_levels.people.get(who) == ("CAN_MANAGE" if named else None)
+    nobody = declared.model_copy(update={"planner": None, "builder": None})
+    assert nobody.deployed_by(BUILDER).object_levels("job") == {}, "no list is made for it"
+    other = declared.model_copy(update={"deployer": "d@example.com"})
+    assert other.deployed_by(BUILDER) is other, "the file says who deploys"
+    assert declared.deployed_by(None) is declared

@@ -218,3 +218,39 @@ def test_a_secret_stands_in_no_variable(name: str, value: str | None, refused: b
     assert [finding.check for finding in findings] == (["plain-secret"] if refused else [])
     assert all(name in each.message and "LOG_LEVEL" not in each.message for each in findings)
     assert not any(value in str(each) for each in findings if value)
+
+
+@pytest.mark.parametrize(
+    ("expressions", "said"),
+    [
+        ({"entity_version": {"constant_value": "2"}}, "m-1 is the name of before"),
+        ({"name": {"constant_value": None}}, "m-1 is the name of before"),
+        ({"name": {"constant_value": "m-1"}}, None),
+        ({"name": {"references": ["var.name"]}}, None),
+    ],
+)
+@pytest.mark.parametrize("module", ["", 'module.a["x"].module.b.'])
+def test_a_name_that_only_the_plan_has_is_the_old_one(
+    expressions: dict[str, Any], said: str | None, module: str
+) -> None:
+    """The provider keeps it where the configuration gives none, and sends it with a new version."""
+    plan = plan_of("model_serving", ["update"], ENDPOINT, edited(tags=[]))
+    plan["resource_changes"][0]["address"] = f"{module}databricks_model_serving.x[0]"
+    resource = {
+        "address": "databricks_model_serving.x",
+        "expressions": {"config": [{"served_entities": [expressions]}]},
+    }
+    inner: dict[str, Any] = {"resources": [resource]}
+    for name in ("b", "a") if module else ():
+        inner = {"module_calls": {name: {"module": inner}}}
+    found_there = check(plan | {"configuration": {"root_module": inner}}, LOCAL, Facts())
+    assert [each.message for each in found_there if each.check == "unnamed-entity"] == (
+        [f"serves an entity that its configuration gives no name: {said}"] if said else []
+    )
+
+
+def test_entities_of_a_dynamic_block_are_in_the_plan_alone() -> None:
+    plan = plan_of("model_serving", ["update"], ENDPOINT, edited(tags=[]))
+    resource = {"address": "databricks_model_serving.x", "expressions": {"config": [{}]}}
+    configuration = {"root_module": {"resources": [resource]}}
+    assert check(plan | {"configuration": configuration}, LOCAL, Facts()) == []

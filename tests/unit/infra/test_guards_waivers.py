@@ -80,7 +80,7 @@ def test_production_is_destroyed_only_when_that_was_waived() -> None:
 def test_offline_the_skipped_checks_are_named() -> None:
     of_workspace = {
         "version-missing", "version-not-validated", "exists-already", "endpoint-updating",
-        "deploy-by-person", "manifest-missing", "version-rolled-back",
+        "deploy-by-person", "manifest-missing", "reference-missing", "version-rolled-back",
     }  # fmt: skip
     of_settings = {
         "production-without-table", "production-scale-to-zero", "workload-type",

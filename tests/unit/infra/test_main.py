@@ -63,3 +63,20 @@ def test_where_nothing_is_right_nothing_is_synthesised(out: Path) -> None:
         main()
     assert caught.value.code == 1
     assert not (out / "manifest.json").exists()
+
+
+def test_it_is_told_who_deploys(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is logged in keeps the management, in whatever role the file names it."""
+    builder = "00000000-0000-0000-0000-00000000000b"
+    (out.parent / "dev.toml").write_text(f'builder = "{builder}"\n' + FIVE.format(name="dev"))
+    monkeypatch.setenv("SCGPT_ENVIRONMENT", "dev")
+
+    def levels() -> list[str]:
+        main()
+        stack = json.loads((out / "stacks" / "dev-registry" / "cdk.tf.json").read_text())
+        listed = stack["resource"]["databricks_permissions"]["experiment_permissions"]
+        return [entry["permission_level"] for entry in listed["access_control"]]
+
+    assert levels() == ["CAN_EDIT"]
+    monkeypatch.setenv("SCGPT_DEPLOYER", builder)
+    assert levels() == ["CAN_MANAGE"]

@@ -10,7 +10,7 @@ import anndata
 import numpy as np
 import pytest
 
-from scgpt_databricks.model.batch import file as batch_file
+from scgpt_databricks.model.batch import result
 from scgpt_databricks.model.batch.file import embed_file
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.scgpt.demo import pbmc_cells
@@ -60,11 +60,11 @@ def test_a_source_that_changes_meanwhile_is_refused(
 @pytest.mark.parametrize(
     ("damaged", "said"),
     [
-        ("progress.json", "[]"),
-        ("progress.json", "{"),
-        ("progress.json", '{"done": 16}'),
-        ("embeddings.npy", None),
-        ("counts.npy", None),
+        ("job.json", "[]"),
+        ("job.json", "{"),
+        ("job.json", '{"digest": "another"}'),
+        ("000000000000-000000000016.rows", None),
+        ("000000000000-000000000016.rows", "half"),
     ],
 )
 def test_a_damaged_folder_starts_anew(
@@ -91,7 +91,7 @@ def test_a_stop_in_the_last_stage_loses_nothing(
         raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(batch_file, "_put_into", cut)
+        patch.setattr(result, "_put_into", cut)
         with pytest.raises(Stop):
             embed_file(source, target, embedder, chunk=16)
     assert not target.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anndata
@@ -130,3 +131,11 @@ def test_params_that_change_nothing_of_this_are_sent(server: Server) -> None:
     judged = {"allow_imputed": True}
     assert server.requests[0]["params"] == {**params, **judged}
     assert server.requests[1]["params"] == {"response_format": "float32", **judged, **no_filters}
+
+
+def test_an_anndata_that_takes_no_results(server: Server, tmp_path: Path) -> None:
+    cells(7).write_h5ad(tmp_path / "cells.h5ad")
+    view = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")[:3]
+    with pytest.raises(InvalidRequest, match="to_memory") as refusal:
+        embed(view, server.endpoint)
+    assert (refusal.value.code, server.requests) == ("not_writable", [])

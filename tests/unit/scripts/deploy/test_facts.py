@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import NotFound
+from databricks.sdk.errors import NotFound, PermissionDenied
 from databricks.sdk.service.catalog import ModelVersionInfo
 
 from scgpt_databricks.infra import layout, settings
@@ -41,10 +41,20 @@ def do(_: str, path: str, query: dict[str, str] | None = None) -> dict[str, Any]
         raise NotFound("no such endpoint") from None
 
 
+def raising(**_: Any) -> list[Any]:
+    raise PermissionDenied("only admins may ask")
+
+
 CLIENT = cast(
     WorkspaceClient,
     SimpleNamespace(
-        current_user=SimpleNamespace(me=lambda: SimpleNamespace(user_name="me")),
+        current_user=SimpleNamespace(
+            me=lambda: SimpleNamespace(user_name="me", groups=[SimpleNamespace(display="admins")])
+        ),
+        groups=SimpleNamespace(list=lambda filter: ["x"] if '"team"' in filter else []),  # noqa: A006
+        users=SimpleNamespace(list=raising),
+        warehouses=SimpleNamespace(get=listed),
+        catalogs=SimpleNamespace(get=lambda name: name),
         model_versions=SimpleNamespace(list=listed),
         api_client=SimpleNamespace(do=do),
     ),
@@ -71,3 +81,18 @@ def test_models_and_endpoints_of_others_are_asked_for_by_their_own_names() -> No
     assert found.validated == frozenset({(OURS, 1)})
     states = {name: (each.ready, each.updating) for name, each in found.endpoints.items()}
     assert states == {"theirs": (True, True), DEV.names.endpoint: (False, False)}
+
+
+def test_what_plans_refer_to_is_asked_for_once_and_told_where_it_is_not_there() -> None:
+    """A question that is refused counts as answered with yes."""
+    plans = [
+        plan_of("grant", ["create"], None, {"principal": "team"}),
+        plan_of("grant", ["create"], None, {"principal": "nobody"}),
+        plan_of("grant", ["create"], None, {"principal": "ann@example.com"}),
+        plan_of("grant", ["create"], None, {"principal": "account users"}),
+        plan_of("dashboard", ["update"], {}, {"warehouse_id": GONE, "display_name": "d"}),
+        plan_of("grant", ["delete"], {"principal": "who-left"}, None),
+    ]
+    found = gather(CLIENT, DEV, map(Plan.of, plans))
+    assert found.absent == frozenset({("group", "nobody"), ("warehouse", GONE)})
+    assert found.sees_all

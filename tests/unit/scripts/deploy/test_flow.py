@@ -72,13 +72,16 @@ ENDPOINT, JOB_MAILS = (
         ([ENDPOINT], ["What a plan does not see, `scgpt endpoint apply dev` sends"]),
         (
             [JOB_MAILS],
-            ["Put back in the workspace what no plan shows of other resources"],
+            ["What a plan does not see, `scgpt endpoint apply dev` sends"],
         ),
     ],
 )
 def test_each_difference_has_a_way_out(found: list[Difference], ways: list[str]) -> None:
     deployment = SimpleNamespace(
-        settings=settings.load("dev", layout.ENVIRONMENTS), manifest=None, differences=lambda: found
+        settings=settings.load("dev", layout.ENVIRONMENTS),
+        manifest=None,
+        differences=lambda: found,
+        stacks=[],
     )
     with pytest.raises(DeployError) as caught:
         _verify(cast(Deployment, deployment), PlanResult("dev", "real", (), KNOWN))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 from scgpt_databricks.scripts.gitops.markdown import folded
-from scgpt_databricks.scripts.gitops.plan_text import HIDDEN, fields, lines, shown
+from scgpt_databricks.scripts.gitops.plan_text import HIDDEN, fields, lines, named, shown
 from tests.unit.scripts.gitops.plans import change, endpoint
 
 
@@ -102,3 +104,26 @@ def test_a_long_plan_is_cut() -> None:
     assert "line 9\n" in text
     assert "line 11\n" not in text
     assert "more lines: `scgpt review` shows them" in text
+
+
+def test_access_lists_and_tags_are_paired_by_name() -> None:
+    """Terraform sorts them: one that comes first moves all the others."""
+
+    def block(**levels: str) -> dict[str, Any]:
+        entries = [{"group_name": who, "permission_level": level} for who, level in levels.items()]
+        tags = [{"key": who, "value": level.lower()} for who, level in levels.items()]
+        return {"access_control": entries, "tags": tags}
+
+    old, new = block(b="CAN_QUERY", c="CAN_VIEW"), block(a="CAN_VIEW", b="CAN_MANAGE", c="CAN_VIEW")
+    assert list(fields(change("permissions", old, new))) == [
+        '+ access_control[a].group_name = "a"',
+        '+ access_control[a].permission_level = "CAN_VIEW"',
+        '~ access_control[b].permission_level = "CAN_QUERY" -> "CAN_MANAGE"',
+        '+ tags[a].key = "a"',
+        '+ tags[a].value = "can_view"',
+        '~ tags[b].value = "can_query" -> "can_manage"',
+    ]
+    assert named(["access_control[a].group_name", "tags[0].key"]) == [
+        "access_control.group_name",
+        "tags.key",
+    ]

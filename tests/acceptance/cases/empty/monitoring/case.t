@@ -78,7 +78,7 @@ A threshold is one value of the file.
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
 
-Somebody clears optional fields of the job, and removes the wheel that it runs from. A plan shows one
+Somebody clears optional fields of the job, and removes the wheel that it runs from. A plan shows two
 of the three; `verify` finds each, and a deploy puts them back.
 
   $ api POST /api/2.2/jobs/update "{\"job_id\": $(show /api/2.2/jobs/list jobs 0 job_id), \"fields_to_remove\": [\"email_notifications\", \"timeout_seconds\"]}"
@@ -92,6 +92,7 @@ of the three; `verify` finds each, and a deploy puts them back.
   $ quietly scgpt deploy local
   local: 1 change, by databricks/databricks 1.99.0
     local-monitoring: update databricks_job.job_daily_error_rate
+      + email_notifications[0].on_failure[0] = "ops@example.com"
       ~ timeout_seconds = 0 -> 3600
   digest <digest>
   deployed in <n> s

@@ -65,8 +65,8 @@ A workspace that is busy is asked again, which nobody notices but in the request
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
 
-A conflict is not tried again. Terraform's state now claims a gateway that the endpoint does not
-have, which no later plan shows. Comparing with the API does, and says what sends it.
+A conflict is not tried again, but the endpoint answers with its empty gateway: the next plan has what
+was not sent.
 
   $ settings 'gateway.rate_limits = [{calls = 600, key = "user"}]'
   $ api POST /_local/faults '{"method": "PUT", "path": "*/ai-gateway", "status": 409}'
@@ -79,19 +79,43 @@ have, which no later plan shows. Comparing with the API does, and says what send
     endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
     endpoint scgpt-serving: usage_tracking is False, declared is True
     endpoint scgpt-serving: rate_limits.user is 'absent', declared is 600
+  $ scgpt deploy local 2>/dev/null | tail -1
+  deployed in <n> s
+  $ sent
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 409
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+
+Of tags, Terraform's state now claims what was never sent, where the endpoint has none. No later plan
+shows it. Comparing with the API does, and says what sends it.
+
+  $ api PATCH /api/2.0/serving-endpoints/scgpt-serving/tags '{"delete_tags": ["project", "environment"]}'
+  200
+  $ settings 'gateway.rate_limits = [{calls = 600, key = "user"}]' 'tags.team = "bio"'
+  $ api POST /_local/faults '{"method": "PATCH", "path": "*/tags", "status": 409}'
+  200
+  $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
+  error: local-serving: terraform apply failed:
+    databricks_model_serving.endpoint: cannot update model serving: Fault set by a control route: 409
+    Run it again, to go on from here.
+    The workspace differs:
+    endpoint scgpt-serving: tags.environment is 'absent', declared is 'local'
+    endpoint scgpt-serving: tags.project is 'absent', declared is 'scgpt'
+    endpoint scgpt-serving: tags.team is 'absent', declared is 'bio'
   $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
   error: local: the plan is empty, but the workspace differs:
-    endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
-    endpoint scgpt-serving: usage_tracking is False, declared is True
-    endpoint scgpt-serving: rate_limits.user is 'absent', declared is 600
+    endpoint scgpt-serving: tags.environment is 'absent', declared is 'local'
+    endpoint scgpt-serving: tags.project is 'absent', declared is 'scgpt'
+    endpoint scgpt-serving: tags.team is 'absent', declared is 'bio'
     What a plan does not see, `scgpt endpoint apply local` sends
   $ scgpt endpoint apply local 2>/dev/null
-  sent PUT ai-gateway: inference_table, usage_tracking, rate_limits.user
-  the next plan of the endpoint: 0 changes
+  sent PATCH tags: tags.environment, tags.project, tags.team
+  the next plan: 0 changes
   $ scgpt deploy local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
   nothing was changed in <n> s
   $ sent
-  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 409
-  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 200
+  PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 409
+  PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 200

@@ -19,11 +19,8 @@ Limits for the endpoint, each user, one group and one service principal; and who
       + ai_gateway[0].rate_limits[3].principal = "<uuid>"
       + ai_gateway[0].rate_limits[3].renewal_period = "minute"
     local-serving: update databricks_permissions.endpoint_permissions
-      - access_control[0].group_name = "scientists"
-      ~ access_control[0].permission_level = "CAN_QUERY" -> "CAN_VIEW"
-      + access_control[0].user_name = "reader@local.test"
-      + access_control[1].group_name = "scientists"
-      + access_control[1].permission_level = "CAN_QUERY"
+      + access_control[reader@local.test].permission_level = "CAN_VIEW"
+      + access_control[reader@local.test].user_name = "reader@local.test"
   digest <digest>
   deployed in <n> s
   $ sent --bodies

@@ -1,25 +1,20 @@
-Somebody clears the tags and the AI Gateway in the UI. The provider does not see what is cleared
-altogether, so the plan is empty. `scgpt verify` asks the API.
+Somebody clears the tags in the UI. The provider does not see what is cleared altogether, so the plan
+is empty. `scgpt verify` asks the API.
 
   $ api PATCH /api/2.0/serving-endpoints/scgpt-serving/tags '{"delete_tags": ["project", "environment"]}'
   200
-  $ api PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway '{}'
-  200
   $ sent
   PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 200
-  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
   $ scgpt verify local
-  ┏━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┓
-  ┃ resource               ┃ field            ┃ declared                           ┃ found  ┃
-  ┡━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━┩
-  │ endpoint scgpt-serving │ inference_table  │ main.scgpt.scgpt_inference_payload │ absent │
-  │ endpoint scgpt-serving │ usage_tracking   │ True                               │ False  │
-  │ endpoint scgpt-serving │ tags.project     │ scgpt                              │ absent │
-  │ endpoint scgpt-serving │ tags.environment │ local                              │ absent │
-  └────────────────────────┴──────────────────┴────────────────────────────────────┴────────┘
+  ┏━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┓
+  ┃ resource               ┃ field            ┃ declared ┃ found  ┃
+  ┡━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━┩
+  │ endpoint scgpt-serving │ tags.environment │ local    │ absent │
+  │ endpoint scgpt-serving │ tags.project     │ scgpt    │ absent │
+  └────────────────────────┴──────────────────┴──────────┴────────┘
   local: the workspace differs from what is declared
   [1]
 
@@ -32,10 +27,8 @@ A deploy has nothing to apply, and fails: an empty plan is no proof.
   <n> s  local-serving: 0 changes
   <n> s  local-monitoring: 0 changes
   error: local: the plan is empty, but the workspace differs:
-    endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
-    endpoint scgpt-serving: usage_tracking is False, declared is True
-    endpoint scgpt-serving: tags.project is 'absent', declared is 'scgpt'
     endpoint scgpt-serving: tags.environment is 'absent', declared is 'local'
+    endpoint scgpt-serving: tags.project is 'absent', declared is 'scgpt'
     What a plan does not see, `scgpt endpoint apply local` sends
   [1]
 
@@ -45,53 +38,61 @@ What the provider does not send, `scgpt endpoint apply` does. A dry run first.
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
   <n> s  local-serving: 0 changes
-  would send PATCH tags: tags.project, tags.environment
-  would send PUT ai-gateway: inference_table, usage_tracking
-  the present plan of the endpoint: 0 changes
+  would send PATCH tags: tags.environment, tags.project
+  the present plan: 0 changes
   $ sent
   $ scgpt endpoint apply local
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
   <n> s  local-serving: 0 changes
-  <n> s  local: PATCH tags: tags.project, tags.environment
-  <n> s  local: PUT ai-gateway: inference_table, usage_tracking
+  <n> s  local: PATCH tags: tags.environment, tags.project
   <n> s  local-serving: databricks_model_serving.endpoint: read anew
   <n> s  local-serving: 0 changes
-  sent PATCH tags: tags.project, tags.environment
-  sent PUT ai-gateway: inference_table, usage_tracking
-  the next plan of the endpoint: 0 changes
+  sent PATCH tags: tags.environment, tags.project
+  the next plan: 0 changes
   $ sent --bodies
   PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 200
   {
    "add_tags": [
     {
-     "key": "project",
-     "value": "scgpt"
-    },
-    {
      "key": "environment",
      "value": "local"
+    },
+    {
+     "key": "project",
+     "value": "scgpt"
     }
    ],
    "delete_tags": []
-  }
-  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
-  {
-   "inference_table_config": {
-    "catalog_name": "main",
-    "enabled": true,
-    "schema_name": "scgpt",
-    "table_name_prefix": "scgpt_inference"
-   },
-   "usage_tracking_config": {
-    "enabled": true
-   }
   }
   $ scgpt verify local
   local: as declared
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+
+An AI Gateway that is emptied answers with an empty object, which the provider does see.
+
+  $ api PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway '{}'
+  200
+  $ quietly scgpt deploy local
+  local: 1 change, by databricks/databricks 1.99.0
+    local-serving: update databricks_model_serving.endpoint
+      + ai_gateway[0].inference_table_config[0].catalog_name = "main"
+      + ai_gateway[0].inference_table_config[0].enabled = true
+      + ai_gateway[0].inference_table_config[0].schema_name = "scgpt"
+      + ai_gateway[0].inference_table_config[0].table_name_prefix = "scgpt_inference"
+      + ai_gateway[0].usage_tracking_config[0].enabled = true
+      + timeouts.create = "30m"
+      + timeouts.update = "30m"
+  digest <digest>
+  deployed in <n> s
+  $ sent
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
+  PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  $ scgpt verify local
+  local: as declared
 
 Who is told of an update: the provider has no call for it, and would report success. The guard
 names the command that has.
@@ -108,7 +109,7 @@ names the command that has.
   [3]
   $ scgpt endpoint apply local 2>/dev/null
   sent PATCH notifications: email_notifications.on_update_failure
-  the next plan of the endpoint: 0 changes
+  the next plan: 0 changes
   $ sent --bodies
   PATCH /api/2.0/serving-endpoints/scgpt-serving/notifications -> 200
   {
@@ -127,7 +128,7 @@ And nobody any more:
   $ settings
   $ scgpt endpoint apply local 2>/dev/null
   sent PATCH notifications: email_notifications.on_update_failure
-  the next plan of the endpoint: 0 changes
+  the next plan: 0 changes
   $ sent --bodies
   PATCH /api/2.0/serving-endpoints/scgpt-serving/notifications -> 200
   {

@@ -11,17 +11,13 @@ A plain secret in the settings is refused; its value is not repeated.
     endpoint.environment: HUB_URL: looks like a secret: write {{secrets/<scope>/<key>}} (what is none can be kept there too)
   [2]
 
-A reference is what the serving process gets its secret by. One to nothing is refused by the
-workspace.
+A reference is what the serving process gets its secret by. One to nothing is refused before anything
+is changed.
 
   $ settings 'endpoint.environment = {HUB_TOKEN = "{{secrets/scgpt/hub}}", OMP_NUM_THREADS = "4"}'
   $ scgpt deploy local 2>&1 >/dev/null | grep -v ' s  '
-  error: local-serving: terraform apply failed:
-    databricks_model_serving.endpoint: cannot update model serving: Scope scgpt does not exist!
-    Run it again, to go on from here.
-    The workspace differs:
-    endpoint scgpt-serving: scgpt_gene_embeddings-1.environment.HUB_TOKEN is 'absent', declared is '{{secrets/scgpt/hub}}'
-    endpoint scgpt-serving: scgpt_gene_embeddings-1.environment.OMP_NUM_THREADS is 'absent', declared is 'a plain value'
+  error: local: refused, nothing was changed:
+    databricks_model_serving.endpoint: the secret scope scgpt: not in the workspace (reference-missing). Make it first, or correct the name.
   $ api POST /api/2.0/secrets/scopes/create '{"scope": "scgpt"}'
   200
   $ api POST /api/2.0/secrets/put '{"scope": "scgpt", "key": "hub", "string_value": "hub-0815-token"}'

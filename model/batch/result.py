@@ -1,0 +1,181 @@
+"""Write the embeddings of a file: into a copy of it, or as a table of their own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from anndata.io import write_elem
+
+from scgpt_databricks.whole_file import check_target, draft, draft_in_any_order
+
+from ..cells.h5ad import CellsFile
+from ..cells.job_options import OBS_COLUMNS
+from ..errors import InvalidRequest
+from .unfinished import Unfinished
+
+_USUAL_WIDTH = 512  # for an estimate of space
+_CANNOT_WRITE = (LookupError, ValueError, TypeError, RuntimeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Result:
+    """All rows of a file, to be written.
+
+    Parameters
+    ----------
+    cells
+        The file that was embedded.
+    work
+        Its rows, and the target.
+    key
+        Of ``obsm``.
+    """
+
+    cells: CellsFile
+    work: Unfinished
+    key: str
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """Yield the vectors a piece at a time: a row per cell, by its name."""
+        for start, vectors, _ in self.work.rows():
+            columns = [f"{self.key}_{number}" for number in range(vectors.shape[1])]
+            names = pd.Index(self.cells.names(start, start + len(vectors)), name="cell")
+            yield pd.DataFrame(vectors, index=names, columns=columns)
+
+
+def check_result(target: Path, cells: CellsFile) -> None:
+    """Refuse a target that cannot be written, before any cell is embedded.
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_target`` for an ending that is not known, ``missing_package``.
+    TargetError
+        It cannot be written there, or there is no space for it.
+    """
+    writer = _WRITERS.get(target.suffix.lower())
+    if writer is None:
+        raise InvalidRequest(
+            "invalid_target",
+            f"{target.name} has another ending than .h5ad, .csv, .parquet or .npy.",
+        )
+    if writer is _parquet:
+        try:
+            importlib.import_module("pyarrow")
+        except ImportError as error:
+            raise InvalidRequest(
+                "missing_package", f"{target.name} needs pyarrow: pip install pyarrow."
+            ) from error
+    vectors = cells.n_cells * _USUAL_WIDTH * 4
+    copy = cells.path.stat().st_size if writer is _h5ad else 0
+    check_target(target, copy + 2 * vectors)
+
+
+def write_result(result: Result) -> str:
+    """Write the target, whole; return a sentence where it is not what was asked for."""
+    return _WRITERS[result.work.target.suffix.lower()](result)
+
+
+def _h5ad(result: Result) -> str:
+    with draft_in_any_order(result.work.target, result.work.folder) as path:
+        shutil.copyfile(result.cells.path, path)
+        try:
+            _put_into(path, result)
+        except _CANNOT_WRITE as error:
+            path.unlink()
+            _write_alone(path, result)
+            return (
+                f"{result.cells.path.name} takes no embeddings ({error}), so {result.work.target} "
+                "holds the embeddings alone."
+            )
+    return ""
+
+
+def _put_into(copy: Path, result: Result) -> None:
+    with h5py.File(copy, "r+", locking=False) as file:
+        for group in ("obsm", "uns"):  # anndata reads files without them
+            if group not in file:
+                write_elem(file, group, {})
+        _put_rows(file["obsm"], result)
+        counts = np.concatenate([counted for _, _, counted in result.work.rows()])
+        for column, name in enumerate(OBS_COLUMNS):
+            write_elem(file["obs"], name, counts[:, column])
+            order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
+            file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
+        served = np.array(result.work.origin["served_entities"], dtype=object)
+        write_elem(file["uns"], "scgpt", {**result.work.origin, "served_entities": served})
+
+
+def _put_rows(group: h5py.Group, result: Result) -> None:
+    """Write the vectors as anndata's format has an array, a piece at a time."""
+    if result.key in group:
+        del group[result.key]
+    for start, vectors, _ in result.work.rows():
+        if not start:
+            shape = (result.cells.n_cells, vectors.shape[1])
+            stored = group.create_dataset(result.key, shape, np.float32)
+            stored.attrs["encoding-type"], stored.attrs["encoding-version"] = "array", "0.2.0"
+        stored[start : start + len(vectors)] = vectors
+
+
+def _write_alone(path: Path, result: Result) -> None:
+    pieces = list(result.work.rows())
+    counts = np.concatenate([counted for _, _, counted in pieces])
+    names = result.cells.names(0, result.cells.n_cells)
+    adata = AnnData(obs=pd.DataFrame(counts, index=names, columns=list(OBS_COLUMNS)))
+    adata.obsm[result.key] = np.concatenate([vectors for _, vectors, _ in pieces])
+    adata.uns["scgpt"] = result.work.origin
+    adata.write_h5ad(path)
+
+
+def _csv(result: Result) -> str:
+    with draft(result.work.target, result.work.folder) as path, path.open("w") as file:
+        for number, table in enumerate(result.tables()):
+            table.to_csv(file, header=not number)
+    return ""
+
+
+def _parquet(result: Result) -> str:
+    pa: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    with draft(result.work.target, result.work.folder) as path, path.open("wb") as file:
+        writer = None
+        for table in result.tables():
+            found = pa.Table.from_pandas(table)
+            about = {**found.schema.metadata, b"scgpt": json.dumps(result.work.origin).encode()}
+            found = found.replace_schema_metadata(about)
+            writer = writer or parquet.ParquetWriter(file, found.schema)
+            writer.write_table(found)
+        assert writer is not None
+        writer.close()
+    return ""
+
+
+def _npy(result: Result) -> str:
+    with draft(result.work.target, result.work.folder) as path, path.open("wb") as file:
+        for start, vectors, _ in result.work.rows():
+            if not start:
+                described = np.lib.format.header_data_from_array_1_0(vectors)
+                described["shape"] = (result.cells.n_cells, vectors.shape[1])
+                np.lib.format.write_array_header_1_0(file, described)
+            file.write(vectors.tobytes())
+    return ""
+
+
+_WRITERS: dict[str, Callable[[Result], str]] = {
+    "": _h5ad,
+    ".h5ad": _h5ad,
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".npy": _npy,
+}
