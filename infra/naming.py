@@ -16,6 +16,12 @@ STACKS = ("registry", "serving", "monitoring")
 LONGEST_SERVED_ENTITY = 63
 """Characters that the name of a served entity may have."""
 
+SECURABLE = r"[^./ \x00-\x1f\x7f]{1,255}"
+"""A name in Unity Catalog, as its documentation has it; stored in lower case."""
+NEW_SECURABLE = r"[a-z][a-z0-9_]{0,62}"
+"""A name that is made here: no SQL has to quote it."""
+
+_NOT_IN_A_SERVED_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -116,8 +122,13 @@ class Names:
 
 
 def served_entity(model: str, version: int) -> str:
-    """Name behind an endpoint of one version of a model, which is given by its last name."""
-    return f"{model}-{version}"
+    """Name behind an endpoint of one version of a model, which is given by its last name.
+
+    It is `<model>-<version>`, shortened and with _ where an endpoint takes no such character.
+    """
+    number = f"-{version}"
+    readable = _NOT_IN_A_SERVED_NAME.sub("_", model)
+    return readable[: LONGEST_SERVED_ENTITY - len(number)] + number
 
 
 def grant_id(securable: str, principal: str) -> str:

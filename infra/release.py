@@ -32,7 +32,7 @@ from pydantic import (
 from scgpt_databricks.whole_file import write_text
 
 from .errors import ReleaseError
-from .naming import LONGEST_SERVED_ENTITY, served_entity
+from .naming import LONGEST_SERVED_ENTITY, SECURABLE, served_entity
 
 __all__ = ["MOST_SERVED", "Manifest", "ReleaseError", "Served", "find", "parse", "read", "write"]
 
@@ -84,7 +84,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model: Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+\.[a-z0-9_]+$")]
+    model: Annotated[str, Field(pattern=rf"^{SECURABLE}\.{SECURABLE}\.{SECURABLE}$")]
     """Full name of the registered model."""
     git_commit: Annotated[str, Field(min_length=1)]
     """Commit of this repository that built the newest version."""

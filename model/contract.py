@@ -166,12 +166,6 @@ def check_params_of(task: str, options: Options) -> None:
                 f"{param.name} is {getattr(options, param.name)!r}, but task is {task}; "
                 f"{param.name} belongs to {' and '.join(param.tasks)}.",
             )
-    if options.hvg_flavor and not options.subset_hvg:
-        raise InvalidRequest(
-            "invalid_param",
-            f"hvg_flavor is {options.hvg_flavor!r}, but subset_hvg, which it belongs to, is off; "
-            "send how many highly variable genes are wanted, or leave hvg_flavor out.",
-        )
 
 
 def check_param_names(names: Iterable[str], known: Iterable[str]) -> None:

@@ -61,10 +61,12 @@ def _ask_over_http(model: str, payloads: dict[str, dict[str, Any]], expected: np
             [*command, "-h", "127.0.0.1", "--env-manager", "local"], stdout=log, stderr=log
         )
     url = f"http://127.0.0.1:{port}"
+    client = requests.Session()
+    client.trust_env = False  # loopback never goes to a proxy
     try:
-        _wait(url, server)
+        _wait(client, url, server)
         for name, payload in payloads.items():
-            answer = requests.post(f"{url}/invocations", json=payload, timeout=120)
+            answer = client.post(f"{url}/invocations", json=payload, timeout=120)
             if answer.status_code != 200:
                 sys.exit(f"{name}, over HTTP: {answer.status_code} {answer.text[:500]}")
             _compare(f"{name}, over HTTP", answer.json()["predictions"], expected)
@@ -73,11 +75,11 @@ def _ask_over_http(model: str, payloads: dict[str, dict[str, Any]], expected: np
         server.wait(30)
 
 
-def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
+def _wait(client: requests.Session, url: str, server: subprocess.Popen[bytes]) -> None:
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit and server.poll() is None:
         try:
-            if requests.get(f"{url}/ping", timeout=2).status_code == 200:
+            if client.get(f"{url}/ping", timeout=2).status_code == 200:
                 return
         except requests.ConnectionError:
             time.sleep(0.3)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.layout import runtime_folder
@@ -33,6 +33,8 @@ _QUIET = {
 
 _CONNECT_SECONDS = 10.0
 _MOST_SAID = 400  # characters of a client's error: some are whole pages
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_OTHER_RUNS = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 _FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS")
 
 
@@ -88,7 +90,7 @@ def require_running(settings: Settings) -> None:
         _require_local(settings)
         return
     require_own_login(settings)
-    if settings.workspace.host and not getproxies().keys() & {"https", "all"}:
+    if settings.workspace.host:
         _require_reachable(settings.workspace.host)
 
 
@@ -137,11 +139,37 @@ def _address(host: str) -> tuple[str | None, int]:
 
 
 def _require_reachable(host: str) -> None:
-    address = urlsplit(host)
+    proxy = proxy_of(host)
+    address = urlsplit(proxy or host)
+    name, port = str(address.hostname), address.port or (80 if address.scheme == "http" else 443)
     try:
-        socket.create_connection((str(address.hostname), 443), timeout=_CONNECT_SECONDS).close()
+        socket.create_connection((name, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
+        if proxy:
+            raise DeployError(
+                f"{host} cannot be reached: the proxy {name}:{port} of the shell's variables does "
+                f"not answer ({error}). Correct HTTPS_PROXY, or name the host in NO_PROXY"
+            ) from error
         raise DeployError(f"{host} cannot be reached from here: {error}") from error
+
+
+def proxy_of(host: str) -> str | None:
+    """Return the address of the proxy that clients ask for a host; it may hold a password."""
+    address, proxies = urlsplit(host), getproxies()
+    if proxy_bypass(str(address.hostname)):
+        return None
+    found = proxies.get(address.scheme) or proxies.get("all")
+    return found if found is None or "://" in found else f"http://{found}"
+
+
+def spare_loopback() -> None:
+    """Let no client of this process and of its children ask a proxy for this machine."""
+    if not getproxies().keys() & {"http", "https", "all"}:
+        return
+    given = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    hosts = dict.fromkeys([*(each.strip() for each in given if each.strip()), *_LOOPBACK])
+    if "*" not in hosts:
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)
 
 
 def _require_local(settings: Settings) -> None:
@@ -180,9 +208,12 @@ def answering(settings: Settings) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
+        host = settings.workspace.host
+        proxy = urlsplit(proxy_of(host) or "") if host else None
+        by = f" through the proxy {proxy.hostname}:{proxy.port}" if proxy and proxy.hostname else ""
         raise DeployError(
-            f"{settings.workspace.host or 'the local workspace'} does not answer: {error}. Run it "
-            "again, to go on from here"
+            f"{host or 'the local workspace'} does not answer{by}: {error}. Run it again, to go "
+            "on from here"
         ) from error
 
 
@@ -206,6 +237,8 @@ def use_mlflow(settings: Settings) -> None:
     import mlflow
 
     use(settings)
+    for name in _OTHER_RUNS:  # of a notebook or another tool; runs here have their own
+        os.environ.pop(name, None)
     mlflow.set_tracking_uri("databricks")
     mlflow.set_registry_uri("databricks-uc")
 

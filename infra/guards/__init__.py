@@ -133,6 +133,8 @@ def _judge(planned: Planned) -> Iterator[Finding]:
     yield from _provider(planned)
     yield from losses.losses(planned)
     yield from references.absent(planned)
+    if planned.change.created:
+        yield from limits.new_name(planned)
     if planned.change.type != ENDPOINT:
         return
     if planned.change.after:

@@ -33,6 +33,7 @@ CHECKS = {
     "unknown-until-apply": "what a guard would judge, known only at the apply",
     "too-many-entities": "more served entities than an endpoint takes",
     "two-sizes": "a served entity with both workload_size and provisioned concurrency",
+    "quoted-name": "a schema, volume or model would be made under a name that SQL has to quote",
     "plain-secret": "a variable of the serving process that looks like a secret",
     "unnamed-entity": "a served entity without a name",
     "version-missing": "a version that the registry does not have, or that is not ready",

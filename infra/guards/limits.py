@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from ..naming import NEW_SECURABLE
 from ..plain_secrets import secret_variable
 from ..release import MOST_SERVED
 from .findings import Finding, Planned, entities
+
+_SECURABLES = ("databricks_schema", "databricks_volume", "databricks_registered_model")
 
 
 def limits(planned: Planned) -> Iterator[Finding]:
@@ -30,6 +34,20 @@ def limits(planned: Planned) -> Iterator[Finding]:
             "two-sizes",
             f"{', '.join(both)}: workload_size and provisioned concurrency exclude each other",
             "Give one of the two.",
+        )
+
+
+def new_name(planned: Planned) -> Iterator[Finding]:
+    """Refuse to make what everybody would have to quote; what exists already is taken as it is."""
+    name = planned.change.after.get("name")
+    exists = planned.change.address in planned.facts.existing
+    if planned.change.type not in _SECURABLES or exists or name is None:
+        return
+    if not re.fullmatch(NEW_SECURABLE, str(name)):
+        yield planned.finds(
+            "quoted-name",
+            f"would be made as {name!r}, which SQL has to quote",
+            "Choose a-z first, then up to 62 of a-z, 0-9 and _. Where it exists, import it.",
         )
 
 

@@ -30,7 +30,8 @@ JOB_ENVIRONMENT_KEY = "wheel"
 def quoted(full_name: str) -> str:
     """A dotted name as it stands in SQL: what is no plain word of it in backticks."""
     return ".".join(
-        part if _PLAIN.fullmatch(part) else f"`{part}`" for part in full_name.split(".")
+        part if _PLAIN.fullmatch(part) else "`" + part.replace("`", "``") + "`"
+        for part in full_name.split(".")
     )
 
 

@@ -38,9 +38,8 @@ from .fields import (
     Catalog,
     Closed,
     EnvironmentName,
-    Identifier,
     Identity,
-    ModelName,
+    Name,
     NonEmpty,
     Principal,
     Schema,
@@ -109,10 +108,10 @@ class Settings(Closed):
     catalog: Catalog
     """Exists already: catalogs are never created here."""
     schema_: Annotated[Schema, Field(alias="schema")] = "scgpt"
-    model: ModelName = "scgpt_gene_embeddings"
-    volume: Identifier = "artifacts"
+    model: Name = "scgpt_gene_embeddings"
+    volume: Name = "artifacts"
     """Volume for what runs make: wheels, reports."""
-    checkpoints_volume: Identifier = "checkpoints"
+    checkpoints_volume: Name = "checkpoints"
     """Volume for what builds read."""
     manage_experiment: bool = True
     """The registry stack declares the MLflow experiment of the builds."""

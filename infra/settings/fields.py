@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ..naming import SECURABLE
+
 
 class Closed(BaseModel):
     """A table of the file: frozen, without unknown keys, without conversions between types."""
@@ -49,23 +51,21 @@ def _no_platform_schema(schema: str) -> str:
 
 _PLATFORM_CATALOGS = frozenset({"system", "hive_metastore", "samples"})
 
-Identifier = Annotated[
+
+def _lower(name: str) -> str:
+    if name != name.lower():
+        raise ValueError(f"must be {name.lower()!r}: Unity Catalog stores lower case")
+    return name
+
+
+Name = Annotated[
     str,
-    matching(
-        r"[a-z][a-z0-9_]{0,62}",
-        "a-z first, then up to 62 of a-z, 0-9 and _ (Unity Catalog stores lower case)",
-    ),
+    matching(SECURABLE, "1-255 characters without . / space and control characters"),
+    AfterValidator(_lower),
 ]
-Catalog = Annotated[Identifier, AfterValidator(_no_platform_catalog)]
-Schema = Annotated[Identifier, AfterValidator(_no_platform_schema)]
-ModelName = Annotated[
-    str,
-    matching(
-        r"[a-z][a-z0-9_]{0,55}",
-        "a-z first, then up to 55 of a-z, 0-9 and _: an endpoint calls a version "
-        "<model>-<version>, in 63 characters at most",
-    ),
-]
+"""Any name that Unity Catalog takes, for it may exist already; guards judge what is created."""
+Catalog = Annotated[Name, AfterValidator(_no_platform_catalog)]
+Schema = Annotated[Name, AfterValidator(_no_platform_schema)]
 TablePrefix = Annotated[
     str,
     matching(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", "1-63 letters, digits, - and _, not - first"),
@@ -93,5 +93,7 @@ Identity = Annotated[
 ]
 Email = Annotated[str, matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 Emails = Annotated[tuple[Email, ...], AfterValidator(unique)]
-TagKey = Annotated[str, matching(r"[A-Za-z0-9_.:/-]{1,127}", "1-127 letters, digits and _.:/-")]
+TagKey = Annotated[
+    str, matching(r"[A-Za-z0-9 _.:/=+@-]{1,127}", "1-127 letters, digits, spaces and _.:/=+@-")
+]
 NonEmpty = Annotated[str, Field(min_length=1)]

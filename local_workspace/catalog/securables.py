@@ -21,7 +21,7 @@ from ..core.workspace import Workspace, stamps
 OPTIONAL = ("comment", "properties", "storage_root", "storage_location", "volume_type")
 """Fields of a body that are kept as they are."""
 
-_NAME = re.compile(r"[^./\s\x00-\x1f\x7f]{1,255}")
+_NAME = re.compile(r"[^./ \x00-\x1f\x7f]{1,255}")
 _ID_FIELD = {"models": "uuid", "schemas": "schema_id", "volumes": "volume_id", "tables": "table_id"}
 
 

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 _RETRIED = (429, 503)
+_OF_A_URL = "/?&=%+:,@;~"
+"""What stays of a path and its query; letters of other scripts in a name are encoded."""
 _UNREACHED = (ConnectionRefusedError, ConnectionResetError, TimeoutError)
 _LONGEST_WAIT_S = 10
 _DEFAULT_LIMIT_S = 20 * 60
@@ -212,7 +214,10 @@ class Client:
         connection = kind(url.netloc, timeout=self._login.timeout_s)
         try:
             connection.request(
-                method, path, None if body is None else json.dumps(body), self._headers(resource)
+                method,
+                quote(path, safe=_OF_A_URL),
+                None if body is None else json.dumps(body),
+                self._headers(resource),
             )
             response = connection.getresponse()
             return response.status, *_decoded(response)

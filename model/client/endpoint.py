@@ -225,6 +225,7 @@ class Conversation:
         self.endpoint = endpoint
         self._url = endpoint.url
         self._session = requests.Session()
+        self._session.trust_env = not _is_loopback(endpoint.url)  # where no proxy is asked
         self._answered, self._digest, self._served = 0, "", set[str]()
 
     def __enter__(self) -> Conversation:
@@ -317,6 +318,11 @@ class Conversation:
         raise AssertionError("the loop returns or raises")
 
 
+def _is_loopback(url: str) -> bool:
+    name = urlsplit(url).hostname or ""
+    return name in ("localhost", "::1") or name.startswith("127.")
+
+
 def _lines(endpoint: Endpoint, answer: requests.Response) -> list[dict[str, Any]]:
     try:
         lines: list[dict[str, Any]] = answer.json()["predictions"]
@@ -337,8 +343,7 @@ def _host(endpoint: Endpoint) -> str:
 
 
 def _advice_to_reach(url: str) -> str:
-    name = urlsplit(url).hostname or ""
-    if name in ("localhost", "::1") or name.startswith("127."):
+    if _is_loopback(url):
         return "Is the workspace running? (scgpt workspace status)"
     return "Check the host, the network, and the proxy (HTTPS_PROXY, NO_PROXY)."
 

@@ -15,7 +15,7 @@ from ..cells.imputed import check_not_imputed
 from ..cells.known_genes import CheckedCells, check_known_fraction
 from ..contract import Options
 from ..errors import InvalidRequest
-from ..wire.rows import Row, holds_input, no_cells, read_rows
+from ..wire.rows import FORMS, Row, holds_input, no_cells, read_rows
 from .engine import Engine
 from .preprocess import preprocess
 from .volumes import allowed_file
@@ -83,6 +83,12 @@ def read_request(
 
     Parameters and errors as ``answer``.
     """
+    if not isinstance(model_input, pd.DataFrame):
+        raise InvalidRequest(
+            "no_form",
+            f"the input is of type {type(model_input).__name__}, which names no genes. Send a "
+            f"DataFrame. {FORMS}",
+        )
     options = contract.read_params(params, engine.options)
     engine.check_options(options)
     rows = _rows(model_input, options, folders)

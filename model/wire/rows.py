@@ -67,14 +67,14 @@ def read_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str] = ()) 
         A row, or all packed rows together, hold more than the contract allows.
     """
     if not rows:
-        raise InvalidRequest("no_rows", f"the request holds no row. {_FORMS}")
+        raise InvalidRequest("no_rows", f"the request holds no row. {FORMS}")
     present = [{name for name, value in row.items() if _given(value)} for row in rows]
     packed = [PACKED in names for names in present]
     guide = [bool(names & set(GUIDE_COLUMNS)) for names in present]
     if (any(packed) and any(guide)) or any(p and g for p, g in zip(packed, guide, strict=True)):
-        raise InvalidRequest("two_forms", f"the request mixes two forms. {_FORMS}")
+        raise InvalidRequest("two_forms", f"the request mixes two forms. {FORMS}")
     if not all(packed) and not all(guide):
-        raise InvalidRequest("no_form", f"a row of the request holds no input. {_FORMS}")
+        raise InvalidRequest("no_form", f"a row of the request holds no input. {FORMS}")
     if all(packed):
         check_total([row[PACKED] for row in rows if isinstance(row[PACKED], str)])
     read = [_packed_row(row) if all(packed) else _guide_row(row, columns) for row in rows]
@@ -83,7 +83,7 @@ def read_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str] = ()) 
     return read
 
 
-_FORMS = (
+FORMS = (
     f"Each row holds either the columns {', '.join(GUIDE_COLUMNS)} or the column {PACKED}; "
     "all rows of a request use the same form."
 )
@@ -129,7 +129,7 @@ def _packed_row(row: Mapping[str, Any]) -> Row:
 
 def _guide_row(row: Mapping[str, Any], columns: Collection[str]) -> Row:
     var = row.get(VAR)
-    genes = None if not _given(var) else _read_table(VAR, var).index
+    genes = _gene_names(_read_table(VAR, var, NAME_COLUMNS)) if _given(var) else None
     if genes is not None and len(genes) > MAX_GENES:
         raise LimitExceeded("too_many_genes", f"{len(genes):,} genes; {MAX_GENES:,} are allowed.")
     if not _given(row.get(MATRIX)):
@@ -181,6 +181,21 @@ def read_frame(name: str, value: Any) -> pd.DataFrame | None:
     return value.set_axis(index) if index else None
 
 
+NAME_COLUMNS = (
+    *("gene_name", "gene_names", "gene_symbol", "gene_symbols", "feature_name"),
+    *("symbol", "symbols"),
+)
+"""Columns of var that name the genes where its index counts them, in the order of preference."""
+
+
+def _gene_names(var: _Table) -> list[Any]:
+    """Return the index of var; a column of names where the index holds positions."""
+    if not all(isinstance(name, str) and not name.isdecimal() for name in var.index):
+        named = next((var.columns[name] for name in NAME_COLUMNS if name in var.columns), None)
+        return var.index if named is None else list(named)
+    return var.index
+
+
 def _read_table(name: str, value: Any, wanted: Collection[str] = ()) -> _Table:
     value = _unwrapped(value)
     if isinstance(value, pd.DataFrame):
@@ -220,7 +235,7 @@ def _read_matrix(sent: Any) -> sparse.csr_matrix:
         value = _dense(value)
     if value.ndim == 2 and value.dtype == object and any(x is None for x in value.flat):
         raise _no_matrix("it holds null, which is no number (where nothing was counted, 0 stands)")
-    if value.ndim != 2 or value.dtype.kind not in "iuf":
+    if value.ndim != 2 or value.dtype.kind not in "biuf":
         raise _no_matrix(f"it has {value.ndim} dimensions and numbers of type {value.dtype}")
     with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused later
         return as_csr(value).astype(np.float32)

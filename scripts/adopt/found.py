@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from scgpt_databricks.infra.errors import DeployError, RefusedError
 from scgpt_databricks.infra.naming import Names
@@ -108,7 +109,7 @@ def grants(client: WorkspaceClient, names: Names) -> dict[str, dict[str, list[st
 
 def privileges(client: WorkspaceClient, kind: str, full_name: str) -> dict[str, list[str]]:
     """Principal -> privileges on one securable; empty where it does not exist."""
-    answer = get(client, f"{_UNITY}/permissions/{_SECURABLES[kind]}/{full_name}") or {}
+    answer = get(client, f"{_UNITY}/permissions/{_SECURABLES[kind]}/{quote(full_name)}") or {}
     return {
         entry["principal"]: sorted(entry.get("privileges", []))
         for entry in answer.get("privilege_assignments", [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from .found import get, privileges
 
@@ -52,7 +53,7 @@ def _id(
     if kind in _COLLECTIONS:
         parts = ("catalog_name", "schema_name", "name")
         full = ".".join(attributes[part] for part in parts if part in attributes)
-        if get(client, f"{_UNITY}/{_COLLECTIONS[kind]}/{full}"):
+        if get(client, f"{_UNITY}/{_COLLECTIONS[kind]}/{quote(full)}"):
             yield full
     elif kind == "databricks_grant":
         securable = next(key for key in ("schema", "model", "volume") if key in attributes)

@@ -118,8 +118,8 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
     """
     from scgpt_databricks.infra.settings import load
 
-    from ..connection import foreign_variables, require_own_login, workspace_client
-    from ..deploy import terraform_variables
+    from ..connection import require_own_login, workspace_client
+    from ..deploy import foreign_variables, terraform_variables
 
     loaded = load(environment, folder)
     require_own_login(loaded)

@@ -82,6 +82,7 @@ def cli() -> None:
                 review, adoption); 128+n ended by signal n.
     Example:  scgpt quickstart
     """
-    from ..connection import quiet_mlflow
+    from ..connection import quiet_mlflow, spare_loopback
 
     quiet_mlflow()
+    spare_loopback()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .flow import deploy, destroy, plan, second_plan, verify_environment
 from .results import DeployResult, PlanResult, StackPlan
-from .variables import child_environment, terraform_variables
+from .variables import child_environment, foreign_variables, terraform_variables
 
 __all__ = [
     "DeployResult",
@@ -17,6 +17,7 @@ __all__ = [
     "child_environment",
     "deploy",
     "destroy",
+    "foreign_variables",
     "plan",
     "second_plan",
     "terraform_variables",

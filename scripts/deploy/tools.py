@@ -48,7 +48,11 @@ def _version(command: tuple[str, ...]) -> tuple[int, ...] | None:
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, "CHECKPOINT_DISABLE": "1"},  # Terraform would ask the network
+            # Terraform would ask the network, and takes arguments from variables.
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("TF_CLI_ARGS")},
+                "CHECKPOINT_DISABLE": "1",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -42,6 +42,19 @@ def test_what_the_provider_never_sends_is_refused(field: str, value: Any) -> Non
     assert codes(plan_of("model_serving", ["create"], None, edited(**{field: value}))) == []
 
 
+@pytest.mark.parametrize("kind", ["schema", "volume", "registered_model"])
+@pytest.mark.parametrize("name", ["ml-prod", "7_days", "目录", "x" * 64])
+def test_names_that_sql_quotes_are_taken_where_they_exist_and_not_made(
+    kind: str, name: str
+) -> None:
+    after = {"name": name, "catalog_name": "ml-prod"}
+    assert codes(plan_of(kind, ["create"], None, after)) == [("quoted-name", "refuse")]
+    assert codes(plan_of(kind, ["create"], None, {**after, "name": "scgpt"})) == []
+    assert codes(plan_of(kind, ["create"], None, {"catalog_name": "dev"})) == []
+    assert codes(plan_of(kind, ["no-op"], after, after, importing={"id": "x"})) == []
+    assert codes(plan_of(kind, ["update"], after, {**after, "comment": "c"})) == []
+
+
 def test_the_gateway_must_stay() -> None:
     assert codes(update(ai_gateway=[])) == [("gateway-removed", "refuse")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,20 +25,41 @@ def test_the_schema_of_every_catalog(tmp_path: Path) -> None:
     assert line.startswith("schema: is the platform's own")
 
 
-def test_a_model_leaves_room_for_its_versions(tmp_path: Path) -> None:
-    longest = "m" * 56
-    loaded = settings.load("dev", write(tmp_path, f'model = "{longest}"\n{FIVE_LINES}'))
-    assert len(loaded.names.served_entity(999_999)) == 63
-    (_, line) = problems(tmp_path, f'model = "{longest}m"\n{FIVE_LINES}')
-    assert line.startswith("model: must be a-z first, then up to 55")
-    assert "<model>-<version>, in 63 characters" in line
+OTHERS = ["ml-prod", "2026", "7_days", "gene+cell", "目录", "a`b", "ann@lab", "x" * 255]
 
 
-def test_names_behind_an_endpoint_have_63_characters(tmp_path: Path) -> None:
-    loaded = settings.load("dev", write(tmp_path, f'model = "{"m" * 56}"\n{FIVE_LINES}'))
-    manifest(loaded, served(999_999, 100, "champion"))
-    with pytest.raises(ValueError, match="63 characters at most, got"):
-        manifest(loaded, served(1_000_000, 100, "champion"))
+@pytest.mark.parametrize("key", ["catalog", "schema", "model", "volume", "checkpoints_volume"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_names_that_others_gave_are_taken_as_they_are(tmp_path: Path, key: str, name: str) -> None:
+    rest = FIVE_LINES if key != "catalog" else FIVE_LINES.replace('catalog = "lab"', "")
+    loaded = settings.load("dev", write(tmp_path, f'{key} = "{name}"\n{rest}'))
+    assert loaded.model_dump(by_alias=True)[key] == name
+    path = tmp_path / "dev.release.json"
+    release.write(path, canary(loaded))
+    assert release.find(path, model=loaded.names.full_model) == canary(loaded)
+
+
+@pytest.mark.parametrize("key", ["catalog", "schema", "model", "volume"])
+@pytest.mark.parametrize("name", ["a.b", "a b", "a/b", "a\\tb", "\\u007f", "", "x" * 256])
+def test_names_that_unity_catalog_has_not(tmp_path: Path, key: str, name: str) -> None:
+    rest = FIVE_LINES if key != "catalog" else FIVE_LINES.replace('catalog = "lab"', "")
+    (_, line) = problems(tmp_path, f'{key} = "{name}"\n{rest}')
+    assert line.startswith(f"{key}: must be 1-255 characters without . / space and control")
+
+
+def test_upper_case_is_not_how_a_name_is_stored(tmp_path: Path) -> None:
+    (_, line) = problems(tmp_path, f'schema = "ML-Prod"\n{FIVE_LINES}')
+    assert line.startswith("schema: must be 'ml-prod': Unity Catalog stores lower case")
+
+
+@pytest.mark.parametrize("model", ["m" * 255, "m" * 56, "gene+cell", "目录", "scgpt-model"])
+def test_every_model_has_a_name_behind_an_endpoint(tmp_path: Path, model: str) -> None:
+    loaded = settings.load("dev", write(tmp_path, f'model = "{model}"\n{FIVE_LINES}'))
+    for version in (1, 999_999, 1_000_000):
+        name = loaded.names.served_entity(version)
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,63}", name)
+        assert name.endswith(f"-{version}")
+        manifest(loaded, served(version, 100, "champion"))
 
 
 def test_a_given_name_is_not_the_made_one_of_another_version(tmp_path: Path) -> None:
@@ -87,6 +109,7 @@ def test_names_in_sql() -> None:
     assert quoted("main.scgpt.scgpt_inference_payload") == "main.scgpt.scgpt_inference_payload"
     assert quoted("main.scgpt.scgpt-serving_payload") == "main.scgpt.`scgpt-serving_payload`"
     assert quoted("main.scgpt.7_payload") == "main.scgpt.`7_payload`"
+    assert quoted("ml-prod.a`b.t") == "`ml-prod`.`a``b`.t"
 
 
 def test_a_names_served_entity_is_that_of_the_manifest(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_param_that_a_task_would_ignore_is_refused(task: str, params: dict, ta
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_flavour_of_nothing_is_refused(task: str) -> None:
-    check_params_of(task, read_params({"hvg_flavor": "seurat", "subset_hvg": 9}, Options))
-    with pytest.raises(InvalidRequest, match="subset_hvg, which it belongs to, is off"):
-        check_params_of(task, read_params({"hvg_flavor": "seurat"}, Options))
+@pytest.mark.parametrize("subset_hvg", [0, 9])
+def test_the_guide_sends_a_flavour_in_any_case(task: str, subset_hvg: int) -> None:
+    sent = {"hvg_flavor": "seurat", "subset_hvg": subset_hvg}
+    check_params_of(task, read_params(sent, Options))

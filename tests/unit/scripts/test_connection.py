@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
+import mlflow
 import pytest
+import requests
 from click.testing import CliRunner
 from databricks.sdk.config import Config
 
@@ -37,10 +40,9 @@ def test_people_have_the_profile(prod: Settings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def unprobed(prod: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def unprobed(prod: Settings, monkeypatch: pytest.MonkeyPatch, proxy: str) -> Settings:
     """Production, whose clients are made without asking the network anything."""
     monkeypatch.setattr(os, "environ", os.environ.copy())  # a client's variables end with the test
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setattr(Config, "_resolve_host_metadata", lambda _: None)
     return prod
 
@@ -158,13 +160,101 @@ def test_every_way_to_authenticate_reaches_terraform_as_it_was_given(
     assert not set(connection.variables(prod)) & set(given)
 
 
-def test_terraform_is_not_led_to_another_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_WORKSPACE", "trial")
-    monkeypatch.setenv("TF_DATA_DIR", "elsewhere")
+SHELLS = {
+    "TF_WORKSPACE": "trial",
+    "TF_DATA_DIR": "elsewhere",
+    "TF_CLI_ARGS": "-no-color -var-file=mine.tfvars",
+    "TF_CLI_ARGS_plan": "-destroy -lock-timeout=10m -out 'of mine",
+    "TF_CLI_ARGS_apply": "-auto-approve --parallelism=4",
+    "TF_CLI_ARGS_show": "-json=false",
+}
+
+
+@pytest.fixture
+def shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SHELLS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("shells")
+def test_terraform_is_not_led_to_another_state_or_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_HTTP_USERNAME", "ann")
     child = child_environment(settings.load("dev", layout.ENVIRONMENTS))
-    assert not {"TF_WORKSPACE", "TF_DATA_DIR"} & child.keys()
+    assert {name: child[name] for name in SHELLS if name in child} == {
+        "TF_CLI_ARGS_plan": "-lock-timeout=10m",
+        "TF_CLI_ARGS_apply": "--parallelism=4",
+    }
     assert child["TF_HTTP_USERNAME"] == "ann"
+
+
+@pytest.mark.usefixtures("shells", "prod")
+def test_bare_terraform_is_not_led_there_either() -> None:
+    said = CliRunner().invoke(cli, ["env", "prod"]).stdout.splitlines()
+    unset = ["TF_CLI_ARGS", "TF_CLI_ARGS_show", "TF_DATA_DIR", "TF_WORKSPACE"]
+    assert [line for line in said if line.startswith("unset")] == [f"unset {n}" for n in unset]
+    assert "export TF_CLI_ARGS_plan=-lock-timeout=10m" in said
+
+
+@pytest.mark.parametrize("given", ["", "corp.example.com", " corp.example.com , localhost"])
+def test_loopback_never_goes_to_a_proxy(
+    proxy: str, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", given)
+    said = CliRunner().invoke(cli, ["env", "local"]).stdout
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        assert requests.utils.get_environ_proxies(f"http://{host}:8765") == {}
+    assert requests.utils.get_environ_proxies("http://dbc-1.cloud.databricks.com")
+    spared = ",".join(dict.fromkeys([*(["corp.example.com"] if given.strip() else []), *LOOPBACK]))
+    assert {f"export NO_PROXY={spared}", f"export no_proxy={spared}"} <= set(said.splitlines())
+
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def test_no_proxy_for_anything_stays(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    connection.spare_loopback()
+    assert os.environ["NO_PROXY"] == "*"
+
+
+def test_without_a_proxy_nothing_is_set(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HTTPS_PROXY")
+    connection.spare_loopback()
+    assert not {"NO_PROXY", "no_proxy"} & os.environ.keys()
+
+
+@pytest.mark.parametrize("form", ["http://me:se%cret@127.0.0.1:{}", "127.0.0.1:{}"])
+def test_a_proxy_that_is_not_there_is_named_at_once(
+    prod: Settings, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", form.format(port))
+    with pytest.raises(DeployError, match=f"the proxy 127.0.0.1:{port} of the shell's") as caught:
+        connection.require_running(prod)
+    assert "se%cret" not in str(caught.value)
+
+
+def test_a_proxy_that_does_not_answer_is_named(prod: Settings, proxy: str) -> None:
+    with pytest.raises(DeployError) as caught, connection.answering(prod):
+        raise TimeoutError("Timed out after 0:05:00")
+    through = proxy.removeprefix("http://")
+    assert f"{HOST} does not answer through the proxy {through}: Timed" in str(caught.value)
+
+
+def test_runs_of_other_tools_are_not_gone_on_with(
+    unprobed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".databrickscfg").write_text(f"[prod]\nhost = {HOST}\ntoken = t\n")
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere.example")
+    connection.use_mlflow(unprobed)
+    left = {name for name in os.environ if name.startswith(("MLFLOW_RUN", "MLFLOW_EXPERIMENT"))}
+    assert left == set()
+    assert mlflow.get_tracking_uri() == "databricks"
 
 
 def test_a_workspace_that_stops_answering_is_told_in_a_sentence() -> None:

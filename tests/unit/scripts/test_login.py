@@ -37,7 +37,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("DATABRICKS_")}
     monkeypatch.setattr(os, "environ", clean)  # a client's variables end with the test
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # its port 443 is not asked for
     monkeypatch.setenv("DATABRICKS_CLIENT_ID", "a-pipeline")
     monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", SECRET)
     with listening(_Refusing) as port:

@@ -60,13 +60,12 @@ def test_a_workspace_that_does_not_answer_is_a_row(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def prod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+def prod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> settings.Settings:
     """Production, from a shell that was led to another workspace; the network is not asked."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DATABRICKS_HOST", "https://dbc-2.cloud.databricks.com")
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setattr(Config, "_resolve_host_metadata", lambda _: None)
     return settings.load("prod", layout.ENVIRONMENTS)
 

@@ -49,6 +49,45 @@ def test_entries_stored_twice_are_added_up_before_anything_is_judged() -> None:
     assert list(twice.data) == [1, 2]
 
 
+@pytest.mark.parametrize("form", ["array", "csr", "lists"])
+def test_booleans_are_counts_of_one(form: str) -> None:
+    detected = VALUES > 0
+    matrix: Any = {"array": detected, "csr": [sparse.csr_matrix(detected)]}.get(form)
+    counts = read(detected.tolist() if matrix is None else matrix).counts
+    assert counts.dtype == np.float32
+    np.testing.assert_array_equal(counts.toarray(), detected.astype(np.float32))
+
+
+NAMES = ["CD3D", "NKG7", "LYZ"]
+
+
+@pytest.mark.parametrize("index", [range(3), ["0", "1", "2"]], ids=["numbers", "digits"])
+@pytest.mark.parametrize(
+    "column",
+    ["gene_name", "gene_names", "gene_symbol", "gene_symbols", "feature_name", "symbol"],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_genes_are_named_in_a_column_where_the_index_counts_them(
+    index: Any, column: str, as_json: bool
+) -> None:
+    table = pd.DataFrame({"highly_variable": True, column: pd.Categorical(NAMES)}, index=[*index])
+    var = table.to_json(orient="split") if as_json else table
+    (row,) = read_rows([{"adata_sparsematrix": np.ones((2, 3)), "adata_var": var}])
+    assert row.genes == NAMES
+
+
+def test_an_index_of_names_stays() -> None:
+    table = pd.DataFrame({"feature_name": ["x", "y", "z"]}, index=NAMES)
+    (row,) = read_rows([{"adata_sparsematrix": np.ones((2, 3)), "adata_var": table}])
+    assert row.genes == NAMES
+
+
+def test_a_gene_without_a_name_in_its_column_is_refused() -> None:
+    table = pd.DataFrame({"gene_symbols": ["x", None, "z"]})
+    with pytest.raises(InvalidRequest, match="gene names must be non-empty strings"):
+        read_rows([{"adata_sparsematrix": np.ones((2, 3)), "adata_var": table}])
+
+
 @pytest.mark.parametrize("in_array", [False, True], ids=["lists", "array of lists"])
 def test_null_in_the_matrix_is_named(in_array: bool) -> None:
     lists = json.loads("[[1, null, 2], [0, 1, 0]]")
