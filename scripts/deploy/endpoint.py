@@ -122,10 +122,10 @@ def apply_endpoint(
 
 def _require_endpoint(deployment: Deployment) -> None:
     names = deployment.settings.names
-    if deployment.manifest is None or facts.endpoint_of(deployment.client, names.endpoint) is None:
+    if deployment.manifest and facts.endpoint_of(deployment.client, names.endpoint) is None:
         raise DeployError(
             f"{names.environment} has no endpoint {names.endpoint}: `scgpt deploy "
-            f"{names.environment}` makes it, when a version was released"
+            f"{names.environment}` makes it"
         )
 
 

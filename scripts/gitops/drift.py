@@ -127,16 +127,27 @@ def _markdown(name: str, planned: PlanResult, found: tuple[Difference, ...]) -> 
     if planned.changes:
         said = bullets(sentences(stack.plan for stack in planned.stacks), room)
         parts.append(f"**What a deploy would do**\n\n{said}")
+    keep = f"To keep it: declare it in {code(f'{name}.toml')}, in a pull request."
+    closed = "This issue is closed when nothing is left."
     parts.append(
-        "**What to do.** To put it back: merge a pull request (an empty commit will do); its "
-        "review shows the plan, and its merge applies it. What no plan shows, the workflow "
-        f"{code('deploy')} sends when it is run by hand. To keep it: declare it in "
-        f"{code(f'{name}.toml')}, in a pull request. This issue is closed when nothing is left."
+        f"**What to do.** To put it back: {_way_back(planned.changes, found)} {keep} {closed}"
     )
     text = "\n\n".join(parts)
     if planned.changes:
         text += "\n\n" + folded_plan(planned, BODY_LIMIT - len(text) - ROOM_FOR_THE_END)
     return text + "\n"
+
+
+def _way_back(changes: int, found: tuple[Difference, ...]) -> str:
+    """Say how it is put back; a pull request does nothing for what no plan shows."""
+    merged = (
+        "merge a pull request (an empty commit will do); its review shows the plan, and its merge "
+        "applies it."
+    )
+    by_hand = f"the workflow {code('deploy')}, run by hand, sends what no plan shows."
+    if not changes:
+        return f"no plan shows it; {by_hand}"
+    return f"{merged} After that, {by_hand}" if found else merged
 
 
 def _row(difference: Difference) -> list[str]:

@@ -109,6 +109,17 @@ def test_drift_is_never_too_long() -> None:
     assert text.endswith("</details>\n")
 
 
+def test_the_way_back_fits_what_was_found() -> None:
+    """An empty commit does nothing for what no plan shows."""
+    found = (Difference("job a", "timeout_seconds", 3600, "absent"),)
+    moved = change("job", None, {"name": "a"})
+    merged, by_hand = "an empty commit will do", "the workflow `deploy`, run by hand, sends"
+    for changes, differences in (((moved,), found), ((moved,), ()), ((), found)):
+        text = _drift_markdown("dev", planned(*changes), differences)
+        assert (merged in text) == bool(changes)
+        assert (by_hand in text) == bool(differences)
+
+
 def test_the_reason_of_a_waiver_stays_words() -> None:
     reason = "ask @org/everyone [approve](https://evil.test) <details> ``` `"
     waived = replace(BUSY, severity="warn", waived=reason)
