@@ -108,6 +108,11 @@ class Names:
         return f"{self.volume_path}/last_deploy.json"
 
     @property
+    def canary(self) -> str:
+        """File in the volume of artifacts that holds what is known of a canary under way."""
+        return f"{self.volume_path}/canary.json"
+
+    @property
     def history(self) -> str:
         """Folder in the volume of artifacts that holds the ledger of this environment."""
         return f"{self.volume_path}/history"

@@ -26,10 +26,12 @@ _FOLDER = Path(__file__).parents[1]
 _SOURCES = (
     "__init__.py",
     "infra/__init__.py",
+    "infra/errors.py",
     "infra/monitoring",
     "scripts/__init__.py",
     "scripts/monitoring/__init__.py",
     "scripts/monitoring/error_rate.py",
+    "scripts/monitoring/statements.py",
 )
 """Files and folders; a job's own modules are added here."""
 _SUFFIXES = (".py", ".sql")

@@ -36,9 +36,9 @@ class Entry(BaseModel):
     operation: str
     """The command: ``build``, ``promote``, ``rollback``, ``canary start``."""
     what: str
-    """What it was asked for: ``dev version 3``."""
+    """The request: ``dev version 3``."""
     state: Literal["open", "done", "refused"] = "open"
-    at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     by: str
     """User name, or application id of a service principal."""
     host: str = Field(default_factory=socket.gethostname)
@@ -49,13 +49,13 @@ class Entry(BaseModel):
     """Version -> percent of the requests."""
     after: dict[int, int] = Field(default_factory=dict)
     facts: dict[str, Any] = Field(default_factory=dict)
-    """What was found out on the way, such as gates with their numbers."""
+    """Facts found on the way, such as gates with their numbers."""
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     @property
     def file(self) -> str:
         """Name of its file: the order of names is that of time."""
-        return f"{self.at:%Y%m%dT%H%M%SZ}-{self.id}.json"
+        return f"{self.at:%Y%m%dT%H%M%S.%fZ}-{self.id}.json"
 
     def same_work(self, other: Entry) -> bool:
         """Tell whether both ask for the same thing: the later goes on with the earlier."""

@@ -10,7 +10,7 @@ from .fields import Closed, EnvironmentName, NonEmpty, unique
 
 
 class Promotion(Closed):
-    """Where versions come from, and what they must keep to."""
+    """The place that versions come from, and the rules for them."""
 
     source: EnvironmentName | None = None
     """The environment whose versions come here; left out, versions are built here."""

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 _RETRIED = (429, 503)
 _OF_A_URL = "/?&=%+:,@;~"
-"""What stays of a path and its query; letters of other scripts in a name are encoded."""
+"""The rest of a path and its query; letters of other scripts in a name are encoded."""
 _UNREACHED = (ConnectionRefusedError, ConnectionResetError, TimeoutError)
 _LONGEST_WAIT_S = 10
 _DEFAULT_LIMIT_S = 20 * 60

@@ -22,6 +22,7 @@ _SECTIONS = {
         "build": "build:build",
         "promote": "promote:promote",
         "approve": "promote:approve",
+        "canary": "canary:canary",
         "rollback": "promote:rollback",
         "history": "promote:history",
     },
@@ -50,6 +51,7 @@ _SECTIONS = {
 _EXTRAS = {
     "approve": "engine",
     "build": "engine",
+    "canary": "engine",
     "demo": "engine",
     "deploy": "deploy",
     "destroy": "deploy",

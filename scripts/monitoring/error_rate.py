@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring import query
+
+from .statements import rows
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-
-_LONGEST_WAIT = "50s"
-_UNFINISHED = ("PENDING", "RUNNING")
-_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,21 +42,14 @@ def error_rate(client: WorkspaceClient, *, table: str, warehouse: str, hours: in
 
     Raises
     ------
-    RuntimeError
+    DeployError
         When the statement did not succeed; with the warehouse's own words.
     """
-    statement = query("error_rate", table=table, hours=hours)
-    answer = client.statement_execution.execute_statement(
-        statement, warehouse, wait_timeout=_LONGEST_WAIT
-    )
-    while answer.status and answer.status.state and answer.status.state.value in _UNFINISHED:
-        time.sleep(_POLL_SECONDS)
-        answer = client.statement_execution.get_statement(str(answer.statement_id))
-    rows = answer.result.data_array if answer.result else None
-    if not rows:
-        said = answer.status.error.message if answer.status and answer.status.error else answer
-        raise RuntimeError(f"asking {table} failed: {said}")
-    requests, failed, rate = (float(value) for value in rows[0])
+    try:
+        (row,) = rows(client, query("error_rate", table=table, hours=hours), warehouse)
+    except DeployError as error:
+        raise DeployError(f"asking {table} failed: {error}") from error
+    requests, failed, rate = map(float, row)
     return ErrorRate(table, hours, int(requests), int(failed), rate)
 
 

@@ -34,7 +34,7 @@ def alone(settings: Settings, operation: str) -> Iterator[None]:
 
 @dataclass
 class Operation:
-    """What one command does to an environment.
+    """The steps of one command on an environment.
 
     Parameters
     ----------

@@ -40,12 +40,12 @@ LABELS = "bulk_labels"
 
 @dataclass(frozen=True)
 class Request:
-    """What a promotion is asked for."""
+    """The options of a promotion."""
 
     source: Settings
     target: Settings
     version: int | None = None
-    """Of the source's model; None for the one that most requests go to there."""
+    """A version of the source's model; None for the champion there."""
     cells: Path | None = None
     labels: str = LABELS
     waived: Collection[str] = ()

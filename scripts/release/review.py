@@ -1,4 +1,4 @@
-"""Where a changed manifest is written: the working tree, or a branch that asks for a review."""
+"""The place of a changed manifest: the working tree, or a branch that asks for a review."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Review:
 
     @property
     def place(self) -> Place:
-        """Where the manifest is written."""
+        """The place that the manifest is written to."""
         return self.branch or WorkingTree()
 
     @property

@@ -67,6 +67,7 @@ def rollback(
         if current is None:
             name = settings.environment
             raise ReleaseError(f"{name} has no release manifest, so there is nothing to roll back")
+        require_no_canary(settings, current)
         ledger = Ledger(client, settings)
         goal = version or _goal(settings, current, ledger)
         manifest = _manifest(settings, current, goal)
@@ -165,7 +166,6 @@ def _goal(settings: Settings, current: Manifest, ledger: Ledger) -> int:
 
 def _manifest(settings: Settings, current: Manifest, goal: int) -> Manifest:
     """Return the manifest that gives all requests to a version."""
-    require_no_canary(settings, current)
     version = registry.ready(settings.names.full_model, goal)
     require_agreement(current, version)
     served = {each.version: each for each in current.served}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from scgpt_databricks.infra import monitoring
+from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.local_workspace.catalog import securables
 from scgpt_databricks.local_workspace.core.workspace import Workspace
 from scgpt_databricks.local_workspace.serving import inference
@@ -35,10 +37,11 @@ def table(admin: TestClient, workspace: Workspace) -> None:
             "request_time": NOW - timedelta(minutes=minutes),
             "request_date": (NOW - timedelta(minutes=minutes)).date(),
             "status_code": status,
+            "request": json.dumps({"n": number}),
         }
         for number, (minutes, status) in numbered
     ]
-    # What a canary repeats is none of the users' requests.
+    # A canary repeats requests, which are none of the users'.
     data.append({**data[1], "databricks_request_id": "r", "client_request_id": "scgpt-replay-1"})
     path = workspace.tables / TABLE
     write_deltalake(str(path), pa.Table.from_pylist(data, schema=inference.SCHEMA))
@@ -68,8 +71,13 @@ def test_the_job_reads_the_same(admin: TestClient) -> None:
     client = statements(admin)
     found = error_rate(client, table=TABLE, warehouse=WAREHOUSE, hours=24)
     assert (found.requests, found.failed, found.error_rate) == (6, 3, pytest.approx(0.5))
-    with pytest.raises(RuntimeError, match=r"asking main\.scgpt\.nowhere failed: .*nowhere"):
+    with pytest.raises(DeployError, match=r"asking main\.scgpt\.nowhere failed: .*nowhere"):
         error_rate(client, table="main.scgpt.nowhere", warehouse=WAREHOUSE, hours=24)
+
+
+def test_recent_requests_of_users_are_found_whole_and_once(admin: TestClient) -> None:
+    found = rows(admin, monitoring.query("recent", table=TABLE, hours=2, most=3))
+    assert [json.loads(str(text)) for (text,) in found] == [{"n": 0}, {"n": 1}, {"n": 2}]
 
 
 def test_nothing_asked_is_no_error(admin: TestClient) -> None:

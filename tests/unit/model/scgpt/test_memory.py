@@ -22,7 +22,7 @@ from scgpt_databricks.model.scgpt.genes_in_context import embed_genes_in_context
 from scgpt_databricks.model.scgpt.network import Network
 
 held: list[weakref.ref[torch.Tensor]] = []
-"""What batches that did not fit had in memory."""
+"""Batches that did not fit, and their memory."""
 
 
 class SmallDevice(Network):

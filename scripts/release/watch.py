@@ -1,0 +1,290 @@
+"""Watch a canary until the verdict is in: by the endpoint's metrics, and by probes to both."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from anndata import AnnData
+
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.release import Manifest, Served
+from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.model.cells.job_options import OBSM_KEY
+from scgpt_databricks.model.client import Endpoint, embed
+from scgpt_databricks.model.errors import EndpointError, InvalidRequest
+from scgpt_databricks.model.judge import likeness
+from scgpt_databricks.model.judge.verdict import (
+    Arm,
+    Canary,
+    Decision,
+    Look,
+    Rules,
+    is_infrastructure,
+)
+
+from .. import volume
+from ..connection import connected
+from . import traffic
+from .canary import How, Moved, abort, challenger, promote, trial
+from .evidence import Reference
+from .operation import Report
+from .point import WorkingTree
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+Counts = dict[str, tuple[int, int]]
+"""Served entity -> requests and errors since it started."""
+
+_SAMPLE = re.compile(r"^(request_count_total|request_5xx_count_total)\{(.*)\}\s+([0-9.eE+]+)")
+_VALUES = re.compile(r'="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a canary stands.
+
+    Parameters
+    ----------
+    missing
+        Requests until a decision at the present rates, where that can be told.
+    moved
+        What was done about it: the rollback, or the promotion that was asked for.
+    """
+
+    environment: str
+    challenger: int
+    decision: Decision
+    reason: str
+    missing: int | None
+    likeness: tuple[str, ...]
+    requests: dict[str, int]
+    errors: dict[str, int]
+    moved: Moved | None
+
+
+def watch(
+    settings: Settings,
+    *,
+    cells: Reference,
+    rules: Rules | None = None,
+    every_s: float = 60.0,
+    for_s: float = 3600.0,
+    act: bool = True,
+    promote_it: bool = False,
+    report: Report,
+) -> Watched:
+    """Look at a canary until it is decided, or the time is up.
+
+    A canary that fails is rolled back at once. What was seen is kept in the volume after each look,
+    so that a watch that was stopped goes on.
+
+    Parameters
+    ----------
+    cells
+        What both versions are asked for; labels judge the neighbours of other weights.
+    rules
+        By default those of the run before, or those of `Rules`.
+    act
+        False only reports.
+    promote_it
+        Promote a canary that has won.
+
+    Raises
+    ------
+    DeployError
+        No canary runs, or the endpoint does not serve it as the manifest says.
+    """
+    with connected(settings) as client:
+        at = _Watch(settings, client, cells, rules, report)
+        found = at.until(time.monotonic() + for_s, every_s)
+    how = How(why=found.reason)
+    moved = None
+    if act and found.decision == "roll back":
+        moved = abort(settings, how=how, report=report)
+    elif promote_it and found.decision == "promote":
+        moved = promote(settings, how=how, report=report, now=False)
+    return replace(found, moved=moved)
+
+
+class _Watch:
+    """One watch at work."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: WorkspaceClient,
+        cells: Reference,
+        rules: Rules | None,
+        report: Report,
+    ) -> None:
+        self.settings, self.client, self.cells, self.report = settings, client, cells, report
+        self.manifest = _running(settings)
+        tried = challenger(self.manifest)
+        known = trial(client, settings)
+        if tried is None or known is None or known.challenger != tried.version:
+            name = settings.environment
+            raise DeployError(
+                f"no canary runs in {name}: `scgpt canary start {name} --version N` begins one"
+            )
+        self.tried, self.champion = tried, self.manifest.champion
+        self.names = (self._name(tried), self._name(self.champion))
+        _require_served(client, settings, self.manifest)
+        self.trial = known
+        self.canary = Canary.from_dict(known.judged) if known.judged else Canary(rules or Rules())
+        if rules is not None:
+            self.canary = Canary(rules, self.canary.looks)
+
+    def until(self, deadline: float, every_s: float) -> Watched:
+        """Look until a verdict or the end of the time."""
+        said = ""
+        while True:
+            found = self._probed() or self._look()
+            if found.reason != said:
+                self.report(f"{found.decision}: {found.reason}")
+            said = found.reason
+            if found.decision != "undecided" or time.monotonic() >= deadline:
+                return found
+            time.sleep(min(every_s, max(0.0, deadline - time.monotonic())))
+
+    def _probed(self) -> Watched | None:
+        """Send the probes if that was not done yet; None where they say nothing against it."""
+        if self.trial.likeness is not None:
+            return None
+        same = self.tried.checkpoint_sha256 == self.champion.checkpoint_sha256
+        decision, reasons = probe(
+            self.settings, self.client, self.names, self.cells, same_weights=same
+        )
+        if decision != "promote":
+            return self._found(decision, " ".join(reasons), None)
+        for reason in reasons:
+            self.report(reason)
+        self._keep(likeness=reasons, seen={})  # the probes are none of the users' requests
+        return None
+
+    def _look(self) -> Watched:
+        """Count what was answered since the last look, and judge."""
+        now = counts(self.client, self.settings.names.endpoint, self.names)
+        share = (traffic.live(self.client, self.settings) or {}).get(self.names[0], 0)
+        if self.trial.seen and share == self.trial.percent and 0 < share < 100:
+            arms = [since(self.trial.seen.get(name), now[name]) for name in self.names]
+            self.canary = self.canary.add(Look(share / 100, *arms))
+        self._keep(seen=now, percent=share, judged=self.canary.to_dict())
+        verdict = self.canary.verdict()
+        return self._found(verdict.decision, verdict.reason, verdict.missing)
+
+    def _keep(self, **changes: object) -> None:
+        self.trial = self.trial.model_copy(update=changes)
+        volume.write(self.client, self.settings.names.canary, self.trial)
+
+    def _found(self, decision: Decision, reason: str, missing: int | None) -> Watched:
+        arms = dict(zip(self.names, (self.canary.canary, self.canary.champion), strict=True))
+        return Watched(
+            self.settings.environment,
+            self.tried.version,
+            decision,
+            reason,
+            missing,
+            self.trial.likeness or (),
+            {name: arm.requests for name, arm in arms.items()},
+            {name: arm.errors for name, arm in arms.items()},
+            None,
+        )
+
+    def _name(self, served: Served) -> str:
+        return self.manifest.name_of(served)
+
+
+def counts(client: WorkspaceClient, endpoint: str, names: tuple[str, ...]) -> Counts:
+    """Return what served entities have answered, from the endpoint's metrics.
+
+    An entity that nobody has asked yet is not in them.
+    """
+    contents = client.serving_endpoints.export_metrics(endpoint).contents
+    assert contents is not None
+    with contents:
+        text = contents.read().decode()
+    found = {name: [0, 0] for name in names}
+    for line in text.splitlines():
+        if sample := _SAMPLE.match(line):
+            # The label that names the entity is not documented.
+            for name in set(_VALUES.findall(sample[2])) & set(names):
+                found[name][sample[1].startswith("request_5xx")] += int(float(sample[3]))
+    return {name: (requests, errors) for name, (requests, errors) in found.items()}
+
+
+def probe(
+    settings: Settings,
+    client: WorkspaceClient,
+    names: tuple[str, str],
+    cells: Reference,
+    *,
+    same_weights: bool,
+) -> tuple[Decision, tuple[str, ...]]:
+    """Ask challenger and champion for the same cells, each at its own address, and compare.
+
+    Returns
+    -------
+    decision
+        "promote" if nothing speaks against it, "undecided" if one could not be asked.
+    reasons
+        A sentence for each figure.
+    """
+    endpoint = Endpoint.of(settings.names.endpoint, client)
+    if endpoint.address:
+        return "promote", (
+            "Not probed: a route-optimised endpoint has no address for one served entity.",
+        )
+    data = AnnData(cells.counts)
+    data.var_names = cells.genes
+    rows = []
+    for name in names:
+        try:
+            embed(data, replace(endpoint, address=endpoint.url_of(name)), request_prefix=PROBE)
+        except (InvalidRequest, EndpointError) as error:
+            status = error.http_status if isinstance(error, EndpointError) else 400
+            if name == names[0] and not is_infrastructure(status):
+                return "roll back", (f"The challenger does not answer probes: {error}",)
+            return "undecided", (f"{name} could not be probed: {error}",)
+        rows.append(np.asarray(data.obsm[OBSM_KEY]))
+    found = likeness.compare(rows[1], rows[0], same_weights=same_weights, labels=cells.labels)
+    if found.passed:
+        return "promote", found.reasons
+    return "roll back", tuple(each for each in found.reasons if each.endswith("failed."))
+
+
+PROBE = "scgpt-replay-probe"
+"""Begins the ids of probes; what operators read leaves out all that begins with scgpt-replay."""
+
+
+def since(before: tuple[int, int] | None, now: tuple[int, int]) -> Arm:
+    """Return what was answered between two looks; counters of a process that is new begin at 0."""
+    if before is None or now[0] < before[0]:
+        before = (0, 0)
+    return Arm(now[0] - before[0], now[1] - before[1])
+
+
+def _running(settings: Settings) -> Manifest:
+    found = WorkingTree().find(settings)
+    if found is None:
+        raise DeployError(f"{settings.environment} has no release manifest, so no canary runs")
+    return found
+
+
+def _require_served(client: WorkspaceClient, settings: Settings, manifest: Manifest) -> None:
+    live, name = traffic.live(client, settings), settings.environment
+    wanted = traffic.wanted(manifest)
+    if live is None or any(live.get(entity) != share for entity, share in wanted.items()):
+        raise DeployError(
+            f"{name}: the manifest wants {_shown(wanted)}, the endpoint has "
+            f"{_shown(live or {}) or 'nothing'}: `scgpt deploy {name}` first"
+        )
+
+
+def _shown(shares: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {share} %" for name, share in shares.items())

@@ -1,0 +1,160 @@
+"""A canary that wins and one that is rolled back by itself, while users send all the time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from anndata import AnnData
+
+from scgpt_databricks.model.client import Endpoint, embed
+from scgpt_databricks.model.scgpt.demo import pbmc_cells
+from tests.acceptance.site import Site
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
+
+ENDPOINT = "scgpt-serving"
+MODEL = "scgpt_gene_embeddings"
+
+
+@dataclass
+class Users:
+    """Somebody who embeds one data set after the other, several requests each."""
+
+    endpoint: Endpoint
+    cells: AnnData
+    served: list[tuple[str, ...]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> Users:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        while not self._over.is_set():
+            try:
+                report = embed(self.cells.copy(), self.endpoint, chunk=5)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a user saw it
+                self.errors.append(str(error))
+            else:
+                self.served.append(report.served)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, demo_checkpoints: Path) -> Iterator[Site]:
+    """A deployed endpoint with a trained version, and two more that serve nothing yet."""
+    site = Site(tmp_path_factory.mktemp("canary"))
+    try:
+        site.start_workspace()
+        site.succeed("deploy", "local")
+        checkpoint = demo_checkpoints / "checkpoint"
+        site.succeed("build", "local", "--checkpoint", checkpoint)
+        manifest = site.manifest.read_text()
+        prefix = ("--allowed-path-prefix", "/Volumes/main/scgpt/artifacts")
+        site.succeed("build", "local", "--checkpoint", checkpoint, *prefix)
+        site.succeed("build", "local", "--checkpoint", demo_checkpoints / "random")
+        site.manifest.write_text(manifest)  # building for `local` releases
+        site.succeed("deploy", "local")
+        yield site
+    finally:
+        site.stop_workspace()
+
+
+@pytest.fixture(scope="module")
+def users(site: Site) -> Users:
+    token = site.token()
+    return Users(
+        Endpoint(ENDPOINT, site.url, lambda: {"Authorization": f"Bearer {token}"}),
+        pbmc_cells()[:20].copy(),
+    )
+
+
+def test_one_canary_wins_and_one_is_rolled_back_by_itself(site: Site, users: Users) -> None:
+    with users:
+        started = site.succeed(
+            "canary", "start", "local", "--version", "2", "--percent", "50", "--json",
+            "--requests-per-day", "4000",
+        ).json  # fmt: skip
+        assert started["after"] == {"1": 50, "2": 50}
+        assert any("5 times the error rate" in each for each in started["prospects"])
+        site.succeed("deploy", "local")
+
+        won = site.succeed(
+            "canary", "watch", "local", "--every", "1", "--for", "5", "--accept-below", "0.05",
+            "--json", limit_s=400,
+        ).json  # fmt: skip
+        assert won["decision"] == "promote", won
+        assert won["requests"][f"{MODEL}-2"] >= 60
+        assert set(won["errors"].values()) == {0}
+        assert "cosine of the least alike cell: 1.00000" in won["likeness"][0]
+
+        site.succeed("canary", "promote", "local", "--why", "no worse")
+        site.succeed("deploy", "local")
+        assert _traffic(site) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
+
+        site.succeed("canary", "start", "local", "--version", "3")
+        site.succeed("deploy", "local")
+        canary = site.manifest.read_text()
+        failed = site.scgpt("canary", "watch", "local", "--json")
+        assert failed.code == 3, failed.err
+        assert failed.json["decision"] == "roll back"
+        assert "neighbours of the same type" in failed.json["reason"]
+        assert _traffic(site)[f"{MODEL}-3"] == 0
+
+        ended = site.manifest.read_text()
+        site.manifest.write_text(canary)  # as it still is on main, until the change lands
+        refused = site.scgpt("deploy", "local")
+        assert refused.code == 3
+        assert "version-rolled-back" in refused.err
+        site.manifest.write_text(ended)
+        site.succeed("deploy", "local")
+        assert _traffic(site) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
+    assert users.errors == []
+    assert all(len(served) == 1 for served in users.served), "a data set met two versions"
+    assert {served[0] for served in users.served} >= {f"{MODEL}-1", f"{MODEL}-2"}
+    history = site.succeed("history", "local", "--json").json["history"]
+    assert [entry["operation"] for entry in history if "canary" in entry["operation"]] == [
+        "canary start", "canary promote", "canary start", "canary abort",
+    ]  # fmt: skip
+    again = site.scgpt("canary", "start", "local", "--version", "3")
+    assert again.code == 1
+    assert "was rolled back" in again.err
+    assert "--again" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("start", "local", "--version", "2", "--percent", "0"), 2, "1<=x<=99"),
+        (("start", "local", "--version", "2", "--percent", "100"), 2, "1<=x<=99"),
+        (("start", "local", "--version", "2", "--percent", "150"), 2, "1<=x<=99"),
+        (("start", "local", "--version", "99"), 1, "has no version 99"),
+        (("start", "local"), 1, "no alias challenger"),
+        (("watch", "local", "--once"), 1, "no canary runs in local"),
+        (("replay", "local"), 1, "no canary runs in local"),
+        (("promote", "local"), 1, "no canary runs in local"),
+        (("abort", "local"), 1, "no canary runs in local"),
+    ],
+)
+def test_bad_input(site: Site, arguments: tuple[str, ...], code: int, said: str) -> None:
+    before = site.manifest.read_text()
+    done = site.scgpt("canary", *arguments)
+    assert (done.code, said in done.err) == (code, True), done.err
+    assert site.manifest.read_text() == before
+
+
+def _traffic(site: Site) -> dict[str, int]:
+    config = site.api("GET", f"/api/2.0/serving-endpoints/{ENDPOINT}")["config"]
+    routes = config["traffic_config"]["routes"]
+    return {route["served_entity_name"]: route["traffic_percentage"] for route in routes}
