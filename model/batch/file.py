@@ -33,6 +33,8 @@ def embed_file(
     chunk: int = CELLS_PER_READ,
     layer: str | None = None,
     raw: bool = False,
+    gene_names: str | None = None,
+    sum_duplicates: bool = False,
     min_known_fraction: float = Options.min_known_fraction,
     allow_imputed: bool = Options.allow_imputed,
     progress: Progress | None = None,
@@ -57,6 +59,10 @@ def embed_file(
         Cells of which a file is read at a time; two such pieces are in memory.
     layer, raw
         Where the counts lie: in this layer, or in ``raw``; by default in ``X``.
+    gene_names
+        Column of ``var`` that names the genes (``feature_name``); by default the index does.
+    sum_duplicates
+        Add up the columns of one name; else they are refused.
     min_known_fraction, allow_imputed
         As in a request (``contract.Options``): the one judged of the first chunk that has counts,
         the other of the first 2,048 cells that have some.
@@ -72,7 +78,7 @@ def embed_file(
         {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}, Options
     )
     here = _Here(embedder, options)
-    place = CountsPlace(layer, raw)
+    place = CountsPlace(layer, raw, gene_names, sum_duplicates)
     return run(source, target, here, key=key, chunk=chunk, place=place, progress=progress)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,7 +93,7 @@ def run(
         check_result(target, cells)
         engine.check(cells, chunk)
         with Unfinished(target) as work:
-            job = {"source": state, "matrix": place.path, **engine.identity()}
+            job = {"source": state, "place": asdict(place), **engine.identity()}
             work.go_on(job)
             engine.embed(cells, chunk, work, progress)
             if state_of(source) != state:

@@ -26,6 +26,8 @@ def embed_file_through(
     chunk: int = CELLS_PER_REQUEST,
     layer: str | None = None,
     raw: bool = False,
+    gene_names: str | None = None,
+    sum_duplicates: bool = False,
     params: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[FileReport, Report]:
@@ -38,7 +40,7 @@ def embed_file_through(
     ----------
     source, target
         As ``batch.file.embed_file`` takes them. A matrix that is stored by columns is taken too.
-    endpoint, key, chunk, layer, raw, params, progress
+    endpoint, key, chunk, layer, raw, gene_names, sum_duplicates, params, progress
         As ``client.embed`` takes them.
 
     Raises
@@ -47,7 +49,7 @@ def embed_file_through(
         As ``client.embed`` and ``run``.
     """
     there = _There(endpoint, checked_params(params))
-    place = CountsPlace(layer, raw)
+    place = CountsPlace(layer, raw, gene_names, sum_duplicates)
     done = run(source, target, there, key=key, chunk=chunk, place=place, progress=progress)
     return done, there.report
 

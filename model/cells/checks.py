@@ -73,7 +73,8 @@ def check_genes(genes: Sequence[str], columns: int) -> None:
         raise InvalidRequest(
             "duplicate_genes",
             f"{len(genes) - len(set(genes))} gene names occur more than once, {twice!r} for one; "
-            "each column needs its own. Sum or drop the duplicates first.",
+            "each column needs its own. Drop them first, or sum them: sum_duplicates of the client "
+            "(--sum-duplicates of the commands) does.",
         )
 
 

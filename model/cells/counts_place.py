@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
+from .gene_columns import GeneColumns
+from .labels import labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,6 +27,11 @@ class CountsPlace:
         Name of the layer; None: no layer.
     raw
         ``raw``, which has genes of its own; often all of which some were chosen for ``X``.
+    gene_names
+        Column of its ``var`` that names the genes; None: the index does. A gene without a name
+        there keeps that of the index.
+    sum_duplicates
+        Columns of one name are added up; else they are refused.
 
     Raises
     ------
@@ -34,6 +41,8 @@ class CountsPlace:
 
     layer: str | None = None
     raw: bool = False
+    gene_names: str | None = None
+    sum_duplicates: bool = False
 
     def __post_init__(self) -> None:
         if self.raw and self.layer is not None:
@@ -64,6 +73,43 @@ class CountsPlace:
             what = "has no X; put the counts there, or say that they are in raw or a layer."
         return InvalidRequest("no_matrix", f"{where} {what}")
 
+    def columns(
+        self, index: Sequence[str], there: Iterable[str], read: Callable[[str], Iterable[Any]]
+    ) -> GeneColumns:
+        """Name the columns of the matrix.
+
+        Parameters
+        ----------
+        index
+            The index of ``var``.
+        there
+            The columns that ``var`` has.
+        read
+            Reads one of them.
+
+        Raises
+        ------
+        InvalidRequest
+            ``no_gene_names``: ``var`` has no such column, or one of another length.
+        """
+        if self.gene_names is None:
+            return GeneColumns.of(index, sum_duplicates=self.sum_duplicates)
+        if self.gene_names not in (known := list(there)):
+            raise InvalidRequest(
+                "no_gene_names",
+                f"{self.var} has no column {self.gene_names!r}; its columns: "
+                f"{', '.join(map(str, known)) or 'none'}.",
+            )
+        found = labels(read(self.gene_names))
+        if len(found) != len(index):
+            raise InvalidRequest(
+                "no_gene_names",
+                f"{self.gene_names!r} of {self.var} names {len(found)} of {len(index)} genes; "
+                "write the file anew.",
+            )
+        names = [name or own for name, own in zip(found, index, strict=True)]
+        return GeneColumns.of(names, sum_duplicates=self.sum_duplicates)
+
     def of(self, adata: AnnData) -> AnnData:
         """The cells with this matrix as ``X`` and its genes as ``var``; shares memory.
 
@@ -81,6 +127,6 @@ class CountsPlace:
             found = None if source is None else source.X
         if found is None:
             raise self.missing("the AnnData", adata.layers)
-        if self == CountsPlace():
+        if self.layer is None and not self.raw:
             return adata
         return AnnData(found, obs=adata.obs[[]], var=source.var[[]])

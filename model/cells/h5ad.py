@@ -108,7 +108,7 @@ class CellsFile:
     n_cells
         Rows of the matrix.
     genes
-        The index of its ``var``.
+        Names of its genes.
 
     Raises
     ------
@@ -132,7 +132,10 @@ class CellsFile:
                 self._matrix = self._matrix.by_rows()
             self._matrix.check_by_rows(place.path)
             genes, self._names = (_Names(each) for each in stored)
-            self.genes, self.n_cells = genes[:], self._matrix.shape[0]
+            var = self._file[place.var]
+            there = [name for name in var if not name.startswith("_")]
+            self._genes = place.columns(genes[:], there, lambda name: _bounded(var[name], name))
+            self.genes, self.n_cells = self._genes.names, self._matrix.shape[0]
             self._names.check(path, self.n_cells)
         except BaseException:
             self._file.close()
@@ -151,7 +154,7 @@ class CellsFile:
 
     def rows(self, start: int, stop: int) -> sparse.csr_matrix:
         """Read some cells: ``[at most stop - start, genes]``."""
-        return self._matrix.rows(start, stop)
+        return self._genes.count(self._matrix.rows(start, stop))
 
     def names(self, start: int, stop: int) -> list[str]:
         """Read the index of ``obs`` of some cells."""

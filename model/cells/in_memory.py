@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 class AnnDataCells:
     """The matrix of an AnnData, some cells at a time; one that is backed stays in its file."""
 
-    def __init__(self, adata: AnnData) -> None:
-        values: Any = adata.X
+    def __init__(self, adata: AnnData, place: CountsPlace | None = None) -> None:
+        place = place or CountsPlace()
+        values: Any = place.of(adata).X
+        var = (adata.raw if place.raw else adata).var
+        index = [str(gene) for gene in var.index]
+        self._genes = place.columns(index, var, lambda name: var[name].astype(object))
         self._matrix: Any = as_csr(values) if sparse.issparse(values) else values
         self._ids = adata.obs_names
         self.n_cells = adata.n_obs
-        self.genes = [str(gene) for gene in adata.var_names]
+        self.genes = self._genes.names
 
     def rows(self, start: int, stop: int) -> sparse.csr_matrix:
         """Read some cells: ``[at most stop - start, genes]``."""
-        return as_csr(self._matrix[start:stop])
+        return self._genes.count(as_csr(self._matrix[start:stop]))
 
     def names(self, start: int, stop: int) -> list[str]:
         """Return the names of some cells."""

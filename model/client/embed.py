@@ -54,6 +54,8 @@ def embed(
     chunk: int = CELLS_PER_REQUEST,
     layer: str | None = None,
     raw: bool = False,
+    gene_names: str | None = None,
+    sum_duplicates: bool = False,
     params: Mapping[str, Any] | None = None,
     request_prefix: str | None = None,
     progress: Progress | None = None,
@@ -74,6 +76,10 @@ def embed(
         Cells per request.
     layer, raw
         Where the values lie: in this layer, or in ``.raw``; by default in ``.X``.
+    gene_names
+        Column of ``var`` that names the genes (``feature_name``); by default the index does.
+    sum_duplicates
+        Add up the columns of one name; else they are refused.
     params
         More params of the contract (``ties``, ``seed``, ...); none that would change which cells
         or genes are answered for, or that the answer is packed cell embeddings.
@@ -95,10 +101,10 @@ def embed(
     """
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
-    source = CountsPlace(layer, raw).of(adata)
+    source = AnnDataCells(adata, CountsPlace(layer, raw, gene_names, sum_duplicates))
     check_chunk(chunk)
     check_key(key)
-    questions = Questions(AnnDataCells(source), chunk, checked_params(params), request_prefix)
+    questions = Questions(source, chunk, checked_params(params), request_prefix)
     questions.check()
     _check_takes(adata)
 

@@ -34,6 +34,12 @@ _CELLS = (
     click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]"),
     click.option("--raw", is_flag=True, help="The counts are in raw, which has its own genes."),
     click.option(
+        "--gene-names",
+        metavar="COLUMN",
+        help="Column of var that names the genes (feature_name).  [default: its index]",
+    ),
+    click.option("--sum-duplicates", is_flag=True, help="Add up the columns of one gene name."),
+    click.option(
         "--min-known-fraction",
         type=click.FloatRange(0, 1),
         default=Options.min_known_fraction,

@@ -12,6 +12,7 @@ import pytest
 from scgpt_databricks.model.client import embed
 from scgpt_databricks.model.contract import PACKED
 from scgpt_databricks.model.errors import InvalidRequest
+from scgpt_databricks.model.wire.codec import decode_cells
 from tests.unit.model.served import DIGEST, Server, cells, untouched
 
 
@@ -45,6 +46,19 @@ def test_each_request_is_authenticated_and_packed(server: Server) -> None:
     assert request["params"] == {**judged, "seed": 3}
     assert request["dataframe_split"]["columns"] == [PACKED]
     assert server.headers[0]["Authorization"] == "Bearer secret"
+
+
+def test_a_column_of_var_names_the_genes(server: Server) -> None:
+    adata = cells(3)
+    adata.var["feature_name"] = [f"N{at // 2}" for at in range(adata.n_vars)]
+    with pytest.raises(InvalidRequest, match="occur more than once"):
+        embed(adata, server.endpoint, gene_names="feature_name")
+    embed(adata, server.endpoint, gene_names="feature_name", sum_duplicates=True)
+    (request,) = server.requests
+    sent = decode_cells(request["dataframe_split"]["data"][0][0])
+    expected = adata.X.sum(axis=1)
+    assert set(sent.genes) <= set(adata.var["feature_name"])
+    np.testing.assert_allclose(np.ravel(sent.counts.sum(axis=1)), expected)
 
 
 def test_values_of_a_layer_and_of_raw_are_sent(server: Server) -> None:
