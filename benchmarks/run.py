@@ -31,7 +31,6 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
     """The measurements, by name."""
     _, genes = figures.cells()
     human = whole_human(ROOT / ".local" / "bench" / "human", genes)
-    small = ROOT / ".local" / "demo" / "checkpoint"
     return {
         "upstream": lambda: figures.against_upstream(human),
         "gemm": lambda: figures.of_gemm_limit(human),
@@ -44,7 +43,7 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "synthesis": infrastructure.synth_environment,
         "deploy": infrastructure.no_op_deploy,
         "canary": canary.figures,
-        "memory": lambda: memory.backed_memory(demo.train(small)),
+        "memory": lambda: memory.backed_memory(demo.SHIPPED),
     }
 
 

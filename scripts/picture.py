@@ -11,7 +11,7 @@ from scgpt_databricks.whole_file import draft
 
 
 def umap_picture(embedding: np.ndarray, labels: np.ndarray, title: str, path: Path) -> None:
-    """Write a UMAP of `embedding` [cells, dim], coloured by `labels`, as PNG."""
+    """Write a UMAP of `embedding` [cells, dim], coloured by `labels`; the PNG says its title."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -32,5 +32,5 @@ def umap_picture(embedding: np.ndarray, labels: np.ndarray, title: str, path: Pa
         loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9, markerscale=2
     )
     with draft(path) as drawn:
-        figure.savefig(drawn)
+        figure.savefig(drawn, format="png", metadata={"Title": title})
     plt.close(figure)

@@ -46,8 +46,8 @@ class PortTaken(WorkspaceError):  # noqa: N818 - reads as what it is
 
     def __init__(self, port: int) -> None:
         super().__init__(
-            f"Port {port} on 127.0.0.1 is taken by another program. "
-            "Stop that program or start the workspace on another port."
+            f"Port {port} on 127.0.0.1 is taken by another program. Stop that program, name "
+            "another port, or name none: then the next free one is found."
         )
 
 
@@ -76,9 +76,9 @@ class Info:
 
 def start(
     folder: Path,
-    port: int = DEFAULT_PORT,
+    port: int | None = None,
     config: Path | None = None,
-    timeout_s: float = 180.0,
+    timeout_s: float = 600.0,
 ) -> Info:
     """Start an instance in a process of its own and return when everything answers.
 
@@ -87,7 +87,7 @@ def start(
     folder
         The instance; made when absent, continued otherwise.
     port
-        On 127.0.0.1.
+        On 127.0.0.1. By default that of the last start, else 8765, or the next one that is free.
     config
         Databricks configuration file to write; default: ``databrickscfg`` beside `folder`.
 
@@ -96,7 +96,7 @@ def start(
     AlreadyRunning
         It runs, or somebody else is starting it.
     PortTaken
-        Another program listens on the port.
+        Another program listens on the port that was asked for.
     WorkspaceError
         It did not get ready in time, or its process ended.
     """
@@ -104,7 +104,10 @@ def start(
     before = status(folder)
     if before.state != "stopped":
         raise AlreadyRunning(before)
-    _check_port(port)
+    if port is None:
+        port = _free_port(before.port or DEFAULT_PORT)
+    elif not _is_free(port):
+        raise PortTaken(port)
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     log = folder / "logs" / "server.log"
     arguments = ["--folder", str(folder), "--port", str(port)]
@@ -179,11 +182,17 @@ def reset(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _check_port(port: int) -> None:
+def _free_port(first: int) -> int:
+    """Return the first port from this one on that no program has."""
+    return next(port for port in range(first, first + 1000) if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
     try:
         socket.create_server(("127.0.0.1", port)).close()
-    except OSError as error:
-        raise PortTaken(port) from error
+    except OSError:
+        return False
+    return True
 
 
 def _wait_ready(

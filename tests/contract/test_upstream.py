@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks.checkpoints import whole_human
-from benchmarks.upstream.pipe import PYTHON, ROOT, Upstream
+from benchmarks.upstream.pipe import PYTHON, Upstream
 from scgpt_databricks.model.scgpt import demo
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.scgpt.tokenizer import TIES, Ties, _draws, _edges_around, tokenize
@@ -35,16 +35,6 @@ def pbmc() -> tuple[sparse.csr_matrix, list[str]]:
     return sparse.csr_matrix(cells.X), [str(name) for name in cells.var_names]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The quickstart's checkpoint where it was trained here already, else a hasty one."""
-    ready = ROOT / ".local" / "demo" / "checkpoint"
-    if (ready / "args.json").exists():
-        return ready
-    folder = tmp_path_factory.mktemp("trained") / "checkpoint"
-    return demo.train(folder, demo.Recipe(steps=30))
-
-
 def difference(upstream: Upstream, checkpoint: Path, cells: sparse.csr_matrix, genes: list[str],
                ties: Ties, max_length: int | None = None) -> float:  # fmt: skip
     """Largest difference between upstream and us on the same tokens; cells must differ by more."""
@@ -63,13 +53,12 @@ def difference(upstream: Upstream, checkpoint: Path, cells: sparse.csr_matrix, g
 @pytest.mark.parametrize("max_length", [None, 100])
 def test_real_cells_through_the_demo_checkpoint(
     upstream: Upstream,
-    trained: Path,
     pbmc: tuple[sparse.csr_matrix, list[str]],
     ties: Ties,
     max_length: int | None,
 ) -> None:
     cells, genes = pbmc
-    assert difference(upstream, trained, cells[::20], genes, ties, max_length) < TOLERANCE
+    assert difference(upstream, demo.SHIPPED, cells[::20], genes, ties, max_length) < TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -147,15 +136,15 @@ def test_bins_are_upstreams_when_the_draw_is_ours(
 
 
 def test_upstream_draws_anew_at_each_call_and_we_do_not(
-    upstream: Upstream, trained: Path, pbmc: tuple[sparse.csr_matrix, list[str]]
+    upstream: Upstream, pbmc: tuple[sparse.csr_matrix, list[str]]
 ) -> None:
     """Upstream's own entry point: the difference that remains is its draw, nothing else."""
     cells, genes = pbmc[0][::20], pbmc[1]
-    upstream.load(trained)
+    upstream.load(demo.SHIPPED)
     first, again, other = (upstream.embed(cells, genes, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    embedder = Embedder.load(trained, device="cpu", precision="float32")
+    embedder = Embedder.load(demo.SHIPPED, device="cpu", precision="float32")
     ours = embedder.embed_cells(cells, genes).embeddings
     itself, to_ours = (first * other).sum(axis=1), (first * ours).sum(axis=1)
     assert to_ours.mean() > itself.mean() - 1e-3

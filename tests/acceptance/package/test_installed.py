@@ -44,7 +44,7 @@ def test_nothing_but_the_one_name_is_importable(wheel: Path) -> None:
     info = f"scgpt_databricks-{VERSION}.dist-info"
     assert {name.split("/")[0] for name in names} == {"scgpt_databricks", info}
     endings = {Path(name).suffix for name in names if not name.startswith(info)}
-    assert endings == {".py", ".sql", ".toml", ".typed"}
+    assert endings == {".json", ".pt", ".py", ".sql", ".toml", ".typed"}
 
 
 def test_the_client_alone_is_small(client: Installed) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,8 @@ STEPS = ("workspace", "checkpoint", "registry", "build", "serving", "embed")
 
 
 @pytest.mark.timeout(900)
-def test_killed_after_each_step(tmp_path: Path, demo_checkpoints: Path) -> None:
+def test_killed_after_each_step(tmp_path: Path) -> None:
     site = Site(tmp_path / "environments")
-    shutil.copytree(demo_checkpoints, site.folder / "demo")
     run = ("quickstart", "--port", str(site.port))
     try:
         for step in STEPS:

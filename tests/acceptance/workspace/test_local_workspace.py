@@ -203,6 +203,21 @@ def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None
     assert instance.status(tmp_path / "ws").state == "stopped"
 
 
+def test_without_a_port_the_next_free_one_is_taken_and_remembered(tmp_path: Path) -> None:
+    folder = tmp_path / "ws"
+    first = instance.start(folder, free_port())
+    instance.stop(folder)
+    assert instance.start(folder).port == first.port
+    instance.stop(folder)
+    with socket.create_server(("127.0.0.1", int(first.port or 0))):
+        moved = instance.start(folder)
+    try:
+        assert (moved.port or 0) > (first.port or 0)
+        assert _profile(moved)["host"] == moved.url
+    finally:
+        instance.stop(folder)
+
+
 def test_a_killed_instance_comes_back_as_it_was(running: Info, tmp_path: Path) -> None:
     """Side by side with another one, whose tokens do not open it."""
     folder, port = tmp_path / "ws", free_port()

@@ -15,7 +15,7 @@ from scipy.stats import ortho_group
 
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.judge.likeness import NEW_SPACE, ROUNDED, Likeness, compare
-from scgpt_databricks.model.scgpt.demo import Recipe, pbmc_cells, train
+from scgpt_databricks.model.scgpt.demo import SHIPPED, Recipe, pbmc_cells, train
 from scgpt_databricks.model.scgpt.embedder import Embedder
 
 RNG = np.random.default_rng(0)
@@ -91,7 +91,7 @@ class Demo:
         self.folder, adata = folder, pbmc_cells()
         self.cells, self.genes = adata.X, list(adata.var_names)
         self.labels = adata.obs["bulk_labels"].to_numpy(str)
-        self.checkpoint = train(folder / "checkpoint")
+        self.checkpoint = SHIPPED
         self.engine = Embedder.load(self.checkpoint, device="cpu", precision="float32")
         self.champion = self.embed(self.checkpoint)
 
@@ -142,7 +142,9 @@ def test_a_checkpoint_that_was_put_together_wrongly_fails(
 
 
 @pytest.mark.long
-def test_a_retrained_seed_passes(demo: Demo) -> None:
-    retrained = train(demo.folder / "retrained", Recipe(seed=1))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_shipped_checkpoint_and_its_recipe_are_alike(demo: Demo, seed: int) -> None:
+    """Other processors round differently, so that not even the same seed gives the same bytes."""
+    retrained = train(demo.folder / f"retrained-{seed}", Recipe(seed=seed))
     found = demo.other(demo.embed(retrained))
     assert found.passed, found

@@ -10,7 +10,15 @@ import torch
 
 from scgpt_databricks.model.errors import CheckpointError
 from scgpt_databricks.model.scgpt import demo
-from scgpt_databricks.model.scgpt.demo import Recipe, pbmc_cells, random_checkpoint, train
+from scgpt_databricks.model.scgpt.demo import (
+    SHIPPED,
+    Recipe,
+    copy_shipped,
+    is_shipped,
+    pbmc_cells,
+    random_checkpoint,
+    train,
+)
 from scgpt_databricks.model.scgpt.embedder import Embedder
 
 SHORT = Recipe(steps=20, batch_size=8, genes_per_cell=8, nlayers=1)
@@ -59,6 +67,25 @@ def test_it_has_the_official_form(trained: Path) -> None:
     answer = Embedder.load(trained).embed_cells(cells.X, list(cells.var_names))
     assert answer.embeddings.shape == (3, 64)
     assert not answer.truncated.any()
+
+
+def test_the_shipped_checkpoint_is_of_the_recipe() -> None:
+    """Whoever changes the recipe ships what it makes."""
+    assert content(SHIPPED).keys() == FILES
+    assert json.loads((SHIPPED / "args.json").read_text())["demo_recipe"] == vars(Recipe())
+    vocabulary = json.loads((SHIPPED / "vocab.json").read_text())
+    assert list(vocabulary)[:765] == list(pbmc_cells().var_names)
+
+
+def test_a_copy_is_whole_and_one_of_the_same_recipe_is_kept(tmp_path: Path) -> None:
+    folder = copy_shipped(tmp_path / "checkpoint")
+    assert content(folder) == content(SHIPPED)
+    assert is_shipped(folder)
+    (folder / "best_model.pt").write_bytes(b"trained on another machine")
+    assert not is_shipped(copy_shipped(folder))
+    (folder / "args.json").write_text('{"demo_recipe": {"version": 0}}')
+    assert content(copy_shipped(folder)) == content(SHIPPED)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
 def test_it_is_cached(trained: Path) -> None:
