@@ -7,8 +7,8 @@ JSON reaches the platform's 16 MB after a few cells), and the answers of two mod
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
@@ -26,13 +26,15 @@ from .endpoint import Conversation, Endpoint, converse
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    Item: TypeAlias = AnnData | pd.DataFrame | Mapping[str, Any]
+
 _ITEM = "an AnnData of data_list"
 _ROOM = MAX_PACKED_CHARS - 64 * 1024  # for the JSON around the packed rows; params come on top
 
 
 def batch_inference(
     model_endpoint: Endpoint | str,
-    data_list: Sequence[AnnData | pd.DataFrame | Mapping[str, Any]],
+    data_list: Sequence[Item] | Item,
     params: Mapping[str, Any] | None = None,
     batch_size: int = 10,
 ) -> list[dict[str, Any]]:
@@ -44,9 +46,9 @@ def batch_inference(
         An ``Endpoint``; or its name, or the URL of its invocations (then with the credentials that
         the Databricks SDK finds).
     data_list
-        Each an ``AnnData`` (``X``, ``var_names``, ``obs``; in memory or backed), or the guide's
-        input in either form: a DataFrame of one row, or a mapping, with ``adata_sparsematrix``,
-        ``adata_obs``, ``adata_var``.
+        One or several, each an ``AnnData`` (``X``, ``var_names``, ``obs``; in memory or backed), or
+        the guide's input in either form: a DataFrame of one row, or a mapping, with
+        ``adata_sparsematrix``, ``adata_obs``, ``adata_var``.
     params
         Of the contract (``docs/wire-format.md``). ``task`` is ``gene_embeddings`` unless named, as
         for everybody who comes with the guide's code.
@@ -76,12 +78,11 @@ def batch_inference(
         raise InvalidRequest(
             "invalid_batch_size", f"batch_size is {batch_size}; it must be at least 1."
         )
-    if not data_list:
-        raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
+    items = _items(data_list)
     options, sent = params_to_send(params, ScgptOptions, task=GENE_EMBEDDINGS)
-    rows = [_packed(item, options.group_by) for item in data_list]
+    rows = [_packed(item, options.group_by) for item in items]
     batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
-    endpoint = model_endpoint if isinstance(model_endpoint, Endpoint) else None
+    endpoint = Endpoint.given(model_endpoint)
 
     def ask_all(conversation: Conversation) -> list[dict[str, Any]]:
         lines: list[dict[str, Any]] = []
@@ -94,7 +95,27 @@ def batch_inference(
             lines += ({**line, "input_row": line["input_row"] + start} for line in found)
         return lines
 
-    return converse(endpoint or Endpoint.find(str(model_endpoint)), ask_all)
+    return converse(endpoint, ask_all)
+
+
+def _items(data_list: Any) -> list[Item]:
+    from anndata import AnnData
+
+    kinds = (AnnData, pd.DataFrame, Mapping)
+    found = [data_list] if isinstance(data_list, kinds) else data_list
+    if not isinstance(found, Iterable) or isinstance(found, str):
+        found = [data_list]
+    items = list(found)
+    for item in items:
+        if not isinstance(item, kinds):
+            raise InvalidRequest(
+                "invalid_anndata",
+                f"data_list holds a {type(item).__name__}; give AnnData, read by "
+                f"anndata.read_h5ad(path), or the guide's columns: {', '.join(GUIDE_COLUMNS)}.",
+            )
+    if not items:
+        raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")
+    return items
 
 
 def _packed(item: Any, group_by: str) -> str:

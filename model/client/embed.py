@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,17 +38,15 @@ from ..errors import InvalidRequest
 from ..scgpt.params import ScgptOptions
 from ..wire.codec import PackedEmbeddings, decode_embeddings, encode_cells
 from .endpoint import Conversation, Endpoint, Report, converse
+from .progress import Progress, teller
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-Progress = Callable[[int, int], None]
-
-
 def embed(
     adata: AnnData,
-    endpoint: Endpoint,
+    endpoint: Endpoint | str,
     *,
     key: str = OBSM_KEY,
     chunk: int = CELLS_PER_REQUEST,
@@ -58,7 +56,8 @@ def embed(
     sum_duplicates: bool = False,
     params: Mapping[str, Any] | None = None,
     request_prefix: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
+    **options: Any,
 ) -> Report:
     """Embed all cells; nothing is written to `adata` before the last answer is in.
 
@@ -69,7 +68,8 @@ def embed(
         Receives float32 ``obsm[key]``, ``uns["scgpt"]``, and of each cell's genes the numbers
         that were matched, unknown and truncated: ``obs["scgpt_matched_genes"]`` and so on.
     endpoint
-        Where to send them.
+        Where to send them: an ``Endpoint``, its name, or the URL of its invocations (then with the
+        credentials that the Databricks SDK finds).
     key
         Of ``obsm``.
     chunk
@@ -83,10 +83,12 @@ def embed(
     params
         More params of the contract (``ties``, ``seed``, ...); none that would change which cells
         or genes are answered for, or that the answer is packed cell embeddings.
+    **options
+        The same params by their own names, such as ``min_known_fraction=0``.
     request_prefix
         The client request ids are ``<prefix>-<first cell>``; by default a random prefix.
     progress
-        Called with (cells done, cells in all).
+        Called with (cells done, cells in all); True shows it in a line on stderr.
 
     Raises
     ------
@@ -99,12 +101,15 @@ def embed(
     EndpointError
         No access, no such endpoint, not ready, not reachable, or two models in one result.
     """
+    _check_anndata(adata)
+    endpoint, tell = Endpoint.given(endpoint), teller(progress, "cells embedded")
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
     source = AnnDataCells(adata, CountsPlace(layer, raw, gene_names, sum_duplicates))
     check_chunk(chunk)
     check_key(key)
-    questions = Questions(source, chunk, checked_params(params), request_prefix)
+    sent = checked_params(_merged(params, options))
+    questions = Questions(source, chunk, sent, request_prefix)
     questions.check()
     _check_takes(adata)
 
@@ -112,8 +117,7 @@ def embed(
         answers: list[PackedEmbeddings] = []
         for done, answer in questions.ask(conversation):
             answers.append(answer)
-            if progress:
-                progress(done, adata.n_obs)
+            tell(done, adata.n_obs)
         return answers, conversation.report()
 
     answers, report = converse(endpoint, ask_all)
@@ -183,6 +187,30 @@ class Questions:
             "params": params,
             "client_request_id": request_id,
         }
+
+
+def _check_anndata(adata: Any) -> None:
+    from anndata import AnnData
+
+    if not isinstance(adata, AnnData):
+        raise InvalidRequest(
+            "invalid_anndata",
+            f"adata is of type {type(adata).__name__}; give an AnnData. A file is read by "
+            "anndata.read_h5ad(path); a matrix becomes one by AnnData(X), with var_names.",
+        )
+
+
+def _merged(params: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the params of both places."""
+    if params is not None and not isinstance(params, Mapping):
+        raise InvalidRequest(
+            "invalid_param", f"params is of type {type(params).__name__}; it must be a dict."
+        )
+    if twice := sorted({*(params or {})} & {*options}):
+        raise InvalidRequest(
+            "invalid_param", f"{twice[0]} stands in params and beside it; give it once."
+        )
+    return {**(params or {}), **options}
 
 
 def checked_params(asked: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -59,6 +59,27 @@ class Endpoint:
     address: str = ""
 
     @classmethod
+    def given(cls, endpoint: Endpoint | str) -> Endpoint:
+        """An endpoint as callers give it: itself, or what :meth:`find` takes.
+
+        Raises
+        ------
+        InvalidRequest
+            ``invalid_endpoint``: another type.
+        EndpointError
+            As :meth:`find`.
+        """
+        if isinstance(endpoint, cls):
+            return endpoint
+        if not isinstance(endpoint, str) or not endpoint:
+            raise InvalidRequest(
+                "invalid_endpoint",
+                f"the endpoint is {_kind(endpoint)}; give its name, the URL of its invocations, or "
+                "an Endpoint: Endpoint.of(name, WorkspaceClient()).",
+            )
+        return cls.find(endpoint)
+
+    @classmethod
     def find(cls, name_or_url: str) -> Endpoint:
         """An endpoint by its name, or by the URL of its invocations.
 
@@ -133,6 +154,10 @@ class Endpoint:
     @property
     def _on_host(self) -> str:
         return f"{self.host.rstrip('/')}/serving-endpoints/{self.name}"
+
+
+def _kind(value: object) -> str:
+    return "empty" if value == "" else f"of type {type(value).__name__}"
 
 
 def _route_optimised(name: str, client: WorkspaceClient, plane: DataPlaneInfo) -> Endpoint:

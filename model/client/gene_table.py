@@ -10,8 +10,8 @@ import numpy as np
 from ..contract import GENE_EMBEDDINGS, PACKED, VAR
 from ..errors import InvalidRequest
 from ..wire.codec import PackedEmbeddings, decode_embeddings
-from .embed import Progress
 from .endpoint import Conversation, Endpoint, Report, converse
+from .progress import Progress, teller
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,19 +24,19 @@ _PACKED_FORMATS = ("float32", "float16")
 
 
 def gene_table(
-    endpoint: Endpoint,
-    *,
+    endpoint: Endpoint | str,
     genes: Iterable[str] = (),
+    *,
     page: int = DEFAULT_PAGE,
     response_format: str = "float32",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> AnnData:
     """The model's static gene vectors as an AnnData of genes x width.
 
     Parameters
     ----------
     endpoint
-        Where to ask.
+        Where to ask, as ``embed`` takes it.
     genes
         Only these, by any name that the model knows; by default all genes of the vocabulary, in
         its order.
@@ -45,7 +45,7 @@ def gene_table(
     response_format
         ``float32``, or ``float16`` at half the size.
     progress
-        Called with (genes done, genes in all).
+        Called with (genes done, genes in all); True shows it in a line on stderr.
 
     Returns
     -------
@@ -65,13 +65,14 @@ def gene_table(
 
     if page < 1:
         raise InvalidRequest("invalid_page", f"page is {page}; it must be at least 1.")
-    if isinstance(genes, str):  # its letters would be taken for genes
+    if isinstance(genes, str) or not isinstance(genes, Iterable):  # letters are no genes
         raise InvalidRequest("invalid_param", f"genes is {genes!r}; it must be a list of names.")
     if response_format not in _PACKED_FORMATS:
         raise InvalidRequest(
             "invalid_param",
             f"response_format is {response_format!r}; it must be {' or '.join(_PACKED_FORMATS)}.",
         )
+    endpoint, tell = Endpoint.given(endpoint), teller(progress, "genes")
     wanted = [str(gene) for gene in genes]
 
     def ask_all(conversation: Conversation) -> tuple[list[PackedEmbeddings], Report]:
@@ -81,8 +82,7 @@ def gene_table(
             (line,) = conversation.ask(_page_request(wanted, done, page, response_format))
             pages.append(decode_embeddings(line[PACKED]))
             done, total = done + len(pages[-1].names), line["genes_total"]
-            if progress:
-                progress(done, total)
+            tell(done, total)
         return pages, conversation.report()
 
     pages, report = converse(endpoint, ask_all)

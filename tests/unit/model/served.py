@@ -43,6 +43,9 @@ class Server:
 @contextmanager
 def running() -> Iterator[Server]:
     class Handler(JsonHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            self.answer(404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": self.path})
+
         def do_POST(self) -> None:  # noqa: N802 - http.server's name
             body = json.loads(self.sent())
             found.requests.append({"path": self.path, **body})
