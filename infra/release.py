@@ -226,7 +226,11 @@ def find(path: Path, *, model: str) -> Manifest | None:
         return None
     manifest = read(path)
     if manifest.model != model:
-        raise ReleaseError(f"{path}: is of {manifest.model}, the environment's model is {model}")
+        raise ReleaseError(
+            f"{path}: is of {manifest.model}, the environment's model is {model}: correct catalog, "
+            "schema or model of its TOML file, or remove the manifest and run `scgpt build "
+            f"{_environment(path)} --checkpoint DIR`"
+        )
     return manifest
 
 

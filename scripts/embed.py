@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scgpt_databricks.infra import release
 from scgpt_databricks.infra.settings import Settings, load
 from scgpt_databricks.model.batch.run import FileReport
 from scgpt_databricks.model.batch.through_endpoint import embed_file_through
@@ -69,11 +70,17 @@ def _check_ready(settings: Settings) -> None:
     except NotFound:
         raise EndpointError(
             "not_deployed",
-            f"there is no endpoint {name} in {settings.environment}. "
-            f"Deploy it: scgpt deploy {settings.environment}",
+            f"there is no endpoint {name} in {settings.environment}. {_advice(settings)}",
         ) from None
     except (DatabricksError, ValueError) as error:
         raise EndpointError("unreachable", f"{settings.environment}: {error}") from error
     ready = state.ready.value if state and state.ready else "unknown"
     if ready != "READY":
         raise EndpointError("not_ready", f"endpoint {name} is {ready}. Wait, or see its logs.")
+
+
+def _advice(settings: Settings) -> str:
+    name = settings.environment
+    if release.find(settings.manifest_path, model=settings.names.full_model):
+        return f"Deploy it: scgpt deploy {name}"
+    return f"Nothing is released: scgpt build {name} --checkpoint DIR, then scgpt deploy {name}"

@@ -65,7 +65,7 @@ def adopt(
         report=reporter(),
     )
     changes = [{**asdict(each), "adds_only": each.adds_only} for each in result.changes]
-    show({**asdict(result), "changes": changes}, as_json, _text(result, blocks))
+    show({**asdict(result), "changes": changes}, as_json, _text(result, blocks), _then(result))
 
 
 def _text(result: Adoption, blocks: bool) -> str:
@@ -84,4 +84,8 @@ def _text(result: Adoption, blocks: bool) -> str:
     else:
         only = "nothing but import" if blocks else "change nothing"
         lines.append(f"the first deploy will {only}")
-    return "\n".join([*lines, f"next: scgpt plan {result.environment}"])
+    return "\n".join(lines)
+
+
+def _then(result: Adoption) -> str:
+    return f"scgpt plan {result.environment}" if result.applied else "the same without --dry-run"

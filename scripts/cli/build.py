@@ -89,20 +89,20 @@ def build(
     show(
         {**asdict(built.version), "manifest": str(built.manifest), "released": built.released},
         as_json,
-        _text(environment, built),
+        _text(built),
+        f"scgpt plan {environment}"
+        if built.released
+        else f"scgpt build {environment} --checkpoint {checkpoint} --release, to release it",
     )
 
 
-def _text(environment: str, built: Built) -> str:
+def _text(built: Built) -> str:
     version = built.version
     how = "found" if version.reused else "registered"
     done = f"{how} {version.model} version {version.version}"
     if built.released:
-        return f"{done}; manifest: {built.manifest}\nnext: scgpt plan {environment}"
-    return (
-        f"{done}; proposed: {built.manifest} stays as it is\n"
-        "next: to release it, the same command with --release"
-    )
+        return f"{done}; manifest: {built.manifest}"
+    return f"{done}; proposed: {built.manifest} stays as it is"
 
 
 def _check_prefixes(prefixes: tuple[str, ...]) -> None:
@@ -124,4 +124,5 @@ def _check(checkpoint: Path, as_json: bool) -> None:
         {"checkpoint_sha256": embedder.digest, "engine_digest": engine_digest(), "dry_run": True},
         as_json,
         f"a complete checkpoint, digest {embedder.digest}; nothing was logged",
+        "the same without --dry-run",
     )

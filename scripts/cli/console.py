@@ -9,9 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
@@ -29,6 +29,9 @@ from rich.text import Text
 
 from .extras import require_extra
 
+if TYPE_CHECKING:
+    from scgpt_databricks.infra.guards import Finding
+
 err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 
@@ -40,6 +43,7 @@ LONGEST_SHORT_HELP = 62
 REFUSED = 3
 """Exit code of what a gate, a guard, a review or an adoption refuses."""
 
+_ALIKE = 0.7
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 _LINE_SECONDS = 10.0  # between lines of progress where stderr is no terminal
 
@@ -51,12 +55,21 @@ def json_option(command: F) -> F:
     )
 
 
-def show(result: dict[str, Any], as_json: bool, text: str) -> None:
-    """Print a result: as JSON for programs, as text for people."""
+def show(result: dict[str, Any], as_json: bool, text: str | Text, then: str = "") -> None:
+    """Print a result: as JSON for programs, as text for people; and the command that comes next."""
     if as_json:
-        click.echo(json.dumps(result, indent=2, sort_keys=True, default=str))
-    else:
-        out.print(text, soft_wrap=True, markup=False)
+        following = {"next": then} if then else {}
+        click.echo(json.dumps({**result, **following}, indent=2, sort_keys=True, default=str))
+        return
+    out.print(text, soft_wrap=True, markup=False)
+    if then:
+        out.print(f"next: {then}", soft_wrap=True, markup=False)
+
+
+def judged(finding: Finding, where: str = "") -> Text:
+    """Return a line on what a guard says: red for a refusal, yellow for a warning."""
+    style = "bold red" if finding.severity == "refuse" else "yellow"
+    return Text(f"{finding.severity}: {where}{finding}", style)
 
 
 def reporter() -> Callable[[str], None]:
@@ -135,7 +148,7 @@ class Group(click.Group):
         typed, known = args[0], self.list_commands(ctx)
         if typed not in known and not typed.startswith("-"):
             meant = " or ".join(
-                repr(name) for name in difflib.get_close_matches(typed, known, cutoff=0.7)
+                repr(name) for name in difflib.get_close_matches(typed, known, cutoff=_ALIKE)
             )
             ctx.fail(f"No such command {typed!r}." + (f" Did you mean {meant}?" if meant else ""))
         return super().resolve_command(ctx, args)
@@ -196,15 +209,45 @@ class Commands(Group):
         assert command is not None
         return command.get_short_help_str(LONGEST_SHORT_HELP)
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> NoReturn:
+        given = sys.argv[1:] if args is None else list(args)
+        kwargs["standalone_mode"] = False
         try:
             with _orderly_end():
-                return super().main(*args, **kwargs)
+                sys.exit(super().main(given, *more, **kwargs) or 0)
+        except click.Abort as error:
+            # Click hides Ctrl-C in it. A question that is answered by no, or by nobody, has none.
+            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+                message, code = "interrupted", 128 + signal.SIGINT
+            else:
+                message, code = "not confirmed; nothing was changed", 1
+            err.print(message)
+            kind = "Aborted"
+        except click.ClickException as error:
+            error = _with_options(error)
+            error.show()
+            message, code, kind = error.format_message(), error.exit_code, type(error).__name__
         except Exception as error:
             if not isinstance(error, _expected()):
                 raise
             err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
-            sys.exit(getattr(error, "exit_code", 1))
+            message, code = str(error), getattr(error, "exit_code", 1)
+            kind = getattr(error, "code", type(error).__name__)
+        if "--json" in given:
+            told = {"code": kind, "message": message, "exit_code": code}
+            click.echo(json.dumps({"error": told}, indent=2, sort_keys=True))
+        sys.exit(code)
+
+
+def _with_options(error: click.ClickException) -> click.ClickException:
+    """Name a command's options where a mistyped one hardly resembles any."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error
+    params = error.ctx.command.get_params(error.ctx)
+    known = sorted(each.opts[0] for each in params if isinstance(each, click.Option))
+    if difflib.get_close_matches(error.option_name, known, cutoff=_ALIKE):
+        return error
+    return click.UsageError(f"{error.message} There are: {', '.join(known)}.", error.ctx)
 
 
 @contextmanager

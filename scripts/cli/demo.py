@@ -28,23 +28,46 @@ def demo() -> None:
 @click.option(
     "--random", "untrained", is_flag=True, help="Same size, never trained: for comparison."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of weights and sampling.")
+@click.option(
+    "--train", "retrain", is_flag=True, help="Train it here: a minute of two cores of its own."
+)
+@click.option(
+    "--seed",
+    type=int,
+    help="Seed of weights and sampling; any other than 0 is trained here.  [default: 0]",
+)
 @json_option
-def checkpoint(out: Path, untrained: bool, seed: int, as_json: bool) -> None:
-    """Train a small checkpoint in scGPT's official form.
+def checkpoint(out: Path, untrained: bool, retrain: bool, seed: int | None, as_json: bool) -> None:
+    """Write a small checkpoint in scGPT's official form.
 
     \b
-    Takes about a minute. One that is there already is kept.
+    It comes with this package; --train makes it anew by the same recipe. One of
+    that recipe that is there already is kept.
     Example:  scgpt demo checkpoint --out .local/demo/checkpoint
     """
-    from scgpt_databricks.model.scgpt.demo import Recipe, random_checkpoint, train
+    from scgpt_databricks.model.scgpt.demo import (
+        Recipe,
+        copy_shipped,
+        is_shipped,
+        random_checkpoint,
+        train,
+    )
 
+    seed = seed or 0
     if untrained:
         random_checkpoint(out, Recipe(seed=seed, steps=0))
-    else:
+    elif retrain or seed:
         with progress("training") as update:
             train(out, Recipe(seed=seed), update)
-    show({"checkpoint": str(out), "trained": not untrained}, as_json, f"checkpoint: {out}")
+    else:
+        copy_shipped(out)
+    source = "random" if untrained else "shipped" if is_shipped(out) else "trained here"
+    show(
+        {"checkpoint": str(out), "trained": not untrained, "source": source},
+        as_json,
+        f"checkpoint: {out} ({source})",
+        f"scgpt build local --checkpoint {out}",
+    )
 
 
 @demo.command()
@@ -68,4 +91,5 @@ def cells(out: Path, as_json: bool) -> None:
         {"cells": adata.n_obs, "genes": adata.n_vars, "file": str(out)},
         as_json,
         f"{adata.n_obs} cells x {adata.n_vars} genes: {out}",
+        f"scgpt embed local {out} --out embedded.h5ad",
     )

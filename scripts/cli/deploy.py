@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
-from .console import REFUSED, json_option, reporter, show
+from .console import REFUSED, json_option, judged, reporter, show
 from .options import dry_run_option, environment_argument
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def plan(environment: str, folder: Path | None, as_json: bool) -> None:
     from ..deploy import plan as plan_environment
 
     result = plan_environment(environment, folder=folder, report=reporter())
-    show(_as_dict(result), as_json, _text(result))
+    show(_as_dict(result), as_json, _text(result), _after_plan(result))
     if result.refused:
         raise SystemExit(REFUSED)
 
@@ -40,6 +42,7 @@ def plan(environment: str, folder: Path | None, as_json: bool) -> None:
 @click.option(
     "--reviewed",
     metavar="DIGEST",
+    callback=lambda _context, _param, value: check_digest(value),
     help="Apply only the plan with this digest, which `scgpt plan` printed for review.",
 )
 @json_option
@@ -58,7 +61,13 @@ def deploy(
     result = deploy_environment(
         environment, folder=folder, dry_run=dry_run, reviewed=reviewed, report=reporter()
     )
-    _show_result(result, as_json, "deployed")
+    if dry_run:
+        then = _after_plan(result.plan)
+    elif result.plan.released:
+        then = f"scgpt smoke {environment}"
+    else:
+        then = _build(environment)
+    _show_result(result, as_json, "deployed", then)
 
 
 @click.command()
@@ -103,7 +112,9 @@ def destroy(
     if confirm is not None and confirm != environment:
         raise click.UsageError(f"{confirm!r} is not {environment!r}: nothing was destroyed")
     result = destroy_environment(environment, folder=folder, dry_run=dry_run, report=reporter())
-    _show_result(result, as_json, "destroyed")
+    again = f"scgpt deploy {environment}" if result.applied else ""
+    then = f"scgpt destroy {environment} --confirm {environment}" if dry_run else again
+    _show_result(result, as_json, "destroyed", then)
 
 
 @click.command()
@@ -137,7 +148,16 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
-def _show_result(result: DeployResult, as_json: bool, done: str) -> None:
+def check_digest(value: str | None) -> str | None:
+    """Refuse what no plan can have as its digest, before one is made."""
+    if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
+        raise click.BadParameter(
+            f"{value!r} is no digest of a plan: 64 of 0-9 and a-f, as `scgpt plan` prints it"
+        )
+    return value
+
+
+def _show_result(result: DeployResult, as_json: bool, done: str, then: str) -> None:
     what = done if result.applied else "nothing was changed"
     show(
         {
@@ -147,8 +167,22 @@ def _show_result(result: DeployResult, as_json: bool, done: str) -> None:
             "seconds": round(result.seconds, 1),
         },
         as_json,
-        f"{_text(result.plan)}\n{what} in {result.seconds:.1f} s",
+        _text(result.plan).append(f"\n{what} in {result.seconds:.1f} s"),
+        then,
     )
+
+
+def _after_plan(result: PlanResult) -> str:
+    name = result.environment
+    if result.refused:
+        return f"mend what is refused, then scgpt plan {name}"
+    if result.changes:
+        return f"scgpt deploy {name}"
+    return f"scgpt verify {name}" if result.released else _build(name)
+
+
+def _build(name: str) -> str:
+    return f"scgpt build {name} --checkpoint DIR, then scgpt deploy {name}"
 
 
 def _as_dict(result: PlanResult) -> dict[str, Any]:
@@ -157,7 +191,7 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
         "provider": result.provider,
         "changes": result.changes,
         "refused": result.refused,
-        "plan_digest": result.digest,
+        "plan_digest": None if result.refused else result.digest,
         "stacks": {
             stack.stack: {
                 "changes": [{"address": c.address, "action": c.action} for c in stack.plan.changes],
@@ -169,16 +203,20 @@ def _as_dict(result: PlanResult) -> dict[str, Any]:
     }
 
 
-def _text(result: PlanResult) -> str:
+def _text(result: PlanResult) -> Text:
+    """Return the changes of all stacks; below them, in colour, what the guards say to them."""
     from ..gitops.plan_text import fields
 
     counted = f"{result.changes} change{'' if result.changes == 1 else 's'}"
-    lines = [f"{result.environment}: {counted}, by {result.provider}"]
+    lines = [Text(f"{result.environment}: {counted}, by {result.provider}")]
     for stack in result.stacks:
         for change in stack.plan.changes:
-            lines.append(f"  {stack.stack}: {change.action} {change.address}")
-            lines += [f"    {line}" for line in fields(change)]
-        lines += [f"  {stack.stack}: {finding.severity}: {finding}" for finding in stack.findings]
-    lines += [f"  {finding.severity}: {finding}" for finding in result.of_environment]
-    lines.append(f"digest {result.digest}")
-    return "\n".join(lines)
+            lines.append(Text(f"  {stack.stack}: {change.action} {change.address}"))
+            lines += [Text(f"    {line}") for line in fields(change)]
+    lines += [
+        judged(each, f"{stack.stack}: ") for stack in result.stacks for each in stack.findings
+    ]
+    lines += [judged(each) for each in result.of_environment]
+    if not result.refused:
+        lines.append(Text(f"digest {result.digest}"))
+    return Text("\n").join(lines)

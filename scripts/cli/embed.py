@@ -122,7 +122,7 @@ def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
 
     report = ask(environment, folder)
     text = f"{', '.join(report.served)} answers; model {report.model_digest[:12]}"
-    show(asdict(report), as_json, text)
+    show(asdict(report), as_json, text, f"scgpt embed {environment} CELLS.h5ad --out OUT.h5ad")
 
 
 @click.command("embed-file")

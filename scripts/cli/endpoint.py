@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .console import Group, json_option, reporter, show
 from .options import dry_run_option, environment_argument
+
+if TYPE_CHECKING:
+    from ..deploy.endpoint import EndpointResult
 
 
 @click.group(cls=Group)
@@ -52,4 +56,12 @@ def apply(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -
         },
         as_json,
         "\n".join(lines),
+        _then(environment, result),
     )
+
+
+def _then(environment: str, result: EndpointResult) -> str:
+    if result.sent and not result.applied:
+        return "the same without --dry-run"
+    pending = result.left or result.changes
+    return f"scgpt deploy {environment}" if pending else f"scgpt verify {environment}"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from ..overview import Row
 
+_WIDEST = 1000  # measured within the screen, a table that is folded fits always
+_COLUMNS = ("workspace", "stacks", "manifest", "live", "state", "drift", "last deploy")
+
 
 @click.command()
 @environments_option
@@ -40,10 +43,17 @@ def environments(folder: Path | None, offline: bool, timeout: float, as_json: bo
     if as_json:
         show({"environments": [_as_dict(row) for row in rows]}, True, "")
         return
-    out.print(_table(rows, offline))
+    table = _table(rows, offline)
+    if out.measure(table, options=out.options.update(width=_WIDEST)).maximum <= out.width:
+        out.print(table)
+    else:
+        for row in rows:
+            out.print(_block(row, offline), soft_wrap=True, markup=False)
     for row in rows:
         for line in [row.problem] if row.problem else row.drift or ():
             out.print(f"{row.environment}: {line}", soft_wrap=True, markup=False)
+        if row.drift:
+            out.print(f"next: scgpt verify {row.environment}", soft_wrap=True)
 
 
 def _as_dict(row: Row) -> dict[str, Any]:
@@ -57,10 +67,17 @@ def _as_dict(row: Row) -> dict[str, Any]:
     }
 
 
+def _block(row: Row, offline: bool) -> str:
+    """Return an environment in lines, for screens that are too narrow for the table."""
+    name, *facts = _cells(row, offline)
+    told = [(title, fact) for title, fact in zip(_COLUMNS, facts, strict=True) if fact]
+    return "\n".join([name, *(f"  {title:<12} {fact}" for title, fact in told)])
+
+
 def _table(rows: list[Row], offline: bool) -> Table:
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("environment", no_wrap=True)
-    for column in ("workspace", "stacks", "manifest", "live", "state", "drift", "last deploy"):
+    for column in _COLUMNS:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, _cells(row, offline)))

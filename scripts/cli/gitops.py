@@ -24,7 +24,10 @@ def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> 
     Example:  scgpt review dev
     """
     from .. import gitops
-    from ..gitops.github import append
+    from ..gitops.github import append, require_job
+
+    if post:
+        require_job(pull_request=True)
 
     def publish(found: gitops.Review) -> str | None:
         append("GITHUB_STEP_SUMMARY", found.markdown)
@@ -75,7 +78,10 @@ def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> N
     Example:  scgpt drift dev
     """
     from .. import gitops
-    from ..gitops.github import append
+    from ..gitops.github import append, require_job
+
+    if post:
+        require_job()
 
     def publish(found: gitops.Drift) -> tuple[str | None, str | None]:
         append("GITHUB_STEP_SUMMARY", found.markdown)

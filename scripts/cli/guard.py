@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
-from .console import REFUSED, err, json_option, out, reporter, show
+from .console import REFUSED, err, json_option, judged, out, reporter, show
 from .options import environment_argument, environments_option
 
 if TYPE_CHECKING:
@@ -40,20 +40,20 @@ def guard(environment: str | None, folder: Path | None, plan: Path, as_json: boo
     """
     from ..deploy.guarding import judge
 
-    judged = judge(plan, environment, folder)
-    lines = [f"{finding.severity}: {finding}" for finding in judged.findings]
-    lines += [f"skipped: {check}: {reason}" for check, reason in judged.skipped.items()]
-    verdict = "refused" if judged.refused else "may be applied"
+    found = judge(plan, environment, folder)
+    lines = [judged(finding) for finding in found.findings]
+    lines += [Text(f"skipped: {check}: {reason}") for check, reason in found.skipped.items()]
+    lines.append(Text("refused" if found.refused else "may be applied"))
     show(
         {
-            "refused": judged.refused,
-            "findings": [asdict(finding) for finding in judged.findings],
-            "skipped": judged.skipped,
+            "refused": found.refused,
+            "findings": [asdict(finding) for finding in found.findings],
+            "skipped": found.skipped,
         },
         as_json,
-        "\n".join([*lines, verdict]),
+        Text("\n").join(lines),
     )
-    if judged.refused:
+    if found.refused:
         raise SystemExit(REFUSED)
 
 
@@ -71,15 +71,20 @@ def verify(environment: str, folder: Path | None, as_json: bool) -> None:
     from ..deploy import verify_environment
 
     found = verify_environment(environment, folder=folder, report=reporter())
-    if as_json:
-        click.echo(json.dumps(as_dict(environment, found), indent=2, sort_keys=True))
-    elif found:
+    if not found:
+        show(as_dict(environment, found), as_json, f"{environment}: as declared")
+        return
+    if not as_json:
         print_table(found)
         err.print(f"{environment}: the workspace differs from what is declared")
-    else:
-        out.print(f"{environment}: as declared")
-    if found:
-        raise SystemExit(1)
+    show(
+        as_dict(environment, found),
+        as_json,
+        f"to put it back: `scgpt deploy {environment}`; what its plan does not see is sent by "
+        f"`scgpt endpoint apply {environment}`. To keep it: declare it in {environment}.toml",
+        f"scgpt plan {environment}",
+    )
+    raise SystemExit(1)
 
 
 def as_dict(environment: str, found: list[Difference]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def cli() -> None:
     \b
     ENV is the name of an environment: of its TOML file, without the ending.
     Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused (gate, guard,
-                review, adoption); 128+n ended by signal n.
+                review, adoption); 128+n ended by signal n, as 130 by Ctrl-C.
     Example:  scgpt quickstart
     """
     from ..connection import quiet_mlflow, spare_loopback

@@ -59,6 +59,13 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done; change nothing."
 )
 
+port_option = click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Loopback port of the local workspace.  [default: that of its last start, else 8765; "
+    "where another program has it, the next free one]",
+)
+
 
 def environment_argument(command: F) -> F:
     """Take ``ENV`` and ``--environments DIR``."""

@@ -9,14 +9,14 @@ from rich.table import Table
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.layout import IN_CHECKOUT
-from scgpt_databricks.local_workspace.server.instance import DEFAULT_PORT
 from scgpt_databricks.model.cells.job_options import OBSM_KEY
 
 from .console import err, json_option, out, progress, show, step
+from .options import port_option
 
 _TITLES = {
     "workspace": "start the local workspace",
-    "checkpoint": "train the demo checkpoint (cached)",
+    "checkpoint": "copy the demo checkpoint that comes with this package",
     "registry": "deploy schema, volume, model and grants",
     "build": "build, validate and register a model version",
     "serving": "deploy the endpoint and ask it",
@@ -38,18 +38,16 @@ class _Screen:
 
 
 @click.command()
-@click.option(
-    "--port", default=DEFAULT_PORT, show_default=True, help="Port of the local workspace."
-)
+@port_option
 @click.option("--stop-after", type=click.Choice(list(_TITLES)), help="Stop after this step.")
 @json_option
-def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
+def quickstart(port: int | None, stop_after: str | None, as_json: bool) -> None:
     """Embed real cells through a deployed endpoint on this machine.
 
     \b
-    Starts the local workspace, trains a demo checkpoint, deploys with Terraform,
-    builds and serves a version, embeds 700 PBMC cells over HTTP. Run it again
-    at any time: it changes nothing that is in place.
+    Starts the local workspace, deploys with Terraform, builds and serves a version
+    of a demo checkpoint, embeds 700 PBMC cells over HTTP. Run it again at any time:
+    it changes nothing that is in place.
     Example:  scgpt quickstart
     """
     if not IN_CHECKOUT:
@@ -66,7 +64,7 @@ def quickstart(port: int, stop_after: str | None, as_json: bool) -> None:
         with step(title), progress(key) as screen.update, run.timed(key):
             steps[key]()
         if key == stop_after:
-            show(run.found(), as_json, f"stopped after {key}; go on with: scgpt quickstart")
+            show(run.found(), as_json, f"stopped after {key}", "scgpt quickstart")
             return
     found = run.summary()
     if not as_json:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scgpt_databricks.infra.layout import environments_folder, runtime_folder
-from scgpt_databricks.local_workspace.server.instance import DEFAULT_PORT
 
 from .console import Group, err, json_option, show, step
-from .options import dry_run_option
+from .options import dry_run_option, port_option
 
 if TYPE_CHECKING:
     from scgpt_databricks.local_workspace.server.instance import Info
@@ -22,6 +21,9 @@ folder_option = click.option(
     default=lambda: runtime_folder(environments_folder()) / "workspace",
     help="The instance's folder.  [default: .local/workspace, or workspace in SCGPT_ENVIRONMENTS]",
 )
+
+_START = "scgpt workspace start"
+_ENV = 'eval "$(scgpt env local)", then scgpt plan local'
 
 
 @click.group(cls=Group)
@@ -36,9 +38,9 @@ def workspace() -> None:
 
 @workspace.command()
 @folder_option
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Loopback port.")
+@port_option
 @json_option
-def start(folder: Path, port: int, as_json: bool) -> None:
+def start(folder: Path, port: int | None, as_json: bool) -> None:
     """Start it and write a login for it.
 
     \b
@@ -54,7 +56,7 @@ def start(folder: Path, port: int, as_json: bool) -> None:
     except AlreadyRunning as running:
         err.print("it is running already")
         info = running.info
-    show(_as_dict(info), as_json, f"{info.url}  (profile local in {info.config})")
+    show(_as_dict(info), as_json, f"{info.url}  (profile local in {info.config})", _ENV)
 
 
 @workspace.command()
@@ -75,7 +77,7 @@ def stop(folder: Path, quiet: bool, as_json: bool) -> None:
     if as_json:
         show({**_as_dict(instance_status(folder)), "was_running": was_running}, True, "")
     elif not quiet or was_running:
-        err.print("stopped" if was_running else "it was not running")
+        err.print(f"{'stopped' if was_running else 'it was not running'}; start it: {_START}")
 
 
 @workspace.command()
@@ -92,9 +94,9 @@ def status(folder: Path, as_json: bool) -> None:
 
     info = instance_status(folder)
     if info.state == "stopped":
-        show(_as_dict(info), as_json, "stopped; start it with: scgpt workspace start")
+        show(_as_dict(info), as_json, "stopped", _START)
         raise SystemExit(1)
-    show(_as_dict(info), as_json, f"{info.state}: {info.url} (pid {info.pid})")
+    show(_as_dict(info), as_json, f"{info.state}: {info.url} (pid {info.pid})", _ENV)
 
 
 @workspace.command()
@@ -119,7 +121,7 @@ def reset(folder: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     if as_json:
         show({"folder": str(folder), "removed": is_there and not dry_run}, True, "")
     elif is_there:
-        err.print(f"{'would remove' if dry_run else 'removed'} {folder}")
+        err.print(f"{'would remove' if dry_run else 'removed'} {folder}; begin anew: {_START}")
     else:
         err.print(f"nothing to remove: no {folder}")
 

@@ -47,6 +47,8 @@ def opened(name: str, folder: Path | None, operation: str, report: Report) -> It
         A tool is missing or too old, or another process works on the environment.
     """
     loaded = settings.load(name, folder)
+    for finding in on_waivers(loaded, Facts().today):  # before a plan, which takes half a minute
+        report(f"{name}: {finding.severity}: {finding}")
     require_tools()
     connection.require_running(loaded)
     with only_one(layout.runtime_folder(loaded.folder) / "deploy" / f"{name}.lock", operation):
@@ -109,7 +111,8 @@ class Deployment:
         if found.kind == "stand-in" and not self.settings.is_local:
             raise DeployError(
                 f"{self.settings.environment} needs the provider {found.label.split()[0]}, which "
-                "Terraform cannot get here: the stand-in reaches the local workspace only"
+                "Terraform cannot get here: the stand-in reaches the local workspace only. Reach "
+                "the public registry or configure a mirror, then `scgpt provider --refresh`"
             )
         return found.label
 
@@ -178,6 +181,7 @@ class Deployment:
             ),
             known,
             beyond,
+            released=self.manifest is not None,
         )
 
     def forget_plans(self) -> None:

@@ -37,6 +37,8 @@ class PlanResult:
     """The facts by which the guards judged."""
     of_environment: tuple[Finding, ...] = ()
     """Findings beyond the plans: a lost manifest, waivers that have expired or waive nothing."""
+    released: bool = True
+    """False where no release manifest says what is served."""
 
     @property
     def changes(self) -> int:

@@ -170,6 +170,19 @@ def event() -> dict[str, Any]:
     return payload
 
 
+def require_job(*, pull_request: bool = False) -> None:
+    """Stop before a plan is made where nothing could be posted.
+
+    Raises
+    ------
+    GitHubError
+        When a variable of Actions is missing, or no pull request started this job.
+    """
+    Repository.of_this_job()
+    if pull_request:
+        pull_request_number()
+
+
 def pull_request_number() -> int:
     """The pull request that started this job.
 
@@ -204,7 +217,10 @@ def append(variable: str, text: str) -> None:
 def _variable(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise GitHubError(f"{name} is not set: this runs in a job of GitHub Actions")
+        raise GitHubError(
+            f"{name} is not set: this runs in a job of GitHub Actions, which sets it (the token by "
+            "the workflow's env); elsewhere nothing can be posted"
+        )
     return value
 
 

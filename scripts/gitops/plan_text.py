@@ -44,13 +44,15 @@ def lines(change: Change) -> Iterator[str]:
 
 
 def fields(change: Change) -> Iterator[str]:
-    """Yield a line per value that an update or a replacement changes, as Terraform shows it.
+    """Yield a line per value that changes, as Terraform shows it.
 
-    A resource that is created or deleted as a whole has none.
+    A creation has those that are declared. A resource that is deleted as a whole has none.
     """
-    if action(change) not in ("update", "replace"):
+    what, found = action(change), list(_differences(change))
+    if what == "create":
+        yield from (f"+ {path} = {after}" for path, _, after in found if after != _LATER)
+    if what not in ("update", "replace"):
         return
-    found = list(_differences(change))
     later = [path for path, _, after in found if after == _LATER]
     for path, before, after in found:
         if path in later or path.startswith(tuple(f"{each}." for each in later)):

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scgpt_databricks.infra import release
+from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.release import Manifest, Served
 from scgpt_databricks.infra.settings import Settings, load
 from scgpt_databricks.model.build import BuildResult, build
 
 from ..commit import git_commit
-from ..connection import use_mlflow
+from ..connection import use_mlflow, workspace_client
 from .point import point_to
 
 
@@ -49,10 +50,12 @@ def build_for(
     ReleaseError
         The manifest that is there is broken, or of another environment or model. Raised before
         anything is built.
+    DeployError
+        The workspace cannot be reached, or holds no schema for the model.
     """
     settings = load(environment, folder)
     _current(settings)
-    use_mlflow(settings)
+    reach(settings)
     version = build(
         checkpoint,
         model=settings.names.full_model,
@@ -65,6 +68,23 @@ def build_for(
     )
     released = _release(settings, _alone(version), replace=release_now or settings.is_local)
     return Built(version, settings.manifest_path, released)
+
+
+def reach(settings: Settings) -> None:
+    """Point mlflow to the workspace; stop where no deploy has made the model's schema yet."""
+    from databricks.sdk.errors import NotFound, PermissionDenied
+
+    use_mlflow(settings)
+    schema, name = settings.names.full_schema, settings.environment
+    try:
+        workspace_client(settings).schemas.get(schema)
+    except NotFound as error:
+        raise DeployError(
+            f"{name} has no schema {schema} yet, in which the version would be registered: "
+            f"`scgpt deploy {name}` makes it"
+        ) from error
+    except PermissionDenied:  # who may not see it may still register there
+        pass
 
 
 def _release(settings: Settings, version: Served, *, replace: bool) -> bool:

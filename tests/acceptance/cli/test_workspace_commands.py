@@ -39,13 +39,17 @@ def test_a_stopped_one(tmp_path: Path) -> None:
     site = Site(tmp_path / "environments")
     done = site.scgpt("workspace", "status", "--json")
     assert (done.code, done.json["state"]) == (1, "stopped")
-    assert site.succeed("workspace", "stop").err.strip() == "it was not running"
+    stopped = site.succeed("workspace", "stop")
+    assert stopped.err.strip() == "it was not running; start it: scgpt workspace start"
 
 
 def test_an_endpoint_that_is_not_deployed(registry: Site) -> None:
     done = registry.scgpt("smoke", "local")
     assert (done.code, done.out) == (1, "")
-    assert f"there is no endpoint {ENDPOINT} in local. Deploy it: scgpt deploy local" in done.err
+    assert f"there is no endpoint {ENDPOINT} in local. " in done.err
+    released = "Deploy it:" if registry.manifest.exists() else "scgpt build local --checkpoint DIR"
+    assert released in done.err
+    assert done.err.strip().endswith("scgpt deploy local")
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import click
 import pytest
 
 from scgpt_databricks.infra.layout import ROOT
+from scgpt_databricks.scripts.cli import deploy
 from scgpt_databricks.scripts.cli.main import cli
 
 FILLED = "1"
@@ -90,9 +91,10 @@ def mistake(command: str) -> str | None:
 
 
 @pytest.fixture(autouse=True)
-def files_that_lie_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is named need not lie here."""
+def values_that_stand_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is named need not lie here, nor a digest be one."""
     monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: value)
+    monkeypatch.setattr(deploy, "check_digest", lambda value: value)
 
 
 def test_every_command_that_is_named_can_be_typed() -> None:
@@ -110,12 +112,12 @@ def test_every_command_that_is_named_can_be_typed() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("undo it: run `scgpt undo dev prod`", "No such command 'undo'."),
+        ("undo it: run `scgpt advance dev prod`", "No such command 'advance'."),
         ("next: scgpt workspace begin", "No such command 'begin'."),
         ("`scgpt adopt dev` takes it over", "Missing option '--endpoint'."),
         ("$ scgpt plan dev prod  # both", "Got unexpected extra argument (prod)"),
         ("``scgpt build --with-scanpy``", "No such option '--with-scanpy'"),
-        ("scgpt quickstart --port high", "'high' is not a valid integer."),
+        ("scgpt quickstart --port high", "'high' is not a valid integer"),
         ("`scgpt deploy` does it, as `scgpt build ENV --checkpoint DIR` says; scgpt 0.2.4", None),
         ('scgpt deploy dev --reviewed "$(scgpt reviewed dev)"', None),
     ],

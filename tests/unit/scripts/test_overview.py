@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from databricks.sdk.config import Config
+from rich.console import Console
 
 from scgpt_databricks.infra import layout, release, settings
 from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.scripts.cli import environments as command
 from scgpt_databricks.scripts.cli.environments import _cells
 from scgpt_databricks.scripts.cli.main import cli
 from scgpt_databricks.scripts.deploy.record import Record
@@ -111,6 +113,22 @@ def test_the_command_tells_all_and_ends_well(environments: Path) -> None:
     table = CliRunner().invoke(cli, arguments)
     assert table.exit_code == 0
     assert "broken: " in table.stdout
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_eighty_columns_are_enough(
+    width: int, environments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No cell is cut or broken; where the table does not fit, each has a line for each fact."""
+    monkeypatch.setattr(command, "out", Console(width=width))
+    arguments = ["environments", "--offline", "--environments", str(environments)]
+    lines = CliRunner().invoke(cli, arguments).stdout.splitlines()
+    prod = lines.index("prod")
+    assert lines[prod + 1 : prod + 4] == [
+        "  workspace    dbc-00000000-0003.cloud.databricks.com",
+        "  stacks       registry, monitoring",
+        "  manifest     none",
+    ]
 
 
 def test_what_is_there_against_what_is_declared_and_the_last_deploy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,16 @@ from scgpt_databricks.scripts.cli.main import cli
 from scgpt_databricks.scripts.gitops.endpoint import Split
 from scgpt_databricks.scripts.gitops.github import digest_in
 from scgpt_databricks.scripts.gitops.review import _users
+
+
+@pytest.fixture(autouse=True)
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of GitHub Actions, which a pull request has started."""
+    (tmp_path / "event.json").write_text('{"pull_request": {"number": 7}}')
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
+    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+
 
 REFUSALS = [DeployError("no login"), PermissionDenied("may not"), TemporarilyUnavailable("busy")]
 

@@ -78,8 +78,9 @@ def test_what_only_the_workspace_knows_is_one_line() -> None:
     assert list(fields(entry)) == ['~ name = "a" -> "b"', "known after the deploy: etag, owner"]
 
 
-def test_what_is_made_or_deleted_as_a_whole_has_no_fields() -> None:
-    assert list(fields(change("volume", None, {"name": "a"}))) == []
+def test_what_is_made_shows_what_is_declared_and_what_is_deleted_has_no_fields() -> None:
+    made = change("volume", None, {"name": "a", "comment": None}, after_unknown={"id": True})
+    assert list(fields(made)) == ['+ name = "a"']
     assert list(fields(change("volume", {"name": "a"}, None))) == []
 
 

@@ -45,7 +45,7 @@ class Registry:
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     found = Registry()
     monkeypatch.setattr(module, "build", found.build)
-    monkeypatch.setattr(module, "use_mlflow", lambda settings: None)
+    monkeypatch.setattr(module, "reach", lambda settings: None)
     return found
 
 
@@ -78,7 +78,7 @@ def test_a_later_one_is_proposed(folder: Path) -> None:
     assert done.exit_code == 0
     assert manifest.read_bytes() == before
     assert f"version 2; proposed: {manifest} stays as it is" in done.stdout
-    assert "next: to release it, the same command with --release" in done.stdout
+    assert "next: scgpt build dev --checkpoint somewhere --release, to release it" in done.stdout
     answer = json.loads(build(folder, "dev", "--json").stdout)
     assert (answer["version"], answer["released"]) == (3, False)
 

@@ -20,8 +20,11 @@ The model is refused with 400. What could be made without it stays, and is in th
   $ scgpt plan local 2>/dev/null
   local: 2 changes, by databricks/databricks 1.99.0
     local-registry: create databricks_grant.model_grant_scientists
+  ...
     local-registry: create databricks_registered_model.model
+  ...
   digest <digest>
+  next: scgpt deploy local
 
 The same command goes on from there and makes nothing twice. Now the model is made, but for a moment
 the workspace does not know it (404) when it is to be granted.
@@ -44,8 +47,10 @@ The third run has one thing left to do. Then all is as declared.
   $ quietly scgpt deploy local
   local: 1 change, by databricks/databricks 1.99.0
     local-registry: create databricks_grant.model_grant_scientists
+  ...
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent
   PATCH /api/2.1/unity-catalog/permissions/function/main.scgpt.scgpt_gene_embeddings -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
@@ -54,3 +59,4 @@ The third run has one thing left to do. Then all is as declared.
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local

@@ -14,16 +14,33 @@ Five lines are enough for a workspace. The plan says what would be made, and sen
   <n> s  local-monitoring: 4 changes
   local: 9 changes, by databricks/databricks 1.99.0
     local-registry: create databricks_mlflow_experiment.experiment
+  ...
     local-registry: create databricks_registered_model.model
+  ...
     local-registry: create databricks_schema.schema
+  ...
     local-registry: create databricks_volume.checkpoints_volume
+  ...
     local-registry: create databricks_volume.volume
+  ...
     local-monitoring: create databricks_alert_v2.alert_error_rate
+  ...
     local-monitoring: create databricks_dashboard.dashboard
+  ...
     local-monitoring: create databricks_job.job_daily_error_rate
+  ...
     local-monitoring: create databricks_sql_endpoint.warehouse
+  ...
   digest <digest>
+  next: scgpt deploy local
   $ sent
+
+A build needs the schema, which the first deploy makes; it says so before it reads a checkpoint.
+
+  $ scgpt build local --checkpoint nowhere
+  > building a version for local
+  error: local has no schema main.scgpt yet, in which the version would be registered: `scgpt deploy local` makes it
+  [1]
 
 The deploy makes schema, volumes, model and experiment, and what watches the endpoint. The endpoint
 itself comes with the first released version.
@@ -31,6 +48,7 @@ itself comes with the first released version.
   $ scgpt deploy local
   ...
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent | sort
   POST /api/2.0/alerts -> 200
   POST /api/2.0/lakeview/dashboards -> 200
@@ -56,5 +74,12 @@ Nothing is left to do, and the API says what the file says.
   <n> s  local-monitoring: 0 changes
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+
+Without a version there is no endpoint to ask; what is missing is said at once.
+
+  $ scgpt smoke local
+  error: there is no endpoint scgpt-serving in local. Nothing is released: scgpt build local --checkpoint DIR, then scgpt deploy local
+  [1]

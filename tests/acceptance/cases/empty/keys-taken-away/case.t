@@ -3,8 +3,9 @@ the provider cannot take away: it sends blanks for e-mail addresses of a job and
 The deploy then sends what is declared, and plan, comparison and API agree.
 
   $ cp local.toml few.toml && cp every.toml local.toml
-  $ quietly scgpt deploy local | tail -1
+  $ quietly scgpt deploy local | tail -2
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
   $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings email_notifications on_failure
@@ -41,6 +42,7 @@ The deploy then sends what is declared, and plan, comparison and API agree.
       - tags[0].custom_tags[team].key = "team"
       - tags[0].custom_tags[team].value = "platform"
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent --bodies | grep -E -A3 '"(custom_tags|on_failure|fields_to_remove)"'
    "custom_tags": [
      {},
@@ -64,6 +66,7 @@ The deploy then sends what is declared, and plan, comparison and API agree.
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
   $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings email_notifications
@@ -88,11 +91,14 @@ one command puts right what no plan shows.
   $ scgpt endpoint apply local --dry-run 2>/dev/null
   would send update databricks_schema.schema: comment
   the present plan: 0 changes
+  next: the same without --dry-run
   $ scgpt endpoint apply local 2>/dev/null
   sent update databricks_schema.schema: comment
   the next plan: 0 changes
+  next: scgpt verify local
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared

@@ -7,6 +7,7 @@ and whom it tells, a dashboard, and a daily job that runs from a wheel in the vo
     local-monitoring: create databricks_job.job_daily_error_rate
     local-monitoring: create databricks_notification_destination.destination
     local-monitoring: create databricks_sql_endpoint.warehouse
+      + name = "scgpt-serving-monitoring"
   $ sent | grep -v unity-catalog | sort
   POST /api/2.0/alerts -> 200
   POST /api/2.0/lakeview/dashboards -> 200
@@ -21,6 +22,7 @@ and whom it tells, a dashboard, and a daily job that runs from a wheel in the vo
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
 
@@ -71,12 +73,14 @@ A threshold is one value of the file.
       known after the deploy: 9 values
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent
   PATCH /api/2.0/alerts/<uuid> -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
 
 Somebody clears optional fields of the job, and removes the wheel that it runs from. A plan shows two
 of the three; `verify` finds each, and a deploy puts them back.
@@ -96,6 +100,7 @@ of the three; `verify` finds each, and a deploy puts them back.
       ~ timeout_seconds = 0 -> 3600
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
   $ sent
@@ -118,6 +123,7 @@ Turned off, all of it is removed.
     local-monitoring: delete databricks_sql_endpoint.warehouse
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent | sort
   DELETE /api/2.0/alerts/<uuid> -> 200
   DELETE /api/2.0/lakeview/dashboards/<id> -> 200

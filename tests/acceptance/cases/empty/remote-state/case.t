@@ -7,8 +7,9 @@ the password; without it nothing is done.
   Error: Error refreshing state: HTTP remote state endpoint requires auth
   Set TF_HTTP_USERNAME and TF_HTTP_PASSWORD
   [1]
-  $ . ./login; quietly scgpt deploy local | tail -1
+  $ . ./login; quietly scgpt deploy local | tail -2
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent | sort
   POST /api/2.0/mlflow/experiments/create -> 200
   POST /api/2.1/unity-catalog/models -> 200
@@ -42,11 +43,13 @@ While somebody else deploys, Terraform says so, and the command says what to do.
   $ . ./login; quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
 
 Destroyed, the state is empty, on the server as well.
 
-  $ . ./login; quietly scgpt destroy local --yes | tail -1
+  $ . ./login; quietly scgpt destroy local --yes | tail -2
   destroyed in <n> s
+  next: scgpt deploy local
   $ state local-registry | grep -c '"type"'
   0
   [1]

@@ -4,23 +4,40 @@ registering a version takes, the readers what asking the model takes. Further gr
   $ quietly scgpt deploy local
   local: 16 changes, by databricks/databricks 1.99.0
     local-registry: create databricks_grant.checkpoints_volume_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
+  ...
     local-registry: create databricks_grant.model_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
+  ...
     local-registry: create databricks_grant.model_grant_scientists
+  ...
     local-registry: create databricks_grant.schema_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
+  ...
     local-registry: create databricks_grant.schema_grant_admins
+  ...
     local-registry: create databricks_grant.schema_grant_scientists
+  ...
     local-registry: create databricks_grant.schema_grant_users
+  ...
     local-registry: create databricks_grant.volume_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
+  ...
     local-registry: create databricks_grant.volume_grant_scientists
+  ...
     local-registry: create databricks_grant.volume_grant_users
+  ...
     local-registry: create databricks_mlflow_experiment.experiment
+  ...
     local-registry: create databricks_permissions.experiment_permissions
+  ...
     local-registry: create databricks_registered_model.model
+  ...
     local-registry: create databricks_schema.schema
+  ...
     local-registry: create databricks_volume.checkpoints_volume
+  ...
     local-registry: create databricks_volume.volume
+  ...
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ grants schema main.cells
   <uuid>: USE_SCHEMA
   admins: ALL_PRIVILEGES, MANAGE
@@ -54,6 +71,7 @@ Grants are made one by one, so what somebody else granted stays, and is no drift
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
   $ sent
@@ -75,6 +93,7 @@ Without readers in the file, only theirs are taken back.
     local-registry: delete databricks_grant.volume_grant_scientists
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent | sort
   PATCH /api/2.1/unity-catalog/permissions/function/main.cells.embeddings -> 200
   PATCH /api/2.1/unity-catalog/permissions/schema/main.cells -> 200

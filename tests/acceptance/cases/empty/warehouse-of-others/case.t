@@ -16,6 +16,7 @@ Where the file names a SQL warehouse that exists, monitoring asks that one and m
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
 
 Turned off again, the others' warehouse stays.
 
@@ -28,6 +29,7 @@ Turned off again, the others' warehouse stays.
     local-monitoring: delete databricks_notification_destination.destination
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ show /api/2.0/sql/warehouses warehouses | grep '"name"'
     "name": "Serverless Starter Warehouse",
     "name": "shared",

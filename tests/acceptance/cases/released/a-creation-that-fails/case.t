@@ -74,3 +74,4 @@ The cause is put right. The same command makes the endpoint anew, and nothing is
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local

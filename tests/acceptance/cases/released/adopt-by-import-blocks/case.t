@@ -33,10 +33,13 @@ the same one.
     local-registry: import databricks_volume.volume
     local-serving: import databricks_model_serving.endpoint
   digest <digest>
-  $ quietly scgpt deploy local | tail -1
+  next: scgpt deploy local
+  $ quietly scgpt deploy local | tail -2
   deployed in <n> s
+  next: scgpt smoke local
   $ show /api/2.0/serving-endpoints/by-hand id | cmp - before && echo the same
   the same
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local

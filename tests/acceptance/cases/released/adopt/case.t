@@ -21,7 +21,7 @@ entity keeps its name.
     note: served entity 'current' keeps its name as long as its version serves
     note: version 2 was not built and validated here: the manifest has zeros for its digests, and every change of the endpoint warns of it until a build of yours serves
   the first deploy will change nothing
-  next: scgpt plan adopted
+  next: the same without --dry-run
   $ ls | grep toml
   [1]
 
@@ -74,6 +74,7 @@ plan is empty at once.
   $ quietly scgpt plan adopted
   adopted: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify adopted
 
 A file that says something else by now is not overwritten.
 
@@ -85,8 +86,9 @@ A file that says something else by now is not overwritten.
 
 A deploy of it has nothing to send.
 
-  $ quietly scgpt deploy adopted | tail -1
+  $ quietly scgpt deploy adopted | tail -2
   nothing was changed in <n> s
+  next: scgpt smoke adopted
   $ sent
   $ show /api/2.0/serving-endpoints/by-hand config served_entities 0 environment_vars
   {
@@ -95,3 +97,4 @@ A deploy of it has nothing to send.
   $ quietly scgpt plan adopted
   adopted: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify adopted

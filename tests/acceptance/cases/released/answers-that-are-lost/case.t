@@ -38,15 +38,18 @@ Run again, it takes over what the same deployer made. There is one endpoint, and
   local: 2 changes, by databricks/databricks 1.99.0
     local-serving: import databricks_model_serving.endpoint
     local-serving: create databricks_permissions.endpoint_permissions
-    local-serving: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy that was cut off (exists-already). A deploy takes it over instead of creating it.
+  ...
+  warn: local-serving: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy that was cut off (exists-already). A deploy takes it over instead of creating it.
   digest <digest>
   deployed in <n> s
+  next: scgpt smoke local
   $ sent
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local
 
 A workspace that is busy is asked again, which nobody notices but in the requests.
 
@@ -56,8 +59,9 @@ A workspace that is busy is asked again, which nobody notices but in the request
   200
   $ api POST /_local/faults '{"method": "PUT", "path": "*/config", "status": 503}'
   200
-  $ scgpt deploy local 2>/dev/null | tail -1
+  $ scgpt deploy local 2>/dev/null | tail -2
   deployed in <n> s
+  next: scgpt smoke local
   $ sent
   PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 429
   PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 503
@@ -79,8 +83,9 @@ was not sent.
     endpoint scgpt-serving: inference_table is 'absent', declared is 'main.scgpt.scgpt_inference_payload'
     endpoint scgpt-serving: usage_tracking is False, declared is True
     endpoint scgpt-serving: rate_limits.user is 'absent', declared is 600
-  $ scgpt deploy local 2>/dev/null | tail -1
+  $ scgpt deploy local 2>/dev/null | tail -2
   deployed in <n> s
+  next: scgpt smoke local
   $ sent
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 409
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
@@ -111,10 +116,12 @@ shows it. Comparing with the API does, and says what sends it.
   $ scgpt endpoint apply local 2>/dev/null
   sent PATCH tags: tags.environment, tags.project, tags.team
   the next plan: 0 changes
+  next: scgpt verify local
   $ scgpt deploy local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
   nothing was changed in <n> s
+  next: scgpt smoke local
   $ sent
   PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 200
   PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 409

@@ -5,9 +5,12 @@ permissions follow.
   $ quietly scgpt deploy local
   local: 2 changes, by databricks/databricks 1.99.0
     local-serving: create databricks_model_serving.endpoint
+  ...
     local-serving: create databricks_permissions.endpoint_permissions
+  ...
   digest <digest>
   deployed in <n> s
+  next: scgpt smoke local
   $ sent --bodies
   POST /api/2.0/serving-endpoints -> 200
   {
@@ -128,6 +131,7 @@ The API says the same, field by field, and no plan finds anything left to do.
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local
 
 A route-optimised endpoint is asked at its own URL, with an OAuth token for it. So a personal token is
 refused before anything is sent; a service principal's login reaches the model. (The one here gives

@@ -5,9 +5,12 @@ tenth goes to version 2 for a trial.
   $ quietly scgpt deploy local
   local: 2 changes, by databricks/databricks 1.99.0
     local-serving: create databricks_model_serving.endpoint
+  ...
     local-serving: create databricks_permissions.endpoint_permissions
+  ...
   digest <digest>
   deployed in <n> s
+  next: scgpt smoke local
   $ sent
   POST /api/2.0/serving-endpoints -> 200
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
@@ -49,8 +52,10 @@ Then all of it goes to version 2, and the endpoint gets larger.
       - config[0].traffic_config[0].routes[1].served_model_name = "scgpt_gene_embeddings-2"
       - config[0].traffic_config[0].routes[1].traffic_percentage = 10
   digest <digest>
-  $ quietly scgpt deploy local | tail -1
+  next: scgpt deploy local
+  $ quietly scgpt deploy local | tail -2
   deployed in <n> s
+  next: scgpt smoke local
   $ sent --bodies
   PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 200
   {
@@ -85,3 +90,4 @@ Then all of it goes to version 2, and the endpoint gets larger.
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local

@@ -24,6 +24,7 @@ When the first is done, the second has nothing left to do.
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
   nothing was changed in <n> s
+  next: scgpt smoke local
   $ sent
   POST /api/2.0/serving-endpoints -> 200
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200

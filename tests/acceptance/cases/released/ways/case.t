@@ -29,8 +29,9 @@ Nothing but their names is different.
 Nor is Terraform's.
 
   $ settings 'endpoint.name = "by-terraform"' 'gateway.inference_table_prefix = "by_terraform"'
-  $ quietly scgpt deploy local | tail -1
+  $ quietly scgpt deploy local | tail -2
   deployed in <n> s
+  next: scgpt smoke local
   $ diff <(sh describe by-rest) <(sh describe by-terraform)
 
 What each needs is in its help.

@@ -19,6 +19,7 @@ A dry run first: what would go, in which order.
     local-registry: delete databricks_volume.volume
   digest <digest>
   nothing was changed in <n> s
+  next: scgpt destroy local --confirm local
 
 It asks for the environment's name. Nobody answers here:
 

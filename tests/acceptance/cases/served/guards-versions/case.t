@@ -8,8 +8,8 @@ The manifest names a version that the registry does not have.
       ~ config[0].served_entities[0].name = "scgpt_gene_embeddings-1" -> "scgpt_gene_embeddings-7"
       - config[0].traffic_config[0].routes[0].served_entity_name = "scgpt_gene_embeddings-1"
       ~ config[0].traffic_config[0].routes[0].served_model_name = "scgpt_gene_embeddings-1" -> "scgpt_gene_embeddings-7"
-    local-serving: refuse: databricks_model_serving.endpoint: version 7 of main.scgpt.scgpt_gene_embeddings does not exist in Unity Catalog, or is not ready (version-missing). Build it, or let the release manifest name one that exists.
-  digest <digest>
+  refuse: local-serving: databricks_model_serving.endpoint: version 7 of main.scgpt.scgpt_gene_embeddings does not exist in Unity Catalog, or is not ready (version-missing). Build it, or let the release manifest name one that exists.
+  next: mend what is refused, then scgpt plan local
   [3]
 
 A deploy says the same, and changes nothing.
@@ -31,7 +31,7 @@ Version 2 is there, but no build has validated it.
   200
   $ release 2:100
   $ scgpt plan local 2>/dev/null | grep refuse
-    local-serving: refuse: databricks_model_serving.endpoint: version 2 of main.scgpt.scgpt_gene_embeddings lacks the tag validated = true: no build has compared its answers (version-not-validated). Register it with `scgpt build`, which validates before it registers.
+  refuse: local-serving: databricks_model_serving.endpoint: version 2 of main.scgpt.scgpt_gene_embeddings lacks the tag validated = true: no build has compared its answers (version-not-validated). Register it with `scgpt build`, which validates before it registers.
 
 Somebody else is updating the endpoint, and the provider would not wait for the end of that.
 
@@ -41,4 +41,4 @@ Somebody else is updating the endpoint, and the provider would not wait for the 
   200
   $ release 3:100
   $ scgpt plan local 2>/dev/null | grep refuse
-    local-serving: refuse: databricks_model_serving.endpoint: is being updated by somebody else (endpoint-updating). Wait until it is NOT_UPDATING, then plan again.
+  refuse: local-serving: databricks_model_serving.endpoint: is being updated by somebody else (endpoint-updating). Wait until it is NOT_UPDATING, then plan again.

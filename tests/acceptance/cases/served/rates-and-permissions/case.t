@@ -23,6 +23,7 @@ Limits for the endpoint, each user, one group and one service principal; and who
       + access_control[reader@local.test].user_name = "reader@local.test"
   digest <digest>
   deployed in <n> s
+  next: scgpt smoke local
   $ sent --bodies
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
   {
@@ -115,18 +116,21 @@ One limit is changed, and nobody's permissions: one request.
       ~ ai_gateway[0].rate_limits[1].calls = 600 -> 900
   digest <digest>
   deployed in <n> s
+  next: scgpt smoke local
   $ sent
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local
 
 The limits hold: the second request within a minute is refused.
 
   $ settings 'gateway.rate_limits = [{calls = 1, key = "endpoint"}]'
-  $ quietly scgpt deploy local | tail -1
+  $ quietly scgpt deploy local | tail -2
   deployed in <n> s
+  next: scgpt smoke local
   $ api POST /serving-endpoints/scgpt-serving/invocations '{"dataframe_records": [{"cell": "a"}]}'
   200
   $ api POST /serving-endpoints/scgpt-serving/invocations '{"dataframe_records": [{"cell": "a"}]}'

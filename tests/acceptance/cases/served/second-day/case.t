@@ -8,6 +8,7 @@ is empty. `scgpt verify` asks the API.
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local
   $ scgpt verify local
   ┏━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┓
   ┃ resource               ┃ field            ┃ declared ┃ found  ┃
@@ -16,6 +17,8 @@ is empty. `scgpt verify` asks the API.
   │ endpoint scgpt-serving │ tags.project     │ scgpt    │ absent │
   └────────────────────────┴──────────────────┴──────────┴────────┘
   local: the workspace differs from what is declared
+  to put it back: `scgpt deploy local`; what its plan does not see is sent by `scgpt endpoint apply local`. To keep it: declare it in local.toml
+  next: scgpt plan local
   [1]
 
 A deploy has nothing to apply, and fails: an empty plan is no proof.
@@ -40,6 +43,7 @@ What the provider does not send, `scgpt endpoint apply` does. A dry run first.
   <n> s  local-serving: 0 changes
   would send PATCH tags: tags.environment, tags.project
   the present plan: 0 changes
+  next: the same without --dry-run
   $ sent
   $ scgpt endpoint apply local
   <n> s  local: provider databricks/databricks 1.99.0
@@ -50,6 +54,7 @@ What the provider does not send, `scgpt endpoint apply` does. A dry run first.
   <n> s  local-serving: 0 changes
   sent PATCH tags: tags.environment, tags.project
   the next plan: 0 changes
+  next: scgpt verify local
   $ sent --bodies
   PATCH /api/2.0/serving-endpoints/scgpt-serving/tags -> 200
   {
@@ -70,6 +75,7 @@ What the provider does not send, `scgpt endpoint apply` does. A dry run first.
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local
 
 An AI Gateway that is emptied answers with an empty object, which the provider does see.
 
@@ -87,6 +93,7 @@ An AI Gateway that is emptied answers with an empty object, which the provider d
       + timeouts.update = "30m"
   digest <digest>
   deployed in <n> s
+  next: scgpt smoke local
   $ sent
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
@@ -110,6 +117,7 @@ names the command that has.
   $ scgpt endpoint apply local 2>/dev/null
   sent PATCH notifications: email_notifications.on_update_failure
   the next plan: 0 changes
+  next: scgpt verify local
   $ sent --bodies
   PATCH /api/2.0/serving-endpoints/scgpt-serving/notifications -> 200
   {
@@ -122,6 +130,7 @@ names the command that has.
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local
 
 And nobody any more:
 
@@ -129,6 +138,7 @@ And nobody any more:
   $ scgpt endpoint apply local 2>/dev/null
   sent PATCH notifications: email_notifications.on_update_failure
   the next plan: 0 changes
+  next: scgpt verify local
   $ sent --bodies
   PATCH /api/2.0/serving-endpoints/scgpt-serving/notifications -> 200
   {
@@ -137,6 +147,7 @@ And nobody any more:
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt verify local
 
 The description is taken at creation only. Neither command changes it; both say the way out.
 

@@ -29,6 +29,7 @@ is changed.
       + config[0].served_entities[0].environment_vars.OMP_NUM_THREADS = (hidden)
   digest <digest>
   deployed in <n> s
+  next: scgpt smoke local
   $ show /api/2.0/serving-endpoints/scgpt-serving config served_entities 0 environment_vars
   {
    "HUB_TOKEN": "{{secrets/scgpt/hub}}",

@@ -11,7 +11,7 @@ comment that reviewers see; then the deploy goes through.
 
   $ settings 'production = true' 'waivers = [{check = "production-scale-to-zero", reason = "No requests before the launch", until = '$(date -d '+300 days' +%F)'}]'
   $ scgpt plan local 2>/dev/null | grep warn
-    local-serving: warn: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until <day>).
+  warn: local-serving: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until <day>).
   $ scgpt review local 2>/dev/null | grep warn
   - **warn**: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Waived: No requests before the launch (until <day>).
   $ scgpt deploy local 2>&1 >/dev/null
@@ -46,4 +46,4 @@ A waiver without a reason or a date, and one of a check that does not exist:
   [2]
   $ settings 'waivers = [{check = "scale-to-zero", reason = "No requests yet", until = '$(date -d '+300 days' +%F)'}]'
   $ scgpt plan local 2>/dev/null | grep warn
-    warn: local.toml: waivers.0: waives 'scale-to-zero', which is no check (waiver-unknown). Did you mean 'production-scale-to-zero'?
+  warn: local.toml: waivers.0: waives 'scale-to-zero', which is no check (waiver-unknown). Did you mean 'production-scale-to-zero'?
