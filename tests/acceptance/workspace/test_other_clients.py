@@ -1,4 +1,4 @@
-"""What other clients of the API ask for: the SDK's calls behind the vendor's command line."""
+"""Other clients of the API: the SDK's calls behind the vendor's command line."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ COMING = ("canary", "versions")
 # Released versions stay as they were, and a case runs what it names.
 FILES = ("*.md", "*.py", "*.toml", "*.yml", "*.mjs", "Makefile", ":!CHANGELOG.md", ":!tests")
 NAMED = re.compile(r"(?:(?<![\w./-])(`{0,2})(?:\.venv/bin/)?scgpt|\$\(SCGPT\))(?= [a-z-])")
-# Where a command ends that no backticks hold; two spaces or `#` set off what explains it.
+# Ends a command that no backticks hold; two spaces or `#` set off what explains it.
 END = re.compile(r"[)\]`\n]|[:;,.](?=\s|$)| [|&#]|\s{2,}|$")
 
 

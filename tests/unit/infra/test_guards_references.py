@@ -1,4 +1,4 @@
-"""What a plan refers to and nobody has made: refused before an apply stops at it half way."""
+"""Plans that refer to what nobody has made are refused before an apply stops half way."""
 
 from __future__ import annotations
 
