@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PAD_VALUE, MASK_VALUE, N_BINS, MAX_LENGTH = -2, -1, 51, 1200
 
 SHIPPED = Path(__file__).with_name("demo_checkpoint")
-"""The checkpoint that ``train`` made by ``Recipe()``, as it comes with this package (ADR 19)."""
+"""The checkpoint that ``train`` made by ``Recipe()``, as it comes with this package (ADR 21)."""
 
 Progress = Callable[[int, int], None]
 
