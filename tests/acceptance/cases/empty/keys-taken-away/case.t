@@ -44,15 +44,15 @@ The deploy then sends what is declared, and plan, comparison and API agree.
   deployed in <n> s
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent --bodies | grep -E -A3 '"(custom_tags|on_failure|fields_to_remove)"'
-   "custom_tags": [
+    "custom_tags": [
      {},
      {}
     ]
   --
-    "on_failure": [
-     "",
-     ""
-    ]
+     "on_failure": [
+      "",
+      ""
+     ]
   --
    "fields_to_remove": [
     "email_notifications"
