@@ -6,6 +6,7 @@ what was there before stays as it was.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems without it
 _VOLUMES = Path("/Volumes")  # Unity Catalog's file system takes writes in order only
 
 
@@ -151,7 +153,11 @@ def _check_space(folder: Path, target: Path, n_bytes: int) -> None:
 
 def _to_disk(path: Path) -> None:
     with path.open("rb") as file:
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class FileSystem:
                 struct.pack("<QQQQQIIII", *[1 << 30] * 5, 4096, 255, 4096, 0) + bytes(24)
             ),
             18: lambda *_: b"",  # release
-            20: lambda *_: b"",  # fsync
+            20: self.refuse,  # fsync
             25: lambda *_: b"",  # flush
             26: lambda *_: (
                 struct.pack("<IIIIHHIIHHI", 7, 31, 1 << 16, _FLAGS, 8, 8, _LONGEST, 1, 1, 0, 0)
