@@ -10,6 +10,7 @@ from pathlib import Path
 from scgpt_databricks.infra.layout import runtime_folder
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
+from scgpt_databricks.whole_file import write_text
 
 from .branch import Branch
 from .point import Place, WorkingTree
@@ -61,7 +62,7 @@ class Review:
 
     def write(self, text: str) -> None:
         """Keep the text for reviewers."""
-        self.body.write_text(text + "\n", encoding="utf-8")
+        write_text(self.body, text + "\n")
 
     def steps(self) -> list[Step]:
         """Return the steps that ask for a review."""
