@@ -26,7 +26,7 @@ from .checks import check_size
 from .counts_place import CountsPlace
 from .hdf5 import check_filters, open_hdf5
 from .labels import labels
-from .matrix import as_csr
+from .matrix import as_csr, native
 from .untrusted import bytes_to_read, check_column, refuse_links
 
 _X = CountsPlace()
@@ -224,20 +224,20 @@ class StoredMatrix:
 
     def read(self) -> Any:
         """Read all of it."""
-        values, *where = (_native(part[()]) for part in self.parts)
+        values, *where = (native(part[()]) for part in self.parts)
         return values if self.kind is None else self.kind((_wide(values), *where), shape=self.shape)
 
     def rows(self, start: int, stop: int) -> sparse.csr_matrix:
         """Read some rows of a dense or CSR matrix; read here, for scipy refuses float16."""
         if self.kind is None:
-            return as_csr(_native(self.parts[0][start:stop]))
+            return as_csr(native(self.parts[0][start:stop]))
         data, indices, ends = self.parts
-        indptr = _native(ends[start : min(stop, self.shape[0]) + 1])
+        indptr = native(ends[start : min(stop, self.shape[0]) + 1])
         some = slice(indptr[0], indptr[-1])
         shape = (len(indptr) - 1, self.shape[1])
         try:
             found = sparse.csr_matrix(
-                (_wide(_native(data[some])), _native(indices[some]), indptr - indptr[0]),
+                (_wide(native(data[some])), native(indices[some]), indptr - indptr[0]),
                 shape=shape,
             )
         except ValueError as error:
@@ -251,11 +251,6 @@ class StoredMatrix:
 def _wide(values: Any) -> Any:
     """Make float32 of float16, for which scipy has no sparse matrix."""
     return values.astype(np.float32) if values.dtype == np.float16 else values
-
-
-def _native(values: Any) -> Any:
-    """Put the bytes of numbers into the order of this machine; scipy reads no other."""
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _check_bytes(matrix: StoredMatrix) -> None:

@@ -34,6 +34,7 @@ def as_csr(values: Any) -> sparse.csr_matrix:
         raise _no_matrix(f"it has {given.ndim} dimension(s) and values of type {given.dtype}")
     if given.dtype == np.float16:
         given = given.astype(np.float32)
+    given = native(given)
     try:
         matrix: sparse.csr_matrix = sparse.csr_matrix(_sound(given))
     except (ValueError, IndexError) as error:
@@ -42,6 +43,11 @@ def as_csr(values: Any) -> sparse.csr_matrix:
         matrix = matrix.copy()  # it may share the caller's arrays
         matrix.sum_duplicates()
     return matrix
+
+
+def native(numbers: Any) -> Any:
+    """Put the bytes of numbers into the order of this machine; scipy reads no other."""
+    return numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
 
 
 def _sound(given: Any) -> Any:
@@ -56,7 +62,8 @@ def _sound(given: Any) -> Any:
     if kind == "coo":
         return type(given)((given.data, (given.row, given.col)), shape=given.shape)
     if kind in ("csr", "csc", "bsr"):
-        given = type(given)((given.data, given.indices, given.indptr), shape=given.shape)
+        where = native(given.indices), native(given.indptr)
+        given = type(given)((given.data, *where), shape=given.shape)
         if (given.indptr[1:] < given.indptr[:-1]).any():  # scipy does not look where it ends at 0
             raise ValueError("indptr must be a non-decreasing sequence")
         given.check_format(full_check=True)

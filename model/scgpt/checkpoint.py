@@ -18,7 +18,14 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .checkpoint_files import CONFIG_FILE, VOCAB_FILE, WEIGHTS_FILE, CheckpointFiles, files_digest
+from .checkpoint_files import (
+    CONFIG_FILE,
+    VOCAB_FILE,
+    WEIGHTS_FILE,
+    CheckpointFiles,
+    files_digest,
+    mistaken,
+)
 from .config import ModelConfig, read_config
 from .vocab import GeneVocab, read_vocab
 
@@ -34,6 +41,8 @@ _IGNORED = (
 _THEIRS, _OURS = "self_attn.Wqkv.", "self_attn.in_proj_"
 # Parts that take the batch label: embeddings without it are not the model's.
 _REFUSED = ("dsbn.", "bn.", "batch_encoder.")
+_SAVE = " Save the state dict alone: torch.save(model.state_dict(), path)."
+_COPY = " Copy it again and compare checksums."
 
 
 @dataclass(frozen=True)
@@ -193,19 +202,28 @@ def _load(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             "unsafe_or_damaged_weights",
             f"{path} holds something other than tensors, or is damaged"
-            f"{': ' + reason if reason else ''}. Nothing of it was executed. Save the state dict "
-            "alone: torch.save(model.state_dict(), path).",
+            f"{': ' + reason if reason else ''}. Nothing of it was executed."
+            f"{mistaken(path) or _SAVE}",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # torch raises whatever a damaged file leads it to
         raise CheckpointError(
             "damaged_weights",
             f"{path} ({path.stat().st_size:,} bytes) cannot be read as a torch file: it is "
-            "truncated or of another format. Copy it again and compare checksums.",
+            f"truncated or of another format.{mistaken(path) or _COPY}",
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(x, Tensor) for name, x in state.items()
+    ):
         raise CheckpointError(
             "not_a_state_dict",
             f"{path} is no bare state dict (name -> tensor). Save model.state_dict() alone.",
+        )
+    odd = [name for name, x in state.items() if x.layout != torch.strided or x.is_meta]
+    if odd:
+        raise CheckpointError(
+            "unsupported_tensors",
+            f"{path} holds tensors that are sparse or without values (meta): {_some(odd)}. Save "
+            "dense tensors: x.to_dense(), from a model that was loaded.",
         )
     return state
 
@@ -219,6 +237,14 @@ def _check_names(
             "unsupported_tensors",
             f"{path.name} holds {_some(refused)}: it was trained with batch labels, and its "
             "embeddings without them are not the model's. Use a checkpoint without them.",
+        )
+    first = next(iter(expected))
+    prefix = next((name.removesuffix(first) for name in state if name.endswith("." + first)), "")
+    if prefix and all(name.startswith(prefix) for name in state):
+        raise CheckpointError(
+            "prefixed_tensors",
+            f"{prefix!r} stands before each tensor of {path.name}, as DataParallel, Lightning or "
+            f"torch.compile put it there. Save {{name.removeprefix({prefix!r}): tensor ...}}.",
         )
     unknown = sorted(
         name for name in state if name not in expected and not name.startswith(_IGNORED)

@@ -42,6 +42,17 @@ class CheckpointFiles:
         )
 
 
+def mistaken(path: Path) -> str:
+    """Say what lies there in the place of a checkpoint's file, where its beginning tells."""
+    with path.open("rb") as file:
+        start = file.read(200).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return " It is a pointer of Git LFS, not the file: run `git lfs pull`."
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return " It is a web page, not the file: download the file itself."
+    return ""
+
+
 def files_digest(files: CheckpointFiles) -> str:
     """sha256 of the lines ``<role> <sha256 of the file>`` for weights, config and vocab, and for
     gene_ids and gene_aliases where there are such files.

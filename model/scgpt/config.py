@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError
+from .checkpoint_files import mistaken
 
 SPECIAL_TOKENS = ("<pad>", "<cls>", "<eoc>")
 CLS_TOKEN = "<cls>"  # noqa: S105 - a token of the vocabulary
@@ -143,8 +144,11 @@ def read_json_object(path: Path) -> dict[str, object]:
             f"{path} does not exist. A checkpoint directory holds best_model.pt, args.json "
             "and vocab.json.",
         ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError("unreadable_file", f"{path} is not readable JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        why = f"{path} is not readable JSON: {error}.{mistaken(path)}"
+        raise CheckpointError("unreadable_file", why) from error
+    except OSError as error:
+        raise CheckpointError("unreadable_file", f"{path} cannot be read: {error}") from error
     if not isinstance(loaded, dict):
         raise CheckpointError("unreadable_file", f"{path} must hold a JSON object.")
     return loaded

@@ -21,6 +21,10 @@ _ENSEMBL = re.compile(r"(ENS[A-Z]*G\d+)(\.\d+)?(_PAR_Y)?")  # id, version, mark 
 _MOST = 0.5  # of the unknown names must look alike for a cause to be named
 _ENSEMBL_LIKE = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?(_PAR_Y)?")
 _MOUSE = re.compile(r"(?=.*[a-z])([A-Z][a-z0-9.-]*|[0-9]+[A-Z][a-z0-9]*Rik)")
+_PEAK = re.compile(r"(chr)?[0-9XYMT]{1,2}[:_-]\d+[:_-]\d+", re.IGNORECASE)
+_PREFIX = re.compile(r"[A-Za-z0-9.]+?[_:|-]+")  # GRCh38_, hg19___, human-
+_PREFIXED = re.compile(_PREFIX.pattern + ".+")
+_BLANKS = " \t\r\n\"'\ufeff\xa0"
 _BARCODE = re.compile(r"(.*[_:#-])?[ACGT]{8,}([_:#-].*)?")
 
 
@@ -103,21 +107,40 @@ class GeneVocab:
                 "gene_ids.json maps them: send gene symbols "
                 "(often in adata.var['gene_symbols'] or adata.var['feature_name'])."
             )
-        rows_known = len(cell_ids) > 0 and (self.lookup(cell_ids) != UNKNOWN).mean() > _MOST
-        if rows_known or _mostly(_BARCODE, unknown):
+        if self._mostly_known(cell_ids) or _mostly(_BARCODE, unknown):
             return (
                 "The matrix looks transposed: it must be cells x genes, one gene name per column."
+            )
+        if _mostly(_PEAK, unknown):
+            return (
+                "These look like peaks of chromatin (chr1:100-200): keep the genes alone, as "
+                "adata[:, adata.var['feature_types'] == 'Gene Expression'] does."
+            )
+        if self._mostly_known([name.strip(_BLANKS) for name in unknown]):
+            return (
+                "Blanks or quotes stand around these symbols: take them away, as "
+                "adata.var_names = adata.var_names.str.strip() does."
+            )
+        bare = [_PREFIX.sub("", name, count=1) for name in unknown]
+        if _mostly(_PREFIXED, unknown) and self._mostly_known(bare):
+            prefix = next(found[0] for name in unknown if (found := _PREFIX.match(name)))
+            return (
+                f"A prefix stands before these symbols ({prefix!r}, as of a reference of two "
+                "genomes): take it away, and leave the genes of other genomes out."
             )
         if _mostly(_MOUSE, unknown):
             return (
                 "These look like mouse symbols (Title case): map them to the human orthologs "
                 "first, or use a checkpoint of that species."
             )
-        if unknown and (self.lookup([name.upper() for name in unknown]) != UNKNOWN).mean() > _MOST:
+        if self._mostly_known([name.upper() for name in unknown]):
             return "Symbols are case-sensitive: these are known in upper case."
         if _mostly(re.compile(r"\d+"), unknown):
             return "These are numbers: put gene symbols into adata.var_names before sending."
         return "Send gene symbols as in vocab.json, one per column (cells x genes)."
+
+    def _mostly_known(self, names: Sequence[str]) -> bool:
+        return len(names) > 0 and bool((self.lookup(names) != UNKNOWN).mean() > _MOST)
 
     def _find(self, gene: str) -> int:
         found = self._gene_ids.get(gene)

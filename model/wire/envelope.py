@@ -173,10 +173,12 @@ def _open(text: str, kinds: Sequence[int], max_chars: int | None) -> tuple[int, 
         raise InvalidPacking(
             "packed_magic", "the packed value does not begin with SCGP; see docs/wire-format.md."
         )
-    _, version, kind, _, length = _ENVELOPE.unpack_from(raw)
-    if version != VERSION:
+    _, version, kind, reserved, length = _ENVELOPE.unpack_from(raw)
+    if version != VERSION or reserved:
         raise InvalidPacking(
-            "packed_version", f"version {version} is not known here; send version {VERSION}."
+            "packed_version",
+            f"version {version} with the reserved bytes {reserved} is not known here; send "
+            f"version {VERSION}, and 0 in bytes 6 and 7.",
         )
     if kind not in kinds:
         raise InvalidPacking("packed_kind", f"kind {kind} cannot stand here; expected {kinds}.")

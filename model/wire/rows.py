@@ -233,12 +233,28 @@ def _read_matrix(sent: Any) -> sparse.csr_matrix:
     value: Any = _unwrapped(sent)
     if not sparse.issparse(value):
         value = _dense(value)
-    if value.ndim == 2 and value.dtype == object and any(x is None for x in value.flat):
-        raise _no_matrix("it holds null, which is no number (where nothing was counted, 0 stands)")
+    if value.ndim == 2 and value.dtype == object:
+        if any(x is None for x in value.flat):
+            why = "it holds null, which is no number (where nothing was counted, 0 stands)"
+            raise _no_matrix(why)
+        if all(isinstance(x, (int, float)) for x in value.flat):
+            value = _of_any_size(value)
     if value.ndim != 2 or value.dtype.kind not in "biuf":
         raise _no_matrix(f"it has {value.ndim} dimensions and numbers of type {value.dtype}")
     with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused later
         return as_csr(value).astype(np.float32)
+
+
+def _of_any_size(numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """Make floats of integers that numpy has no type for; what no float can hold is infinite."""
+
+    def as_float(number: float) -> float:
+        try:
+            return float(number)
+        except OverflowError:
+            return np.inf if number > 0 else -np.inf
+
+    return np.array([[as_float(x) for x in row] for row in numbers], np.float64)
 
 
 def _dense(value: Any) -> NDArray[Any]:

@@ -83,3 +83,42 @@ def test_no_more_is_taken_than_is_judged() -> None:
 
     check_data_set(pieces())
     assert taken[-1] < JUDGED
+
+
+def deep(n_cells: int = 120, genes: int = 400) -> np.ndarray:
+    """Raw counts of cells whose genes differ in rate."""
+    rng = np.random.default_rng(3)
+    rate = rng.gamma(1.0, 2.0, genes) * rng.lognormal(0, 0.3, (n_cells, 1))
+    return rng.poisson(rng.gamma(2, rate / 2)).astype(np.float64)
+
+
+def normed(x: np.ndarray) -> np.ndarray:
+    return np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4)
+
+
+def scaled(x: np.ndarray) -> np.ndarray:
+    return x / np.where(x.std(axis=0, ddof=1) > 0, x.std(axis=0, ddof=1), 1)
+
+
+@pytest.mark.parametrize("first", [120, 60, 25])
+@pytest.mark.parametrize("before", [normed, lambda x: x / x.sum(axis=1, keepdims=True)])
+def test_unit_variance_without_centring_is_found(
+    before: Callable[[np.ndarray], np.ndarray], first: int
+) -> None:
+    values = scaled(before(deep()))[:first]
+    with pytest.raises(InvalidRequest) as caught:
+        check_not_imputed([cells(values)])
+    assert caught.value.code == "scaled_values"
+    with pytest.raises(InvalidRequest, match="zero_center=False"):
+        check_data_set(cells(x).counts for x in np.array_split(values, 5))
+
+
+@pytest.mark.parametrize("first", [120, 60, 25])
+@pytest.mark.parametrize("per", ["count", "length"])
+@pytest.mark.parametrize("form", [lambda x: x, normed, lambda x: np.log1p(x / 100)])
+def test_measured_values_have_no_unit_variance(
+    form: Callable[[np.ndarray], np.ndarray], per: str, first: int
+) -> None:
+    length = np.random.default_rng(4).lognormal(7.5, 0.8, 400) if per == "length" else 1.0
+    values = deep() / length
+    check_not_imputed([cells(form(values / values.sum(axis=1, keepdims=True) * 1e6)[:first])])

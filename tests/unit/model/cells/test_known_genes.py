@@ -73,6 +73,13 @@ def test_zero_turns_it_off() -> None:
         (["c1", "c2"], ["LYZ", "CD3D", "NKG7"], "transposed"),
         (["lyz", "nkg7"], [], "upper case"),
         (["0", "1", "2"], [], "numbers"),
+        (["GRCh38_CD3D", "GRCh38_LYZ", "mm10___Lyz2"], [], "'GRCh38_'"),
+        (["hg19___LYZ", "hg19___NKG7"], [], "'hg19___'"),
+        (["human-LYZ", "human-NKG7"], [], "A prefix stands"),
+        ([" LYZ", "NKG7 ", "CD3D\t"], [], "Blanks or quotes"),
+        (['"LYZ"', '"NKG7"'], [], "Blanks or quotes"),
+        (["chr1:100-2000", "chrX:5-900", "ABC"], [], "peaks"),
+        (["1-100-2000", "chr22_5_900", "chr3-4-5"], [], "peaks"),
         (["ABC1", "DEF2"], ["cell-1"], "vocab.json"),
     ],
 )

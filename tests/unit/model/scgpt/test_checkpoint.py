@@ -270,3 +270,48 @@ def test_weights_that_a_precision_cannot_hold(folder: Path) -> None:
     with pytest.raises(CheckpointError, match=r"infinite in torch\.float16") as caught:
         read_checkpoint(folder).check_finite(torch.float16)
     assert caught.value.code == "not_finite_weights"
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.module."])
+def test_a_prefix_before_each_tensor_is_named(folder: Path, prefix: str) -> None:
+    state = torch.load(folder / "best_model.pt", weights_only=True)
+    torch.save({prefix + name: x for name, x in state.items()}, folder / "best_model.pt")
+    found = refusal(folder)
+    assert found.code == "prefixed_tensors"
+    assert f"removeprefix({prefix!r})" in found.message
+
+
+@pytest.mark.parametrize("name", ["best_model.pt", "args.json", "vocab.json"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "web page"),
+        (b"<html>", "web page"),
+    ],
+)
+def test_what_is_no_checkpoint_at_all_is_named(
+    folder: Path, name: str, content: bytes, words: str
+) -> None:
+    (folder / name).write_bytes(content)
+    assert words in refusal(folder).message
+
+
+def test_odd_checkpoints_end_in_a_sentence(folder: Path) -> None:
+    state = torch.load(folder / "best_model.pt", weights_only=True)
+    first = next(iter(state))
+    for odd in (
+        {0: state[first]},
+        {**state, first: state[first].to_sparse()},
+        {**state, first: state[first].to("meta")},
+        [state],
+    ):
+        torch.save(odd, folder / "best_model.pt")
+        assert refusal(folder).code in ("not_a_state_dict", "unsupported_tensors")
+
+
+@pytest.mark.parametrize("name", ["args.json", "vocab.json"])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 100_000, "1" * 5000, ""])
+def test_json_that_no_reader_follows(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    assert refusal(folder).code == "unreadable_file"
