@@ -4,6 +4,7 @@ lowers the rights of whoever runs it: what a builder needs of the experiment wou
   $ settings 'builder = "00000000-0000-4000-8000-0000000000b1"' 'workspace.profile = "local-builder"' 'grants = []' 'permissions.groups = {}'
   $ quietly scgpt deploy local | tail -1
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ show "/api/2.0/permissions/experiments/$(show '/api/2.0/mlflow/experiments/get-by-name?experiment_name=/Shared/main.scgpt.scgpt_gene_embeddings' experiment experiment_id | tr -d '"')" access_control_list
   [
    {
@@ -32,6 +33,7 @@ lowers the rights of whoever runs it: what a builder needs of the experiment wou
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
 
 Somebody else who deploys gives the builder what a builder needs, and stays in charge.
 
@@ -43,6 +45,7 @@ Somebody else who deploys gives the builder what a builder needs, and stays in c
       + access_control[admin@local.test].user_name = "admin@local.test"
   digest <digest>
   deployed in <n> s
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
 
@@ -68,10 +71,13 @@ Principals and catalogs that nobody has made are refused before anything is chan
     local-registry: delete databricks_grant.checkpoints_volume_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
     local-registry: delete databricks_grant.model_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
     local-registry: create databricks_grant.model_grant_scientists
+  ...
     local-registry: delete databricks_grant.schema_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
     local-registry: create databricks_grant.schema_grant_scientists
+  ...
     local-registry: delete databricks_grant.volume_grant_00000000_0000_4000_8000_0000000000b1_7e1ae7ae
     local-registry: create databricks_grant.volume_grant_scientists
+  ...
     local-registry: update databricks_mlflow_experiment.experiment
       ~ name = "/Shared/main.scgpt.scgpt_gene_embeddings" -> "/Shared/nowhere.scgpt.scgpt_gene_embeddings"
     local-registry: delete databricks_permissions.experiment_permissions
@@ -90,9 +96,9 @@ Principals and catalogs that nobody has made are refused before anything is chan
       ~ catalog_name = "main" -> "nowhere"
       - storage_location = "dbfs:/Volumes/main/scgpt/artifacts"
       known after the deploy: id, owner, volume_path
-    local-registry: refuse: databricks_registered_model.model: would be deleted and made anew because of catalog_name, losing all its versions (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
-    local-registry: refuse: databricks_schema.schema: would be deleted and made anew because of catalog_name, losing everything in it (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
-    local-registry: refuse: databricks_schema.schema: the catalog nowhere: not in the workspace (reference-missing). Make it first, or correct the name.
-    local-registry: refuse: databricks_volume.checkpoints_volume: would be deleted and made anew because of catalog_name, losing the files in it (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
-    local-registry: refuse: databricks_volume.volume: would be deleted and made anew because of catalog_name, losing the files in it (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
-  digest <digest>
+  refuse: local-registry: databricks_registered_model.model: would be deleted and made anew because of catalog_name, losing all its versions (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
+  refuse: local-registry: databricks_schema.schema: would be deleted and made anew because of catalog_name, losing everything in it (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
+  refuse: local-registry: databricks_schema.schema: the catalog nowhere: not in the workspace (reference-missing). Make it first, or correct the name.
+  refuse: local-registry: databricks_volume.checkpoints_volume: would be deleted and made anew because of catalog_name, losing the files in it (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
+  refuse: local-registry: databricks_volume.volume: would be deleted and made anew because of catalog_name, losing the files in it (replacement). Undo the change; where it is meant, run `scgpt destroy local` with the old settings first.
+  next: mend what is refused, then scgpt plan local
