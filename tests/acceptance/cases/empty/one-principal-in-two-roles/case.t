@@ -2,7 +2,7 @@ The service principal that builds also deploys, and no `deployer` is declared. T
 lowers the rights of whoever runs it: what a builder needs of the experiment would be refused for ever.
 
   $ settings 'builder = "00000000-0000-4000-8000-0000000000b1"' 'workspace.profile = "local-builder"' 'grants = []' 'permissions.groups = {}'
-  $ quietly scgpt deploy local | tail -1
+  $ quietly scgpt deploy local | tail -2
   deployed in <n> s
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ show "/api/2.0/permissions/experiments/$(show '/api/2.0/mlflow/experiments/get-by-name?experiment_name=/Shared/main.scgpt.scgpt_gene_embeddings' experiment experiment_id | tr -d '"')" access_control_list
