@@ -15,7 +15,7 @@ from scgpt_databricks.infra.guards import Facts, Finding, deployer, destruction,
 
 from .. import connection, wheel
 from ..commit import git_commit
-from . import facts, record
+from . import aliases, facts, record
 from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan
 from .sweep import sweep
@@ -90,6 +90,7 @@ def deploy(
         _verify(deployment, planned)
         if planned.changes:
             _record(deployment, planned)
+            _name(deployment)
     return DeployResult(planned, planned.changes > 0, True, time.monotonic() - started)
 
 
@@ -234,6 +235,18 @@ def _record(deployment: Deployment, planned: PlanResult) -> None:
         record.write(deployment.client, deployment.settings, done)
     except (DatabricksError, TimeoutError) as error:
         deployment.report(f"{planned.environment}: the deploy could not be recorded: {error}")
+
+
+def _name(deployment: Deployment) -> None:
+    """Let the aliases follow the manifest; who may not move them deploys all the same."""
+    from databricks.sdk.errors import DatabricksError
+
+    if deployment.manifest is None:
+        return
+    try:
+        aliases.follow(deployment.client, deployment.manifest)
+    except (DatabricksError, TimeoutError) as error:
+        deployment.report(f"{deployment.settings.environment}: aliases stay as they are: {error}")
 
 
 def _compared(deployment: Deployment) -> list[str]:
