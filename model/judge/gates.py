@@ -161,7 +161,12 @@ def _metrics(evidence: Evidence, _: Limits) -> Finding:
     if not theirs:
         return False, "The champion has no metrics; evaluate it on the same cells."
     missing = [name for name in theirs if name not in ours]
-    worse = [name for name in theirs if name in ours and ours[name].value < theirs[name].low]
+    worse = [
+        name
+        for name in theirs
+        # An interval from resampled cells may lie above the value itself.
+        if name in ours and ours[name].value < min(theirs[name].low, theirs[name].value)
+    ]
     if missing:
         return False, f"Not measured: {', '.join(missing)}. Evaluate both on the same cells."
     if worse:
