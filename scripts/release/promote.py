@@ -95,10 +95,12 @@ def promote(
     with ExitStack() as stack:
         stack.enter_context(alone(target, "promote"))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scgpt-promote-")))
+        # Read before the target is: one process points to one workspace at a time.
         with connected(source):
             candidate = _candidate(source, request.version)
+            files = scratch if dry_run else copy.download(candidate, _folder(scratch, "candidate"))
         client = stack.enter_context(connected(target))
-        work = _Promotion(request, candidate, cells, client, scratch, report)
+        work = _Promotion(request, candidate, files, cells, client, scratch, report)
         outcomes = work.operation.run(report, dry_run=dry_run, resume=resume)
         return Promoted(
             source.environment,
@@ -151,6 +153,8 @@ class _Promotion:
 
     request: Request
     candidate: Version
+    files: Path
+    """The candidate's."""
     cells: Reference
     client: WorkspaceClient
     scratch: Path
@@ -218,10 +222,14 @@ class _Promotion:
 
     def _judge(self) -> None:
         request, copied, champion = self.request, self._found(), self.champion
-        beside = (champion, copy.download(champion, self._folder("champion"))) if champion else None
+        beside = (
+            (champion, copy.download(champion, _folder(self.scratch, "champion")))
+            if champion
+            else None
+        )
         self.report("measuring the version beside the champion")
         found = evidence.gather(
-            (self.candidate, self._source_files),
+            (self.candidate, self.files),
             beside,
             approval_needed=self.target.approval_needed,
             cells=self.cells,
@@ -247,16 +255,6 @@ class _Promotion:
             )
         self.operation.keep()
 
-    @cached_property
-    def _source_files(self) -> Path:
-        with connected(self.request.source):
-            return copy.download(self.candidate, self._folder("candidate"))
-
-    def _folder(self, name: str) -> Path:
-        folder = self.scratch / name
-        folder.mkdir(exist_ok=True)
-        return folder
-
     def _found(self) -> Version | None:
         self.copy = registry.find(self.model, self.candidate.digests)
         return self.copy
@@ -267,15 +265,15 @@ class _Promotion:
     def _copy(self) -> None:
         same = variables(self.request.source) == variables(self.target)
         run_id = self.candidate.run_id if same else None
-        copy.register(self.candidate, self._source_files, self.model, run_id=run_id or None)
+        copy.register(self.candidate, self.files, self.model, run_id=run_id or None)
 
     def _is_compared(self) -> bool:
         return self.copy is not None and registry.VALIDATED in self.copy.tags
 
     def _compare(self) -> None:
         assert self.copy is not None
-        files = copy.download(self.copy, self._folder("copy"))
-        copy.require_equal(self._source_files, files, self.copy.name)
+        files = copy.download(self.copy, _folder(self.scratch, "copy"))
+        copy.require_equal(self.files, files, self.copy.name)
         said = str(self.candidate.validated).lower()
         self.copy = registry.tag(self.copy, {registry.VALIDATED: said})
 
@@ -326,6 +324,12 @@ class _Promotion:
     def _move(self) -> None:
         assert self.copy is not None
         registry.point_aliases(self.model, self.copy.number)
+
+
+def _folder(scratch: Path, name: str) -> Path:
+    folder = scratch / name
+    folder.mkdir()
+    return folder
 
 
 def _require_not_taken_back(target: Settings, copied: Version | None) -> None:

@@ -155,19 +155,18 @@ def running(folder: Path) -> Iterator[Lab]:
     thread = Thread(target=server.run)
     thread.start()
     try:
-        # A real process behind each served entity, without MLflow's start-up time.
-        patch.object(scoring, "command", kit.command).start()
         while not server.started:
             sleep(0.01)
         environments = folder / "environments"
         environments.mkdir()
         lab = Lab(workspace, environments)
         _fill(lab)
-        yield lab
+        # A real process behind each served entity, without MLflow's start-up time.
+        with patch.object(scoring, "command", kit.command):
+            yield lab
     finally:
         server.should_exit = True
         thread.join()
-        patch.stopall()
 
 
 def _fill(lab: Lab) -> None:

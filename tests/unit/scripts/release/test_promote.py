@@ -24,7 +24,7 @@ from scgpt_databricks.scripts.release.point import point_to
 from scgpt_databricks.scripts.release.promote import Promoted, Request, promote
 from tests.unit.infra.manifests import served
 from tests.unit.scripts.release.faults import FAULTS, Killed, Trouble
-from tests.unit.scripts.release.lab import Lab
+from tests.unit.scripts.release.lab import Lab, running
 
 STEPS = (
     "write down what begins",
@@ -300,3 +300,24 @@ def test_an_unknown_waiver_is_refused_before_anything(dev: Lab) -> None:
     with pytest.raises(Exception, match="no gate speed; gates are"):
         run(dev, "dev", "staging", waived=("speed",), why="because it is so")
     assert dev.history("staging") == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_version_goes_to_another_workspace_with_a_metastore_of_its_own(
+    dev: Lab, tmp_path: Path
+) -> None:
+    """Nothing of the one is known to the other."""
+    config, toml = dev.folder / "databrickscfg", dev.folder / "staging.toml"
+    before = {file: file.read_text() for file in (config, toml)}
+    try:
+        with running(tmp_path) as other:
+            theirs = (other.folder / "databrickscfg").read_text().replace("[local]", "[other]")
+            config.write_text(before[config] + theirs)
+            toml.write_text(before[toml].replace('profile = "local"', 'profile = "other"'))
+            run(dev, "dev", "staging")
+            converged(dev)
+            assert other.versions("staging") == dev.versions("staging")
+    finally:
+        for file, text in before.items():
+            file.write_text(text)
+    assert dev.versions("staging") == []
