@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,11 +72,11 @@ class Review:
     def next(self, outcomes: Sequence[Outcome]) -> str:
         """Say what comes next."""
         name = self.settings.environment
-        if all(each.state == "done before" for each in outcomes):
-            return f"nothing to do: {name} serves this version already"
         if any(each.state == "to do" for each in outcomes):
             return "nothing was changed; the same command without --dry-run does it"
-        if self.branch is None:
-            return f"next: commit {self.settings.manifest_path.name}, and scgpt plan {name}"
-        url = any(each.name == "open the pull request" for each in outcomes) and self.branch.url()
-        return f"next: review {url}" if url else self.branch.what_next(self.body)
+        if self.branch is not None:
+            url = self.branch.url() if shutil.which("gh") else None
+            return f"next: review {url}" if url else self.branch.what_next(self.body)
+        if all(each.state == "done before" for each in outcomes):
+            return f"nothing to do: {name} serves this version already"
+        return f"next: commit {self.settings.manifest_path.name}, and scgpt plan {name}"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from anndata import AnnData
 from databricks.sdk.errors import DatabricksError
 from mlflow.exceptions import MlflowException
+from scipy import sparse
 
 from scgpt_databricks.infra.errors import DeployError, RefusedError, ReleaseError
 from scgpt_databricks.model import registry
-from scgpt_databricks.model.errors import RegistryError
+from scgpt_databricks.model.errors import InvalidRequest, RegistryError
 from scgpt_databricks.model.judge.gates import Evidence
 from scgpt_databricks.model.registry import Version
 from scgpt_databricks.scripts.connection import connected
@@ -277,6 +281,37 @@ def test_files_that_changed_on_the_way_are_found(
     with pytest.raises(DeployError, match=r"has other files than its source: .*vocab.json"):
         run(dev, "dev", "staging")
     assert dev.served("staging") == {}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_source_that_cannot_be_read_is_named_before_anything_begins(dev: Lab) -> None:
+    number = dev.versions("dev")[0].number
+    stored = dev.workspace.files / "Models/dev/scgpt/scgpt_gene_embeddings" / str(number)
+    shutil.rmtree(stored)
+    with pytest.raises(DeployError, match=f"the files of dev.* version {number} cannot be read"):
+        run(dev, "dev", "staging")
+    assert dev.history("staging") == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (["T", "B"] * 10, r"has no column 'bulk_labels' in obs; it has kind"),
+        (["T"] * 20, "all 20 cells have the label 'T'"),
+        (["T"] * 10 + [""] * 10, "10 of 20 cells have a label"),
+    ],
+)
+def test_cells_without_labels_are_refused_before_anything_begins(
+    dev: Lab, tmp_path: Path, labels: list[str], reason: str
+) -> None:
+    file = tmp_path / "cells.h5ad"
+    data = AnnData(sparse.csr_matrix(np.ones((20, 3), np.float32)))
+    data.obs["kind"] = labels
+    data.write_h5ad(file)
+    column = "bulk_labels" if "no column" in reason else "kind"
+    with pytest.raises(InvalidRequest, match=reason):
+        run(dev, "dev", "staging", cells=file, labels=column)
+    assert dev.history("staging") == []
 
 
 @pytest.mark.usefixtures("quick")
