@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from .console import json_option, out, reporter, show
 from .options import dry_run_option, environment_argument, environments_option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..ledger import Entry
     from ..release.steps import Outcome
@@ -179,7 +176,7 @@ def history(environment: str, folder: Path | None, last: int, as_json: bool) -> 
     if as_json:
         show({"history": [entry.model_dump(mode="json") for entry in entries]}, True, "")
     elif entries:
-        out.print(_history(entries))
+        out.print("\n".join(_history(entries)), soft_wrap=True, markup=False)
     else:
         out.print(f"{environment} has no history yet: builds and promotions write it")
 
@@ -189,26 +186,18 @@ def _steps(steps: Sequence[Outcome]) -> str:
     return "\n".join(f"{step.name:{widest}}  {step.state}" for step in steps)
 
 
-def _history(entries: Sequence[Entry]) -> Table:
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("when (UTC)", "what", "from", "to", "state", "who", "why"):
-        table.add_column(column, overflow="fold")
+def _history(entries: Sequence[Entry]) -> Iterator[str]:
     for each in entries:
-        cells = (
-            f"{each.at:%Y-%m-%d %H:%M}",
-            f"{each.operation} {each.what}",
-            _shares(each.before),
-            _shares(each.after),
-            each.state,
-            each.by,
-            each.why or str(each.facts.get("refused", "")).partition("\n")[0],
+        moved = (
+            f"{_shares(each.before)} -> {_shares(each.after)}" if each.after else "nothing moved"
         )
-        table.add_row(*map(escape, cells))
-    return table
+        yield f"{each.at:%Y-%m-%d %H:%M}  {each.state:7}  {each.operation} {each.what}: {moved}"
+        why = each.why or str(each.facts.get("refused", "")).partition("\n")[0]
+        yield f"                  {each.by}{f': {why}' if why else ''}"
 
 
 def _shares(shares: Mapping[int, int]) -> str:
     taking = {version: share for version, share in shares.items() if share}
     if len(taking) == 1:
         return f"version {next(iter(taking))}"
-    return ", ".join(f"{version}: {share} %" for version, share in taking.items())
+    return ", ".join(f"{version}: {share} %" for version, share in taking.items()) or "nothing"
