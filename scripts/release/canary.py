@@ -283,9 +283,7 @@ def _number(settings: Settings, client: WorkspaceClient, current: Manifest, oper
     if begun is not None and begun.operation == operation:
         return int(begun.facts["version"])
     name = settings.environment
-    raise ReleaseError(
-        f"no canary runs in {name}: `scgpt canary start {name} --version N` begins one"
-    )
+    raise ReleaseError(f"no canary runs in {name}: `scgpt canary start {name}` begins one")
 
 
 def _require_none_other(name: str, tried: Served | None, number: int, percent: int) -> None:

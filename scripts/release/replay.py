@@ -70,9 +70,7 @@ def replay(
         tried = challenger(manifest)
         if manifest is None or tried is None:
             name = settings.environment
-            raise DeployError(
-                f"no canary runs in {name}: `scgpt canary start {name} --version N` begins one"
-            )
+            raise DeployError(f"no canary runs in {name}: `scgpt canary start {name}` begins one")
         names = (manifest.name_of(tried), manifest.name_of(manifest.champion))
         endpoint = Endpoint.of(settings.names.endpoint, client)
         pairs = _Pairs(endpoint, names)

@@ -129,9 +129,7 @@ class _Watch:
         known = trial(client, settings)
         if tried is None or known is None or known.challenger != tried.version:
             name = settings.environment
-            raise DeployError(
-                f"no canary runs in {name}: `scgpt canary start {name} --version N` begins one"
-            )
+            raise DeployError(f"no canary runs in {name}: `scgpt canary start {name}` begins one")
         self.tried, self.champion = tried, self.manifest.champion
         self.names = (self._name(tried), self._name(self.champion))
         _require_served(client, settings, self.manifest)
