@@ -1,9 +1,9 @@
 """From a checkpoint directory to a registered, validated model version.
 
-Four steps: gather the artefacts, log them with MLflow, validate what was logged in a process of its
-own that knows nothing of this repository, register. A version therefore exists only when it has
-already answered correctly over HTTP. Each step is idempotent: the same checkpoint with the same
-code, signature, packages and settings is the same version.
+Steps: evaluate the checkpoint on labelled cells, log it with MLflow, ask what was logged in a
+process and an environment of its own, register it with the evidence. A version therefore exists
+only when it has already answered correctly over HTTP. The same checkpoint with the same code,
+signature, packages, settings and labelled cells is the same version, found again.
 """
 
 from __future__ import annotations
@@ -11,37 +11,36 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 
-from . import pyfunc
-from .errors import BuildError
+from . import pyfunc, registry
+from .evidence.baseline import FILE as BASELINE
+from .evidence.card import model_card
+from .evidence.clean import validate
+from .evidence.evaluation import Evaluation, evaluate_checkpoint
+from .evidence.labelled import Labelled
+from .judge.metrics import Score
+from .registry import Version
 from .scgpt.embedder import Embedder
 from .serve.volumes import check_prefixes
 
 PACKAGE = Path(__file__).parent
 ENTRY = PACKAGE / "pyfunc.py"
 ENGINE_PREFIX = "scgpt_engine_"  # of the package that a version carries; its digest follows
-VALIDATION = PACKAGE / "validation.py"
 REQUIREMENTS = ("mlflow", "torch", "numpy", "scipy", "pandas", "anndata", "h5py")
 HVG_REQUIREMENTS = ("scanpy", "scikit-misc")  # for subset_hvg; heavy, so only where asked for
-READY = "READY"
-
 Notify = Callable[[str], None]
 
 
@@ -49,7 +48,14 @@ Notify = Callable[[str], None]
 class BuildResult:
     """A registered version and what it is made of.
 
-    ``reused`` is True when the registry held this very version already.
+    Parameters
+    ----------
+    reused
+        The registry held this very version already.
+    validated
+        It answered correctly in a clean environment.
+    metrics
+        Scores on the labelled cells; empty if it was never evaluated.
     """
 
     model: str
@@ -59,6 +65,8 @@ class BuildResult:
     signature_digest: str
     engine_digest: str
     reused: bool
+    validated: bool = False
+    metrics: Mapping[str, Score] = field(default_factory=dict)
 
 
 def build(
@@ -67,6 +75,10 @@ def build(
     model: str,
     experiment: str,
     git_commit: str,
+    labelled: Labelled | None = None,
+    champion: Version | None = None,
+    origin: Mapping[str, str] | None = None,
+    clean_environment: bool = True,
     allowed_path_prefixes: Sequence[str] = (),
     with_hvg: bool = False,
     notify: Notify = lambda message: None,
@@ -86,6 +98,15 @@ def build(
         Workspace path of the MLflow experiment.
     git_commit
         Recorded as a tag.
+    labelled
+        Cells to evaluate the checkpoint on; without them it is not evaluated.
+    champion
+        The version that is live, which is evaluated beside it.
+    origin
+        Tags ``registry.LICENCE`` and ``registry.PROVENANCE``, where they are known.
+    clean_environment
+        Validate in an environment made of the logged requirements. Otherwise it is validated with
+        the packages of this process, and says that it was not validated.
     allowed_path_prefixes
         Folders below ``/Volumes`` from which ``input_data_path`` may be read; by default none.
     with_hvg
@@ -100,6 +121,8 @@ def build(
     CheckpointError
         The directory is no complete scGPT checkpoint, or a prefix is no folder below
         ``/Volumes``. Nothing was logged.
+    RegistryError
+        There is no such model. Nothing was logged.
     BuildError
         What was logged does not answer as the engine does. Nothing was registered.
     """
@@ -107,28 +130,44 @@ def build(
     packages = requirements(with_hvg=with_hvg)
     notify("reading the checkpoint")
     embedder = Embedder.load(checkpoint)
-    signature = pyfunc.signature()
-    tags = {
-        "validated": "true",
-        "checkpoint_sha256": embedder.digest,
-        "signature_digest": signature_digest(signature),
-        "engine_digest": engine_digest(),
-        "image_digest": image_digest(packages, settings),
-        "git_commit": git_commit,
+    digests = {
+        registry.CHECKPOINT: embedder.digest,
+        registry.SIGNATURE: signature_digest(pyfunc.signature()),
+        registry.ENGINE: engine_digest(),
+        registry.IMAGE: image_digest(packages, settings),
     }
-    client = MlflowClient()
-    known = _registered(client, model, tags)
-    if known is not None and not force:
-        return _result(known, tags, reused=True)
+    wanted = digests if labelled is None else {**digests, registry.EVALUATED_ON: labelled.digest}
+    known = None if force else _registered(model, wanted)
     with tempfile.TemporaryDirectory(prefix="scgpt-build-") as scratch:
+        here = Path(scratch)
+        if known is not None:
+            if clean_environment and not known.validated:
+                notify("validating it in a clean environment")
+                validate(f"models:/{model}/{known.number}", embedder, here, clean=True)
+                known = registry.tag(known, {registry.VALIDATED: "true"})
+            return _result(registry.tag(known, origin or {}), reused=True)
+        evaluation = None
+        if labelled is not None:
+            evaluation = evaluate_checkpoint(embedder, labelled, champion, notify)
+        tags = {**digests, registry.COMMIT: git_commit, **(origin or {})}
         notify("logging the model")
-        run = _Run(experiment, tags, packages, settings, Path(scratch))
-        info = _log(checkpoint, embedder, signature, run)
-        notify("validating it in a process of its own, in memory and over HTTP")
-        _validate(info.model_uri, embedder, Path(scratch))
+        run = _Run(experiment, tags, packages, settings, here)
+        info = _log(checkpoint, embedder, run, evaluation)
+        how = "in a clean environment" if clean_environment else "with the packages of this one"
+        notify(f"validating it in a process of its own, {how}, in memory and over HTTP")
+        validate(info.model_uri, embedder, here, clean=clean_environment)
+    tags[registry.VALIDATED] = str(clean_environment).lower()
+    tags |= evaluation.tags if evaluation else {}
     notify("registering the version")
-    registered = mlflow.register_model(info.model_uri, model, tags=tags)
-    return _result(client.get_model_version(model, registered.version), tags, reused=False)
+    created = MlflowClient().create_model_version(
+        model,
+        info.model_uri,
+        run_id=info.run_id,
+        tags=tags,
+        description=model_card(embedder, tags, evaluation),
+        model_id=info.model_id,
+    )
+    return _result(registry.get(model, int(created.version)), reused=False)
 
 
 def engine_digest() -> str:
@@ -232,26 +271,40 @@ class _Run:
     scratch: Path
 
 
-def _log(checkpoint: Path, embedder: Embedder, signature: ModelSignature, run: _Run) -> Any:
+def _log(
+    checkpoint: Path, embedder: Embedder, run: _Run, evaluation: Evaluation | None = None
+) -> Any:
+    """Log the model, and what was found out about it, to a run of the experiment."""
     entry = ship_engine(run.scratch)
     code = run.scratch / "code"
+    artifacts = {"checkpoint": str(checkpoint)}
+    if evaluation is not None:
+        file = run.scratch / BASELINE
+        file.write_text(json.dumps(evaluation.baseline))
+        artifacts["baseline"] = str(file)
     mlflow.set_experiment(run.experiment)
     with importable(code), mlflow.start_run(tags=run.tags):
         mlflow.log_params(
             {f"checkpoint.{key}": value for key, value in asdict(embedder.config).items()}
             | {f"settings.{key}": value for key, value in run.settings.items()}
         )
-        return mlflow.pyfunc.log_model(
+        info = mlflow.pyfunc.log_model(
             name="scgpt",
             python_model=str(entry),
-            artifacts={"checkpoint": str(checkpoint)},
+            artifacts=artifacts,
             code_paths=[str(package) for package in code.iterdir()],
-            signature=signature,
+            signature=pyfunc.signature(),
             input_example=pyfunc.input_example(embedder.vocab),
             pip_requirements=run.packages,
             model_config=run.settings,
             metadata=run.tags,
         )
+        if evaluation is not None:
+            mlflow.log_input(evaluation.dataset, context="evaluation")
+            mlflow.log_metrics(
+                dict(evaluation.metrics), dataset=evaluation.dataset, model_id=info.model_id
+            )
+        return info
 
 
 @contextmanager
@@ -266,75 +319,31 @@ def importable(code: Path) -> Iterator[None]:
             del sys.modules[name]
 
 
-def _validate(model_uri: str, embedder: Embedder, scratch: Path) -> None:
-    """Load the logged model where this repository is out of reach, ask it, compare with the
-    engine.
+def _registered(model: str, digests: Mapping[str, str]) -> Version | None:
+    """Return the newest finished version with these digests; remove what stopped builds left.
+
+    Raises
+    ------
+    RegistryError
+        There is no such model.
     """
-    logged = mlflow.artifacts.download_artifacts(model_uri, dst_path=str(scratch / "logged"))
-    example = pyfunc.validation_cells(embedder.vocab)
-    expected = embedder.embed_cells(*example).embeddings
-    np.save(scratch / "expected.npy", expected)
-    payloads = pyfunc.validation_payloads(*example)
-    (scratch / "payloads.json").write_text(json.dumps(payloads))
-    script = shutil.copy(VALIDATION, scratch / "validation.py")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            script,
-            logged,
-            str(scratch / "expected.npy"),
-            str(scratch / "payloads.json"),
-        ],
-        cwd=scratch,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise BuildError(
-            "The logged model does not answer as the engine does; nothing was registered.\n"
-            + "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        )
+    registry.aliases(model)
+    found = registry.with_digests(model, digests)
+    for version in found:
+        if version.status != registry.READY:
+            MlflowClient().delete_model_version(model, str(version.number))
+    return next((version for version in found if version.status == registry.READY), None)
 
 
-def clean_environment() -> dict[str, str]:
-    """The variables of a process that must see neither credentials nor this repository."""
-    keep = ("HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-    return {
-        # mlflow starts uvicorn by its name
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        **{name: os.environ[name] for name in keep if name in os.environ},
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-
-
-def _registered(client: MlflowClient, model: str, tags: dict[str, str]) -> ModelVersion | None:
-    """The newest finished version with these digests; unfinished ones of a stopped build are
-    removed.
-    """
-    same = ("checkpoint_sha256", "signature_digest", "engine_digest", "image_digest")
-    found = None
-    for entry in client.search_model_versions(f"name='{model}'"):
-        version = client.get_model_version(model, entry.version)
-        if any(version.tags.get(key) != tags[key] for key in same):
-            continue
-        if version.status != READY:
-            client.delete_model_version(model, version.version)
-        elif found is None or int(version.version) > int(found.version):
-            found = version
-    return found
-
-
-def _result(version: ModelVersion, tags: dict[str, str], *, reused: bool) -> BuildResult:
+def _result(version: Version, *, reused: bool) -> BuildResult:
     return BuildResult(
-        model=version.name,
-        version=int(version.version),
-        run_id=version.run_id or "",
-        checkpoint_sha256=tags["checkpoint_sha256"],
-        signature_digest=tags["signature_digest"],
-        engine_digest=tags["engine_digest"],
+        model=version.model,
+        version=version.number,
+        run_id=version.run_id,
+        checkpoint_sha256=version.tags[registry.CHECKPOINT],
+        signature_digest=version.tags[registry.SIGNATURE],
+        engine_digest=version.tags[registry.ENGINE],
         reused=reused,
+        validated=version.validated,
+        metrics=version.metrics,
     )

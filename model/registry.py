@@ -65,8 +65,9 @@ class Version:
 
     @property
     def digests(self) -> dict[str, str]:
-        """The digests that the version is found by; those that nobody recorded are left out."""
-        return {key: self.tags[key] for key in DIGESTS if key in self.tags}
+        """The digests that a copy is found by; those that nobody recorded are left out."""
+        keys = (*DIGESTS, EVALUATED_ON)
+        return {key: self.tags[key] for key in keys if key in self.tags}
 
     @property
     def validated(self) -> bool:
@@ -152,14 +153,23 @@ def at_alias(model: str, alias: str) -> Version | None:
 
 
 def find(model: str, digests: Mapping[str, str]) -> Version | None:
-    """Return the newest finished version with these values of :data:`DIGESTS`."""
+    """Return the newest finished version with these digests; see :func:`with_digests`."""
     same = (v for v in with_digests(model, digests) if v.status == READY)
     return next(same, None)
 
 
 def with_digests(model: str, digests: Mapping[str, str]) -> list[Version]:
-    """Return the versions with these values of :data:`DIGESTS`, newest first, finished or not."""
-    return [v for v in listed(model) if all(v.tags.get(k) == digests.get(k) for k in DIGESTS)]
+    """Return the versions with these digests, newest first, finished or not.
+
+    Parameters
+    ----------
+    digests
+        All of :data:`DIGESTS`; with :data:`EVALUATED_ON` only versions that were evaluated on the
+        same cells are the same.
+    """
+    if not set(DIGESTS) <= set(digests):
+        return []  # what nobody recorded cannot be told from others
+    return [v for v in listed(model) if v.tags.items() >= digests.items()]
 
 
 def tag(version: Version, tags: Mapping[str, str | None]) -> Version:

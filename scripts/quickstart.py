@@ -120,7 +120,12 @@ class Quickstart:
         self._cdktf_deploy("registry")
 
     def build(self) -> None:
-        built = build_for(ENVIRONMENT, self.home / "demo" / "checkpoint", notify=self.screen.say)
+        built = build_for(
+            ENVIRONMENT,
+            self.home / "demo" / "checkpoint",
+            clean_environment=False,  # minutes where packages are not cached
+            notify=self.screen.say,
+        )
         self.facts["model_version"] = built.version.version
 
     def deploy_serving(self) -> None:

@@ -33,15 +33,17 @@ _X = CountsPlace()
 _WRITTEN_TO = "obs", "column-order"
 
 
-def read_cells(path: Path, columns: Collection[str] = ()) -> Cells:
-    """Read the cells of a file that a caller named: ``X``, names, and some columns of obs.
+def read_cells(path: Path, columns: Collection[str] = (), place: CountsPlace = _X) -> Cells:
+    """Read the cells of a file that a caller named: a matrix, names, and some columns of obs.
 
     Parameters
     ----------
     path
-        An ``.h5ad``: ``X`` sparse or dense, ``[cells, genes]``, numbers of any type.
+        An ``.h5ad``: the matrix sparse or dense, ``[cells, genes]``, numbers of any type.
     columns
         Of obs, where it has them.
+    place
+        The matrix that is read.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def read_cells(path: Path, columns: Collection[str] = ()) -> Cells:
     ------
     InvalidRequest
         ``invalid_file``: it is no readable AnnData file, or holds links to others; ``no_matrix``
-        without ``X``; ``invalid_matrix``.
+        without this matrix; ``invalid_matrix``.
     LimitExceeded
         ``too_many_cells``, ``too_many_genes``: more than a row of a request may have;
         ``file_too_large``: ``X`` has more than ``MAX_BODY_BYTES``, or names and labels more than
@@ -60,7 +62,7 @@ def read_cells(path: Path, columns: Collection[str] = ()) -> Cells:
     """
     try:
         with open_hdf5(path) as file:
-            return _cells(path, file, columns)
+            return _cells(path, file, columns, place)
     except InvalidRequest as error:
         if error.code != "not_anndata":
             raise
@@ -72,15 +74,15 @@ def read_cells(path: Path, columns: Collection[str] = ()) -> Cells:
         ) from error
 
 
-def _cells(path: Path, file: h5py.File, columns: Collection[str]) -> Cells:
+def _cells(path: Path, file: h5py.File, columns: Collection[str], place: CountsPlace) -> Cells:
     refuse_links(path, file)
-    matrix = StoredMatrix.find(path, file, _X)
+    matrix = StoredMatrix.find(path, file, place)
     check_size(*matrix.shape, "the file")
     _check_bytes(matrix)
     obs = file["obs"]
     ids, genes = (
         [str(name) for name in _bounded(_index(path, file, table), f"the index of {table}")]
-        for table in ("obs", "var")
+        for table in ("obs", place.var)
     )
     found = {c: labels(_bounded(obs[c], c)) for c in columns if c and c in obs}
     if {len(ids), *map(len, found.values())} != {matrix.shape[0]}:

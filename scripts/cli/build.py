@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,11 @@ from .console import err, json_option, show, step
 from .options import dry_run_option, environment_argument
 
 if TYPE_CHECKING:
+    from scgpt_databricks.model.evidence.labelled import Labelled
+
     from ..release.build import Built
+
+_LONGEST_TAG = 1000  # characters, in Unity Catalog
 
 
 @click.command()
@@ -34,6 +38,24 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Install scanpy in the served image, for subset_hvg; without it, it is refused there.",
 )
+@click.option(
+    "--evaluate",
+    "cells",
+    type=click.Path(exists=True, path_type=Path, dir_okay=False),
+    help="Labelled cells (.h5ad) to score it on, beside PCA and the champion.",
+)
+@click.option("--labels", metavar="COLUMN", help="Column of obs that holds their types.")
+@click.option("--batches", metavar="COLUMN", help="Column of obs that holds their batches.")
+@click.option("--layer", metavar="NAME", help="Their counts are in this layer.  [default: in X]")
+@click.option("--raw", is_flag=True, help="Their counts are in raw, which has its own genes.")
+@click.option("--licence", metavar="TEXT", help="Licence of the weights; kept as a tag.")
+@click.option("--provenance", metavar="TEXT", help="Where the weights come from; kept as a tag.")
+@click.option(
+    "--clean-environment/--no-clean-environment",
+    default=True,
+    show_default=True,
+    help="Validate with the logged requirements, installed anew by uv.",
+)
 @click.option("--force", is_flag=True, help="Register a new version even when an equal one exists.")
 @click.option(
     "--release",
@@ -49,20 +71,29 @@ def build(
     checkpoint: Path,
     prefixes: tuple[str, ...],
     with_hvg: bool,
+    cells: Path | None,
+    licence: str | None,
+    provenance: str | None,
+    clean_environment: bool,
     force: bool,
     release_now: bool,
     dry_run: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Register a validated version of a checkpoint for ENV.
 
     \b
-    Validation loads the logged model in a process that cannot see this
-    repository, serves it over HTTP and compares its answers with the engine.
+    Validation installs what the model needs into a new environment, loads it
+    in a process that cannot see this repository, serves it over HTTP and compares
+    its answers with the engine.
     The first version of ENV, and every one of `local`, is released: the release
     manifest names it. Later ones are proposed: the manifest stays as it is, and
     the same command with --release releases them.
     Example:  scgpt build local --checkpoint .local/demo/checkpoint
+              scgpt build dev --checkpoint whole-human \\
+                --evaluate pbmc.h5ad --labels cell_type --batches donor \\
+                --licence MIT --provenance "scGPT whole-human"
               scgpt build prod --checkpoint whole-human --with-hvg \\
                 --allowed-path-prefix /Volumes/main/scgpt/artifacts
     """
@@ -70,8 +101,10 @@ def build(
 
     load(environment, folder)
     _check_prefixes(prefixes)
+    origin = _origin(licence=licence, provenance=provenance)
+    labelled = _labelled(cells, **how)
     if dry_run:
-        _check(checkpoint, as_json)
+        _check(checkpoint, labelled, as_json)
         return
     from ..release.build import build_for
 
@@ -80,6 +113,9 @@ def build(
             environment,
             checkpoint,
             folder=folder,
+            labelled=labelled,
+            origin=origin,
+            clean_environment=clean_environment,
             allowed_path_prefixes=prefixes,
             with_hvg=with_hvg,
             notify=lambda text: err.print(f"  {text}"),
@@ -100,9 +136,43 @@ def _text(built: Built) -> str:
     version = built.version
     how = "found" if version.reused else "registered"
     done = f"{how} {version.model} version {version.version}"
+    if not version.validated:
+        done += "; not validated in a clean environment"
+    for name, score in version.metrics.items():
+        done += f"\n  {name}: {score}"
     if built.released:
-        return f"{done}; manifest: {built.manifest}"
-    return f"{done}; proposed: {built.manifest} stays as it is"
+        return f"{done}\nmanifest: {built.manifest}"
+    return f"{done}\nproposed: {built.manifest} stays as it is"
+
+
+def _labelled(
+    cells: Path | None, labels: str | None, batches: str | None, layer: str | None, raw: bool
+) -> Labelled | None:
+    """Read the cells to evaluate on, or refuse options that belong to none."""
+    from scgpt_databricks.model.cells.counts_place import CountsPlace
+    from scgpt_databricks.model.evidence.labelled import read_labelled
+
+    if cells is None:
+        if labels or batches or layer or raw:
+            raise click.UsageError("--labels, --batches, --layer and --raw need --evaluate FILE")
+        return None
+    if labels is None:
+        raise click.UsageError("--evaluate needs --labels COLUMN, the column of the cells' types")
+    if layer is not None and raw:
+        raise click.UsageError("give --layer or --raw, not both")
+    return read_labelled(cells, labels, batches, CountsPlace(layer, raw))
+
+
+def _origin(**texts: str | None) -> dict[str, str]:
+    """Return the tags that are given, or refuse what a tag cannot hold."""
+    found = {name: text.strip() for name, text in texts.items() if text is not None}
+    for name, text in found.items():
+        if not 0 < len(text) <= _LONGEST_TAG or not text.isprintable():
+            raise click.BadParameter(
+                f"one line of 1 to {_LONGEST_TAG:,} characters, as a tag takes it",
+                param_hint=f"--{name}",
+            )
+    return found
 
 
 def _check_prefixes(prefixes: tuple[str, ...]) -> None:
@@ -115,7 +185,7 @@ def _check_prefixes(prefixes: tuple[str, ...]) -> None:
         raise click.BadParameter(error.message, param_hint="--allowed-path-prefix") from error
 
 
-def _check(checkpoint: Path, as_json: bool) -> None:
+def _check(checkpoint: Path, labelled: Labelled | None, as_json: bool) -> None:
     from scgpt_databricks.model.build import engine_digest
     from scgpt_databricks.model.scgpt.embedder import Embedder
 
@@ -123,6 +193,8 @@ def _check(checkpoint: Path, as_json: bool) -> None:
     show(
         {"checkpoint_sha256": embedder.digest, "engine_digest": engine_digest(), "dry_run": True},
         as_json,
-        f"a complete checkpoint, digest {embedder.digest}; nothing was logged",
+        f"a complete checkpoint, digest {embedder.digest}"
+        + (f"; {labelled}" if labelled else "")
+        + "; nothing was logged",
         "the same without --dry-run",
     )

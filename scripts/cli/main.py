@@ -20,6 +20,7 @@ _SECTIONS = {
     },
     "Build and release": {
         "build": "build:build",
+        "versions": "versions:versions",
         "promote": "promote:promote",
         "approve": "promote:approve",
         "canary": "canary:canary",
@@ -63,6 +64,7 @@ _EXTRAS = {
     "review": "deploy",
     "rollback": "engine",
     "smoke": "engine",
+    "versions": "engine",
     "workspace": "workspace",
 }
 """Extras that commands need beside the client."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scgpt_databricks.infra import release
 from scgpt_databricks.infra.errors import DeployError
-from scgpt_databricks.infra.release import Manifest, Served
+from scgpt_databricks.infra.release import Manifest, ReleaseError, Served
 from scgpt_databricks.infra.settings import Settings, load
+from scgpt_databricks.model import registry
 from scgpt_databricks.model.build import BuildResult, build
+from scgpt_databricks.model.errors import RegistryError
+from scgpt_databricks.model.evidence.labelled import Labelled
 
 from ..commit import git_commit
 from ..connection import use_mlflow, workspace_client
@@ -32,6 +35,9 @@ def build_for(
     checkpoint: Path,
     *,
     folder: Path | None = None,
+    labelled: Labelled | None = None,
+    origin: Mapping[str, str] | None = None,
+    clean_environment: bool = True,
     allowed_path_prefixes: Sequence[str] = (),
     with_hvg: bool = False,
     notify: Callable[[str], None] = lambda message: None,
@@ -42,31 +48,39 @@ def build_for(
 
     The first version of an environment and every one of a local workspace is released at once.
     Elsewhere the version is proposed: the manifest stays as it is. The manifest is written last, so
-    a build that fails changes nothing that is live. ``release_now`` replaces what it names in any
-    environment; the other options are those of ``scgpt_databricks.model.build.build``.
+    a build that fails changes nothing that is live. Aliases follow it. ``release_now`` replaces
+    what it names in any environment; the other options are those of
+    ``scgpt_databricks.model.build.build``.
 
     Raises
     ------
     ReleaseError
-        The manifest that is there is broken, or of another environment or model. Raised before
-        anything is built.
+        The manifest that is there is broken, of another environment or model, or names a champion
+        that the registry does not hold. Raised before anything is built.
     DeployError
         The workspace cannot be reached, or holds no schema for the model.
     """
     settings = load(environment, folder)
-    _current(settings)
+    current = _current(settings)
     reach(settings)
+    champion = _champion(settings, current) if labelled is not None else None
     version = build(
         checkpoint,
         model=settings.names.full_model,
         experiment=settings.names.experiment,
         git_commit=git_commit(),
+        labelled=labelled,
+        champion=champion,
+        origin=origin,
+        clean_environment=clean_environment,
         allowed_path_prefixes=allowed_path_prefixes,
         with_hvg=with_hvg,
         notify=notify,
         force=force,
     )
     released = _release(settings, _alone(version), replace=release_now or settings.is_local)
+    if released:
+        registry.point_aliases(version.model, version.version)
     return Built(version, settings.manifest_path, released)
 
 
@@ -94,6 +108,18 @@ def _release(settings: Settings, version: Served, *, replace: bool) -> bool:
         point_to(settings, [version])
         return True
     return current.served == (version,)
+
+
+def _champion(settings: Settings, manifest: Manifest | None) -> registry.Version | None:
+    """Return the version that is live now."""
+    if manifest is None:
+        return None
+    try:
+        return registry.ready(manifest.model, manifest.champion.version)
+    except RegistryError as error:
+        raise ReleaseError(
+            f"{settings.manifest_path} and the registry disagree: {error.message}"
+        ) from error
 
 
 def _current(settings: Settings) -> Manifest | None:

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.model import contract, pyfunc, registry, side_by_side
-from scgpt_databricks.model.build import clean_environment
+from scgpt_databricks.model.evidence.clean import clean_variables
 from scgpt_databricks.model.judge import gates, likeness
 from scgpt_databricks.model.judge.metrics import check_labels, evaluate
 from scgpt_databricks.model.registry import Version
@@ -128,7 +128,7 @@ def _ask(
         [sys.executable, "-I", side_by_side.__file__, str(requests), str(out), *map(str, folders)],
         cwd=scratch,
         # One device and one precision for all: equal weights then agree to the last digits.
-        env={**clean_environment(), "CUDA_VISIBLE_DEVICES": "", **_threads()},
+        env={**clean_variables(), "CUDA_VISIBLE_DEVICES": "", **_threads()},
         capture_output=True,
         text=True,
         check=False,

@@ -25,7 +25,9 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def build_again(site: Site, checkpoint: Path) -> int:
-    done = site.succeed("build", "local", "--checkpoint", checkpoint, "--json")
+    done = site.succeed(
+        "build", "local", "--checkpoint", checkpoint, "--no-clean-environment", "--json"
+    )
     sha256 = done.json["checkpoint_sha256"]
     versions = [version for version in site.versions() if site_sha256(site, version) == sha256]
     assert [(v["version"], v["status"]) for v in versions] == [(done.json["version"], "READY")]
@@ -50,7 +52,7 @@ def site_sha256(site: Site, version: dict[str, object]) -> str:
 def test_killed_during_validation(registry: Site, tmp_path: Path) -> None:
     checkpoint = random_checkpoint(tmp_path / "checkpoint", Recipe(seed=11, steps=0))
     before = registry.versions()
-    process = registry.start("build", "local", "--checkpoint", checkpoint)
+    process = registry.start("build", "local", "--checkpoint", checkpoint, "--no-clean-environment")
     assert process.stderr is not None
     for line in process.stderr:
         if "validating" in line:
@@ -68,7 +70,7 @@ def test_killed_during_registration(registry: Site, tmp_path: Path) -> None:
     checkpoint = random_checkpoint(tmp_path / "checkpoint", Recipe(seed=12, steps=0))
     manifest = registry.manifest.read_bytes() if registry.manifest.exists() else None
     registry.control("POST", "faults", path=FINALIZE, method="POST", delay_s=20, status=503)
-    process = registry.start("build", "local", "--checkpoint", checkpoint)
+    process = registry.start("build", "local", "--checkpoint", checkpoint, "--no-clean-environment")
     try:
         wait_until(lambda: registry.control("GET", "faults")["faults"][0]["hits"] == 1, 120)
     finally:
@@ -87,7 +89,9 @@ def test_a_registration_that_fails(registry: Site, tmp_path: Path) -> None:
     manifest = registry.manifest.read_bytes() if registry.manifest.exists() else None
     registry.control("POST", "faults", path=FINALIZE, method="POST", status=403)
     try:
-        done = registry.scgpt("build", "local", "--checkpoint", checkpoint)
+        done = registry.scgpt(
+            "build", "local", "--checkpoint", checkpoint, "--no-clean-environment"
+        )
     finally:
         registry.control("DELETE", "faults")
     assert done.code == 1

@@ -71,7 +71,7 @@ def test_a_bad_checkpoint(
     checkpoint = random_checkpoint(tmp_path / "checkpoint", Recipe(steps=0))
     spoil(checkpoint)
     before = traces(registry)
-    done = registry.scgpt("build", "local", "--checkpoint", checkpoint)
+    done = registry.scgpt("build", "local", "--checkpoint", checkpoint, "--no-clean-environment")
     assert (done.code, done.out) == (1, "")
     for word in words:
         assert word in done.err

@@ -128,7 +128,7 @@ def test_the_reader_may_ask_but_not_build(
     site.succeed("embed", "local", cells_file, "--out", tmp_path / "out.h5ad")
     before = quickstart.versions()
     random = quickstart.folder / "demo" / "random"
-    done = site.scgpt("build", "local", "--checkpoint", random)
+    done = site.scgpt("build", "local", "--checkpoint", random, "--no-clean-environment")
     assert (done.code, done.out) == (1, "")
     assert "PERMISSION_DENIED" in done.err
     assert quickstart.versions() == before
@@ -138,7 +138,7 @@ def test_the_reader_may_ask_but_not_build(
 def test_a_wrong_token_builds_nothing(quickstart: Site, tmp_path: Path) -> None:
     site = quickstart.copy(tmp_path / "environments", token="localwrongwrongwrong")
     random = quickstart.folder / "demo" / "random"
-    done = site.scgpt("build", "local", "--checkpoint", random)
+    done = site.scgpt("build", "local", "--checkpoint", random, "--no-clean-environment")
     assert (done.code, done.out) == (1, "")
     assert "Invalid access token" in done.err
     assert not site.manifest.exists()

@@ -55,7 +55,9 @@ def test_an_endpoint_that_is_not_deployed(registry: Site) -> None:
 @pytest.mark.long
 def test_an_endpoint_that_is_not_ready(registry: Site, tmp_path: Path, cells_file: Path) -> None:
     checkpoint = random_checkpoint(tmp_path / "checkpoint", Recipe(seed=12, steps=0))
-    built = registry.succeed("build", "local", "--checkpoint", checkpoint, "--json").json
+    built = registry.succeed(
+        "build", "local", "--checkpoint", checkpoint, "--no-clean-environment", "--json"
+    ).json
     entity = {
         "entity_name": built["model"],
         "entity_version": str(built["version"]),

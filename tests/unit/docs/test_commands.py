@@ -19,7 +19,7 @@ from scgpt_databricks.scripts.cli.main import cli
 FILLED = "1"
 """Stands for what a message fills in, and for what another command prints."""
 
-COMING = ("versions",)
+COMING: tuple[str, ...] = ()
 """Commands that are being written; to be empty at a release."""
 
 # Released versions stay as they were, and a case runs what it names.

@@ -15,12 +15,12 @@ import pytest
 
 from scgpt_databricks.model import build, pyfunc
 from scgpt_databricks.model.build import (
-    clean_environment,
     engine_digest,
     engine_modules,
     requirements,
 )
 from scgpt_databricks.model.errors import CheckpointError
+from scgpt_databricks.model.evidence.clean import clean_variables
 from scgpt_databricks.model.scgpt.embedder import Embedder
 
 PACKAGE = Path(build.__file__).parent
@@ -146,7 +146,7 @@ def test_what_was_chosen_is_in_the_logged_model(
         settings = {"allowed_path_prefixes": ["/Volumes/main/x"], "device": "cpu"}
         packages = requirements(with_hvg=True)
         run = build._Run("settings", {"validated": "true"}, packages, settings, tmp_path)
-        info = build._log(checkpoint, embedder, pyfunc.signature(), run)
+        info = build._log(checkpoint, embedder, run)
         folder = Path(mlflow.artifacts.download_artifacts(info.model_uri, dst_path=str(tmp_path)))
         loaded = mlflow.pyfunc.load_model(str(folder)).unwrap_python_model()
     finally:
@@ -165,6 +165,6 @@ def test_the_signature_digest_tells_signatures_apart() -> None:
 def test_validation_sees_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABRICKS_TOKEN", "DATABRICKS_CONFIG_FILE", "PYTHONPATH", "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, "secret")
-    found = clean_environment()
+    found = clean_variables()
     assert "secret" not in found.values()
     assert found["PATH"].startswith(str(Path(sys.executable).parent))

@@ -17,6 +17,7 @@ import pytest
 
 from scgpt_databricks.infra.layout import ROOT
 from scgpt_databricks.model import build, pyfunc
+from scgpt_databricks.model.evidence.clean import clean_variables
 from scgpt_databricks.model.scgpt.embedder import Embedder
 
 PACKAGE = Path(build.__file__).parent
@@ -101,7 +102,7 @@ class Shipped:
         scratch = self.folder / name
         scratch.mkdir()
         run = build._Run("shipped", {"validated": "true"}, build.requirements(), {}, scratch)
-        info = build._log(checkpoint, self.embedder, pyfunc.signature(), run)
+        info = build._log(checkpoint, self.embedder, run)
         return Path(mlflow.artifacts.download_artifacts(info.model_uri, dst_path=str(scratch)))
 
     def ask(self, python: Path, *versions: Path) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class Shipped:
         done = subprocess.run(
             [python, "ask.py", *versions],
             cwd=beside,
-            env=build.clean_environment(),
+            env=clean_variables(),
             capture_output=True,
             text=True,
             check=False,

@@ -51,6 +51,13 @@ def test_intervals_hold_the_value_and_come_from_the_seed() -> None:
         assert score.low < score.high
 
 
+def test_intervals_of_poor_clusters_hold_their_score() -> None:
+    """Drawing cells twice flatters them; a version would fall below its own interval."""
+    many = np.repeat([f"type {i}" for i in range(10)], 12)
+    for name, score in evaluate(cells(1), many).items():
+        assert score.low <= score.value <= score.high, name
+
+
 def test_the_interval_of_accuracy_is_that_of_a_share() -> None:
     score = evaluate(cells(2.5), TYPES)["knn_accuracy"]
     deviation = (score.value * (1 - score.value) / 120) ** 0.5
@@ -85,7 +92,14 @@ def test_data_that_cannot_be_scored_is_refused(labels: Any, code: str, said: str
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize("batches", [["one"] * 120, ["one", "two"]])
-def test_one_batch_is_no_mixing(batches: list[str]) -> None:
+def test_fewer_cells_than_neighbours_are_refused() -> None:
+    few = [*["B"] * 6, *["T"] * 6]
+    with pytest.raises(InvalidRequest, match=r"there are 12 cells; .* takes 13 or more"):
+        evaluate(cells(3)[:12], few)
+    assert evaluate(cells(3)[:13], [*few, "T"])["knn_accuracy"].value <= 1
+
+
+@pytest.mark.parametrize("batches", [["one"] * 120, ["one", "two"], [None, *BATCHES[1:]]])
+def test_one_batch_is_no_mixing(batches: list[str | None]) -> None:
     with pytest.raises(InvalidRequest, match="batch mixing takes"):
         evaluate(cells(3), TYPES, batches)

@@ -1,0 +1,78 @@
+"""``scgpt versions``: the versions of an environment at a glance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from .console import json_option, out, show
+from .options import environment_argument
+
+if TYPE_CHECKING:
+    from ..release.versions import Row
+
+
+@click.command()
+@environment_argument
+@json_option
+def versions(environment: str, folder: Path | None, as_json: bool) -> None:
+    """Show ENV's versions: metrics, aliases, traffic, lineage.
+
+    \b
+    `manifest` is what ENV's release manifest gives a version, `serves` what the
+    endpoints of its workspace do. What does not fit together is told below.
+    Example:  scgpt versions dev
+              scgpt versions prod --json
+    """
+    from ..release.versions import as_dict, versions_of
+
+    found = versions_of(environment, folder)
+    if as_json:
+        rows = [as_dict(row) for row in found.rows]
+        show({"model": found.model, "versions": rows, "problems": list(found.problems)}, True, "")
+        return
+    out.print(found.model, markup=False)
+    if found.rows:
+        out.print(_table(found.rows))
+    else:
+        out.print("no versions yet: scgpt build " + environment + " --checkpoint DIR")
+    for problem in found.problems:
+        out.print(problem, soft_wrap=True, markup=False)
+
+
+def _table(rows: tuple[Row, ...]) -> Table:
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("version", "aliases", "validated", "manifest", "serves", "metrics", "lineage"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, _cells(row)))
+    return table
+
+
+def _cells(row: Row) -> list[str]:
+    from scgpt_databricks.model import registry
+
+    version = row.version
+    unfinished = "" if version.status == registry.READY else f" {version.status}"
+    data = version.tags.get(registry.EVALUATED_ON, "")[:12]
+    copied = version.tags.get(registry.COPIED_FROM)
+    lineage = [
+        f"run {version.run_id}",
+        f"data {data}" if data else "",
+        f"from {copied}" if copied else "",
+        f"by {version.created_by}, {version.created_at:%Y-%m-%d %H:%M} UTC",
+    ]
+    return [
+        f"{version.number}{unfinished}",
+        "\n".join(version.aliases),
+        "yes" if version.validated else "no",
+        "" if row.released is None else f"{row.released} %",
+        "\n".join(f"{each.endpoint} {each.traffic} %" for each in row.serves),
+        "\n".join(f"{name} {score.value:.4f}" for name, score in version.metrics.items()),
+        "\n".join(filter(None, lineage)),
+    ]
