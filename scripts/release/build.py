@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
+
 from scgpt_databricks.infra import release
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.release import Manifest, ReleaseError, Served
@@ -80,7 +82,7 @@ def build_for(
     )
     released = _release(settings, _alone(version), replace=release_now or settings.is_local)
     if released:
-        registry.point_aliases(version.model, version.version)
+        _move_aliases(version, notify)
     return Built(version, settings.manifest_path, released)
 
 
@@ -108,6 +110,16 @@ def _release(settings: Settings, version: Served, *, replace: bool) -> bool:
         point_to(settings, [version])
         return True
     return current.served == (version,)
+
+
+def _move_aliases(version: BuildResult, notify: Callable[[str], None]) -> None:
+    try:
+        registry.point_aliases(version.model, version.version)
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED":
+            raise
+        # A builder may add versions, and need not own the model.
+        notify(f"aliases stay: {str(error).removeprefix('PERMISSION_DENIED: ')}")
 
 
 def _champion(settings: Settings, manifest: Manifest | None) -> registry.Version | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from mlflow.exceptions import RestException
 
 from scgpt_databricks.infra import release, settings
 from scgpt_databricks.model.build import BuildResult
@@ -137,3 +138,16 @@ def test_a_broken_manifest_stops_before_anything_is_built(
     assert build(folder, "dev", *options).exit_code == 1
     assert registry.versions == 0
     assert manifest.read_text() == "{}"
+
+
+def test_a_builder_who_may_not_move_aliases_still_builds(
+    folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(model: str, champion: int) -> None:
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "Ask its owner."})
+
+    monkeypatch.setattr(module.registry, "point_aliases", refused)
+    done = build(folder, "dev")
+    assert done.exit_code == 0
+    assert "aliases stay: Ask its owner." in done.stderr
+    assert named(folder, "dev") == [(1, 100)]
