@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @environment_argument
 @json_option
 def versions(environment: str, folder: Path | None, as_json: bool) -> None:
-    """Show ENV's versions: metrics, aliases, traffic, lineage.
+    """Show ENV's versions with metrics, aliases, traffic and lineage.
 
     \b
     `manifest` is what ENV's release manifest gives a version, `serves` what the
