@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @environment_argument
 @json_option
 def versions(environment: str, folder: Path | None, as_json: bool) -> None:
-    """Show ENV's versions with metrics, aliases, traffic and lineage.
+    """Show ENV's versions, their evidence and traffic.
 
     \b
     `manifest` is what ENV's release manifest gives a version, `serves` what the
