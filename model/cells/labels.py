@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 _EXACT = 2**53  # up to here every whole float is one integer
 
@@ -17,7 +16,9 @@ def labels(values: Iterable[Any]) -> list[str | None]:
     Whole floats are written as integers: a column of integers becomes one of floats as soon as one
     of them is missing, and its labels must stay what they are.
     """
-    return [None if x is None or x is pd.NA or x != x else _text(x) for x in values]
+    from pandas import NA  # late: what is imported by the client's modules stays light
+
+    return [None if x is None or x is NA or x != x else _text(x) for x in values]
 
 
 def _text(label: Any) -> str:

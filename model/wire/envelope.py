@@ -174,11 +174,13 @@ def _open(text: str, kinds: Sequence[int], max_chars: int | None) -> tuple[int, 
             "packed_magic", "the packed value does not begin with SCGP; see docs/wire-format.md."
         )
     _, version, kind, reserved, length = _ENVELOPE.unpack_from(raw)
-    if version != VERSION or reserved:
+    if version != VERSION:
         raise InvalidPacking(
-            "packed_version",
-            f"version {version} with the reserved bytes {reserved} is not known here; send "
-            f"version {VERSION}, and 0 in bytes 6 and 7.",
+            "packed_version", f"version {version} is not known here; send version {VERSION}."
+        )
+    if reserved:
+        raise InvalidPacking(
+            "packed_version", f"bytes 6 and 7 are {reserved}; they are reserved, so send 0."
         )
     if kind not in kinds:
         raise InvalidPacking("packed_kind", f"kind {kind} cannot stand here; expected {kinds}.")

@@ -32,9 +32,12 @@ def download(version: Version, folder: Path) -> Path:
     """
     uri = f"models:/{version.model}/{version.number}"
     try:
-        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+        found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     except Exception as error:  # each kind of storage has exceptions of its own
         raise DeployError(f"the files of {version.name} cannot be read: {error}") from error
+    if not (found / "MLmodel").is_file():  # an empty folder is downloaded without a word
+        raise DeployError(f"the files of {version.name} cannot be read: there is no MLmodel")
+    return found
 
 
 def register(source: Version, files: Path, model: str, *, run_id: str | None) -> None:

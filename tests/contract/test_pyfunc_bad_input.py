@@ -41,7 +41,12 @@ def dense(value: float) -> list[list[float]]:
 
 
 BAD_COLUMNS = {
-    "not_finite": [matrix(dense(float("nan"))), matrix(dense(float("inf"))), matrix(dense(1e300))],
+    "not_finite": [
+        matrix(dense(float("nan"))),
+        matrix(dense(float("inf"))),
+        matrix(dense(1e300)),
+        matrix([[10**400] * 10]),
+    ],
     "negative_values": [matrix(dense(-0.5))],
     "no_known_gene": [
         {**GOOD, "adata_var": pd.DataFrame(index=[f"X{i}" for i in SOME]).to_json(orient="split")},
@@ -73,7 +78,6 @@ BAD_COLUMNS = {
         matrix([["a"] * 10]),
         matrix([["1"] * 10]),
         matrix([[None] * 10]),
-        matrix([[10**400] * 10]),
         matrix("no matrix"),
         matrix(7),
         matrix({"a": 1}),

@@ -105,7 +105,7 @@ for name in sys.argv[1:]:
 
 def test_without_the_right_to_write(tmp_path: Path) -> None:
     """Somebody without rights asks: root has them all."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o055)
     (tmp_path / "closed").mkdir(mode=0o555)
     (tmp_path / "open").mkdir()

@@ -22,7 +22,7 @@ that exists, wrong types, names that Databricks would refuse.
   bucket = "states"
   $ scgpt plan dev
   error: <folder>/dev.toml: 10 problems
-    schema: must be a-z first, then up to 62 of a-z, 0-9 and _ (Unity Catalog stores lower case) (got 'scGPT')
+    schema: must be 'scgpt': Unity Catalog stores lower case (got 'scGPT')
     workspace.host: must be https://<workspace> in lower case, without a path (got 'https://dbc-00000000-0001.cloud.databricks.com/login')
     endpoint.name: must be 1-63 letters, digits, - and _, not starting with 'databricks-' (the platform's own) (got 'databricks-scgpt')
     endpoint.size: must be 'cpu', 'small', 'medium', 'large' or 'xlarge' (got 'huge')
