@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,6 +66,11 @@ class Entry(BaseModel):
 def shares(manifest: Manifest | None) -> dict[int, int]:
     """Return version -> percent of the requests, as a manifest says."""
     return {each.version: each.traffic for each in manifest.served} if manifest else {}
+
+
+def shown(found: Mapping[int, int]) -> str:
+    """Return version -> percent for people."""
+    return ", ".join(f"version {version}: {share} %" for version, share in found.items())
 
 
 @dataclass(frozen=True)

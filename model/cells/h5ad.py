@@ -186,7 +186,7 @@ class StoredMatrix:
 
     shape: tuple[int, int]
     parts: tuple[Any, ...]
-    """Of h5py, or numpy's where it is in memory."""
+    """Arrays of h5py, or of numpy where it is in memory."""
     kind: Any  # scipy's class; None: dense
 
     @classmethod

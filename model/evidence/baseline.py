@@ -1,4 +1,4 @@
-"""What later requests are compared with, from the cells that a version was evaluated on."""
+"""Statistics of the cells that a version was evaluated on, for comparing later requests."""
 
 from __future__ import annotations
 

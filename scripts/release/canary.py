@@ -17,7 +17,7 @@ from scgpt_databricks.model import registry
 
 from .. import volume
 from ..connection import connected
-from ..ledger import Entry, Ledger, shares
+from ..ledger import Entry, Ledger, shares, shown
 from . import traffic
 from .branch import require_repository
 from .candidates import require_agreement, served_as
@@ -28,6 +28,10 @@ from .steps import Outcome, Step
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
+
+
+MARK = "scgpt-replay"
+"""Begins the ids of a canary's own requests; what operators read leaves them out."""
 
 
 class Trial(BaseModel):
@@ -79,6 +83,11 @@ def challenger(manifest: Manifest | None) -> Served | None:
     """Return the challenger that a manifest names."""
     served = manifest.served if manifest else ()
     return next((each for each in served if each.role == release.CHALLENGER), None)
+
+
+def no_canary(name: str) -> str:
+    """Say that an environment has no challenger."""
+    return f"no canary runs in {name}: `scgpt canary start {name}` begins one"
 
 
 def start(
@@ -260,11 +269,6 @@ def _forget(settings: Settings, client: WorkspaceClient) -> Step:
     )
 
 
-def shown(found: dict[int, int]) -> str:
-    """Return version -> percent for people."""
-    return ", ".join(f"version {version}: {share} %" for version, share in found.items())
-
-
 def _released(settings: Settings) -> Manifest:
     current = WorkingTree().find(settings)
     if current is None:
@@ -282,8 +286,7 @@ def _number(settings: Settings, client: WorkspaceClient, current: Manifest, oper
     begun = Ledger(client, settings).open()
     if begun is not None and begun.operation == operation:
         return int(begun.facts["version"])
-    name = settings.environment
-    raise ReleaseError(f"no canary runs in {name}: `scgpt canary start {name}` begins one")
+    raise ReleaseError(no_canary(settings.environment))
 
 
 def _require_none_other(name: str, tried: Served | None, number: int, percent: int) -> None:

@@ -24,14 +24,13 @@ from scgpt_databricks.model.judge.verdict import Decision, Replay, Rules, is_inf
 
 from ..connection import connected
 from ..monitoring.statements import rows, warehouse_of
-from .canary import challenger
+from .canary import MARK, challenger, no_canary
 from .operation import Report
 from .point import WorkingTree
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-MARK = "scgpt-replay"
 _TIMEOUT_S = 300
 
 
@@ -69,8 +68,7 @@ def replay(
         manifest = WorkingTree().find(settings)
         tried = challenger(manifest)
         if manifest is None or tried is None:
-            name = settings.environment
-            raise DeployError(f"no canary runs in {name}: `scgpt canary start {name}` begins one")
+            raise DeployError(no_canary(settings.environment))
         names = (manifest.name_of(tried), manifest.name_of(manifest.champion))
         endpoint = Endpoint.of(settings.names.endpoint, client)
         pairs = _Pairs(endpoint, names)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from scgpt_databricks.infra import release
 from scgpt_databricks.infra.errors import ReleaseError
@@ -14,7 +12,7 @@ from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.model import registry
 
 from ..connection import connected
-from ..ledger import Entry, Ledger, shares
+from ..ledger import Entry, Ledger, shares, shown
 from . import traffic
 from .branch import require_repository
 from .candidates import require_agreement, require_no_canary, served_as
@@ -22,9 +20,6 @@ from .operation import Operation, Report, alone
 from .point import WorkingTree, point_to, points_to
 from .review import Review
 from .steps import Outcome, Step
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ def rollback(
         ledger = Ledger(client, settings)
         goal = version or _goal(settings, current, ledger)
         manifest = _manifest(settings, current, goal)
-        report(f"{settings.environment}: {_shown(shares(current))} -> {_shown(shares(manifest))}")
+        report(f"{settings.environment}: {shown(shares(current))} -> {shown(shares(manifest))}")
         review = Review(settings, current, goal, "rollback", wanted=pull_request)
         entry = Entry(
             operation="rollback",
@@ -181,7 +176,3 @@ def _manifest(settings: Settings, current: Manifest, goal: int) -> Manifest:
 def _shared(each: Served, goal: int) -> Served:
     role, share = (release.CHAMPION, 100) if each.version == goal else (release.PREVIOUS, 0)
     return each.model_copy(update={"role": role, "traffic": share})
-
-
-def _shown(found: Mapping[int, int]) -> str:
-    return ", ".join(f"version {version}: {share} %" for version, share in found.items())

@@ -30,7 +30,7 @@ from scgpt_databricks.model.judge.verdict import (
 from .. import volume
 from ..connection import connected
 from . import traffic
-from .canary import How, Moved, abort, challenger, promote, trial
+from .canary import MARK, How, Moved, abort, challenger, no_canary, promote, trial
 from .evidence import Reference
 from .operation import Report
 from .point import WorkingTree
@@ -128,8 +128,7 @@ class _Watch:
         tried = challenger(self.manifest)
         known = trial(client, settings)
         if tried is None or known is None or known.challenger != tried.version:
-            name = settings.environment
-            raise DeployError(f"no canary runs in {name}: `scgpt canary start {name}` begins one")
+            raise DeployError(no_canary(settings.environment))
         self.tried, self.champion = tried, self.manifest.champion
         self.names = (self._name(tried), self._name(self.champion))
         _require_served(client, settings, self.manifest)
@@ -146,7 +145,8 @@ class _Watch:
             if found.reason != said:
                 self.report(f"{found.decision}: {found.reason}")
             said = found.reason
-            if found.decision != "undecided" or time.monotonic() >= deadline:
+            is_over = time.monotonic() >= deadline or not self.trial.percent
+            if found.decision != "undecided" or is_over:  # blue-green has no requests to wait for
                 return found
             time.sleep(min(every_s, max(0.0, deadline - time.monotonic())))
 
@@ -243,7 +243,11 @@ def probe(
     rows = []
     for name in names:
         try:
-            embed(data, replace(endpoint, address=endpoint.url_of(name)), request_prefix=PROBE)
+            embed(
+                data,
+                replace(endpoint, address=endpoint.url_of(name)),
+                request_prefix=f"{MARK}-probe",
+            )
         except (InvalidRequest, EndpointError) as error:
             status = error.http_status if isinstance(error, EndpointError) else 400
             if name == names[0] and not is_infrastructure(status):
@@ -254,10 +258,6 @@ def probe(
     if found.passed:
         return "promote", found.reasons
     return "roll back", tuple(each for each in found.reasons if each.endswith("failed."))
-
-
-PROBE = "scgpt-replay-probe"
-"""Begins the ids of probes; what operators read leaves out all that begins with scgpt-replay."""
 
 
 def since(before: tuple[int, int] | None, now: tuple[int, int]) -> Arm:
