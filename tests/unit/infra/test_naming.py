@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,14 @@ def test_served_entities_differ_where_versions_do(
     assert (names.served_entity(one) == names.served_entity(other)) is (one == other)
     assert names.served_entity(one).removeprefix(f"{model}-") == str(one)
     assert names.inference_table is None
+    assert names.cells_table is None, "without payloads there is nothing beside them"
+    logged = replace(names, inference_table_prefix="p")
+    beside = (
+        *(logged.inference_table, logged.cells_table, logged.requests_table, logged.drift_table),
+        *(logged.set_aside_table, logged.status_table, logged.all_payloads),
+    )
+    assert len(set(beside)) == len(beside), "no two tables share a name"
+    assert all(str(name).startswith(f"{names.full_schema}.p_") for name in beside)
 
 
 def test_state_keys_take_any_spelling_of_the_prefix() -> None:
