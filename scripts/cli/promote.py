@@ -39,6 +39,9 @@ _resume = click.option(
 )
 @_why
 @click.option("--keep-previous", is_flag=True, help="Keep the champion ready, without requests.")
+@click.option(
+    "--challenger", is_flag=True, help="Release nothing yet: `scgpt canary start TARGET` tries it."
+)
 @click.option("--pull-request", is_flag=True, help="Put the manifest on a branch, for review.")
 @_resume
 @dry_run_option
@@ -53,6 +56,7 @@ def promote(
     waived: tuple[str, ...],
     why: str,
     keep_previous: bool,
+    challenger: bool,
     pull_request: bool,
     resume: bool,
     dry_run: bool,
@@ -66,11 +70,17 @@ def promote(
     same command goes on from where it was.
     Example:  scgpt promote dev staging
               scgpt promote staging prod --pull-request
+              scgpt promote staging prod --challenger
     """
     from scgpt_databricks.infra.settings import load
 
     if waived and not why:
         raise click.UsageError("--waive needs --why: the reason stands in the history")
+    if challenger and (pull_request or keep_previous):
+        raise click.UsageError(
+            "--challenger leaves the manifest as it is: name --pull-request at `scgpt canary "
+            "start`, and leave --keep-previous out, since the champion goes on"
+        )
     from ..gitops.github import append
     from ..release.promote import Request
     from ..release.promote import promote as run
@@ -84,6 +94,7 @@ def promote(
         waived=waived,
         why=why,
         keep_previous=keep_previous,
+        challenger=challenger,
         pull_request=pull_request,
     )
     done = run(request, report=reporter(), dry_run=dry_run, resume=resume)

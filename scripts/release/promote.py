@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -53,6 +53,8 @@ class Request:
     keep_previous: bool = False
     """The champion stays ready beside it, without requests."""
     pull_request: bool = False
+    challenger: bool = False
+    """It gets the alias challenger, for a canary; the manifest stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def promote(
             work.judged,
             outcomes,
             work.operation.entry.facts.get("text", ""),
-            work.review.next(outcomes),
+            work.next(outcomes),
         )
 
 
@@ -171,6 +173,8 @@ class _Promotion:
             self.champion = registry.ready(self.model, self.current.champion.version)
             require_agreement(self.current, self.champion)
         _require_not_taken_back(self.target, self._found())
+        if self.request.challenger:
+            _require_a_champion(self.target, self._serves_it if self.current else None)
         ledger = Ledger(self.client, self.target)
         entry = Entry(
             operation="promote",
@@ -192,6 +196,12 @@ class _Promotion:
         wanted = self.request.pull_request and not self._serves_it
         return Review(self.target, self.current, f"{number}-of-{source}", "promote", wanted=wanted)
 
+    def next(self, outcomes: Sequence[Outcome]) -> str:
+        """Say what comes next."""
+        if self.request.challenger and all(each.state != "to do" for each in outcomes):
+            return f"next: scgpt canary start {self.target.environment}"
+        return self.review.next(outcomes)
+
     @property
     def _serves_it(self) -> bool:
         served = self.current and self.current.champion.version
@@ -211,14 +221,16 @@ class _Promotion:
             Step("compare the copy with its source", self._is_compared, self._compare),
             Step("remove unfinished copies", self._is_clean, self._clean),
             Step("ask for an approval", self._is_approved, self._refuse_unapproved),
-            Step("point the manifest", self._is_pointed, self._point),
         ]
+        if self.request.challenger:
+            return [*steps, Step("name the challenger", self._is_released, self._name)]
+        steps.append(Step("point the manifest", self._is_pointed, self._point))
         if self.review.branch is None:
             return [*steps, Step("move the aliases", self._are_moved, self._move)]
         return [*steps, *self.review.steps()]
 
     def _is_judged(self) -> bool:
-        return "gates" in self.operation.entry.facts or (self._is_copied() and self._is_pointed())
+        return "gates" in self.operation.entry.facts or (self._is_copied() and self._is_released())
 
     def _judge(self) -> None:
         request, copied, champion = self.request, self._found(), self.champion
@@ -310,6 +322,17 @@ class _Promotion:
             served.append(self.current.champion.model_copy(update=warm))
         return served
 
+    def _is_released(self) -> bool:
+        if not self.request.challenger:
+            return self._is_pointed()
+        found = registry.aliases(self.model).get(registry.CHALLENGER)
+        return self.copy is not None and found == self.copy.number
+
+    def _name(self) -> None:
+        assert self.copy is not None
+        assert self.current is not None
+        registry.point_aliases(self.model, self.current.champion.version, self.copy.number)
+
     def _is_pointed(self) -> bool:
         return self.copy is not None and points_to(self.target, self._served, self.review.place)
 
@@ -330,6 +353,18 @@ def _folder(scratch: Path, name: str) -> Path:
     folder = scratch / name
     folder.mkdir()
     return folder
+
+
+def _require_a_champion(target: Settings, serves_it: bool | None) -> None:
+    """Refuse a challenger that has no other version to be compared with."""
+    name = target.environment
+    if serves_it is None:
+        raise ReleaseError(
+            f"{name} serves nothing yet, so there is no champion to compare a challenger with: "
+            "leave --challenger out"
+        )
+    if serves_it:
+        raise ReleaseError(f"{name} serves this version already: it cannot challenge itself")
 
 
 def _require_not_taken_back(target: Settings, copied: Version | None) -> None:

@@ -219,6 +219,27 @@ def test_the_champion_stays_ready_where_that_is_asked_for(dev: Lab, files: Path)
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_challenger_is_copied_and_the_manifest_stays(dev: Lab, files: Path) -> None:
+    with pytest.raises(ReleaseError, match="staging serves nothing yet, so there is no champion"):
+        run(dev, "dev", "staging", challenger=True)
+    run(dev, "dev", "staging")
+    with pytest.raises(ReleaseError, match="staging serves this version already"):
+        run(dev, "dev", "staging", challenger=True)
+    first = dev.versions("staging")[0].number
+    dev.release("dev", dev.register("dev", files, engine_digest="2" * 64))
+    manifest = dev.settings("staging").manifest_path.read_bytes()
+    done = run(dev, "dev", "staging", challenger=True)
+    second = dev.versions("staging")[0].number
+    assert done.next == "next: scgpt canary start staging"
+    assert dev.settings("staging").manifest_path.read_bytes() == manifest
+    assert dev.aliases("staging") == {"champion": first, "challenger": second}
+    entry = dev.history("staging")[-1]
+    assert (entry.state, entry.before, entry.after) == ("done", {first: 100}, {first: 100})
+    again = run(dev, "dev", "staging", challenger=True)
+    assert {step.state for step in again.steps} == {"done before"}
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("source", "target", "reason"),
     [
