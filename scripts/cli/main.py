@@ -39,6 +39,7 @@ _SECTIONS = {
         "env": "deploy:env",
     },
     "Review and watch": {
+        "status": "status:status",
         "review": "gitops:review",
         "reviewed": "gitops:reviewed",
         "summary": "gitops:summary",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from scgpt_databricks.model.judge.verdict import (
 
 from .. import volume
 from ..connection import connected
+from ..monitoring.metrics import samples
 from . import traffic
 from .canary import MARK, How, Moved, abort, challenger, no_canary, promote, trial
 from .evidence import Reference
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 Counts = dict[str, tuple[int, int]]
 """Served entity -> requests and errors since it started."""
 
-_SAMPLE = re.compile(r"^(request_count_total|request_5xx_count_total)\{(.*)\}\s+([0-9.eE+]+)")
-_VALUES = re.compile(r'="([^"]*)"')
+_ERRORS = "request_5xx_count_total"
+_COUNTED = ("request_count_total", _ERRORS)
 
 
 @dataclass(frozen=True)
@@ -203,16 +203,11 @@ def counts(client: WorkspaceClient, endpoint: str, names: tuple[str, ...]) -> Co
 
     An entity that nobody has asked yet is not in them.
     """
-    contents = client.serving_endpoints.export_metrics(endpoint).contents
-    assert contents is not None
-    with contents:
-        text = contents.read().decode()
     found = {name: [0, 0] for name in names}
-    for line in text.splitlines():
-        if sample := _SAMPLE.match(line):
-            # The label that names the entity is not documented.
-            for name in set(_VALUES.findall(sample[2])) & set(names):
-                found[name][sample[1].startswith("request_5xx")] += int(float(sample[3]))
+    for sample in samples(client, endpoint):
+        if sample.name in _COUNTED:
+            for name in filter(sample.is_of, names):
+                found[name][sample.name == _ERRORS] += int(sample.value)
     return {name: (requests, errors) for name, (requests, errors) in found.items()}
 
 

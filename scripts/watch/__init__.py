@@ -1,0 +1,1 @@
+"""How an endpoint stands, and what was asked of it."""
