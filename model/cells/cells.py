@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from scipy import sparse
+if TYPE_CHECKING:  # at the edge there is no scipy
+    from scipy import sparse
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..contract import MAX_CELLS, MAX_GENES
 from ..errors import InvalidRequest, LimitExceeded
 
 
-def check_cells(cells: sparse.csr_matrix | sparse.csr_array, genes: Sequence[str]) -> None:
+class _Matrix(Protocol):
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def data(self) -> NDArray[np.generic]: ...
+
+
+def check_cells(cells: _Matrix, genes: Sequence[str]) -> None:
     """Refuse cells that cannot be tokenised: none at all, misnamed columns, impossible values.
 
     Raises

@@ -15,7 +15,7 @@ from ..cells.known_genes import UNKNOWN, CheckedCells
 from ..cells.matrix import as_csr
 from .config import ModelConfig
 from .params import ScgptOptions
-from .tokenizer import Ties, Tokens, merge_columns, token_counts, tokenize
+from .tokenizer import RowArrays, Ties, Tokens, merge_columns, token_counts, tokenize
 from .vocab import GeneVocab
 
 
@@ -94,7 +94,11 @@ def _stacked(
 ) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
     """Make one matrix of several with genes of their own: a column per token, one for unknown."""
     if len(parts) == 1:  # spares a copy
-        return parts[0]
+        (cells, ids), *_ = parts
+        if not isinstance(cells, RowArrays):
+            return cells, ids
+        arrays = cells.data, cells.indices, cells.indptr
+        return sparse.csr_matrix(arrays, shape=cells.shape), ids
     columns = np.append(np.arange(n_tokens), UNKNOWN)
     moved = [
         sparse.csr_matrix(

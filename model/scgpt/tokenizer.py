@@ -22,14 +22,36 @@ Truncation. Of more than ``max_length - 1`` genes, those with the smallest
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:  # at the edge there is no scipy
+    from scipy import sparse
+
+    Rows: TypeAlias = "sparse.csr_matrix | sparse.csr_array | RowArrays"
 
 Ties = Literal["mid", "spread"]
 TIES: tuple[Ties, ...] = ("mid", "spread")
+
+
+@dataclass(frozen=True)
+class RowArrays:
+    """Cells by rows: what tokenising reads of scipy's CSR, which may stand in its place.
+
+    Parameters
+    ----------
+    shape
+        Cells and columns.
+    data, indices, indptr
+        As of scipy's ``csr_matrix``.
+    """
+
+    shape: tuple[int, int]
+    data: NDArray[Any]
+    indices: NDArray[Any]
+    indptr: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -69,7 +91,7 @@ class Tokens:
 
 
 def tokenize(
-    cells: sparse.csr_matrix | sparse.csr_array,
+    cells: Rows,
     gene_ids: NDArray[np.int64],
     *,
     cls_id: int,
@@ -125,7 +147,7 @@ def tokenize(
 
 
 def token_counts(
-    cells: sparse.csr_matrix | sparse.csr_array, gene_ids: NDArray[np.int64], max_length: int
+    cells: Rows, gene_ids: NDArray[np.int64], max_length: int
 ) -> NDArray[np.int64]:
     """How many tokens ``tokenize`` will make of each cell, ``<cls>`` included: int64 ``[cells]``.
 
@@ -137,9 +159,7 @@ def token_counts(
     return np.minimum(matched, max_length - 1) + 1
 
 
-def merge_columns(
-    cells: sparse.csr_matrix | sparse.csr_array, gene_ids: NDArray[np.int64]
-) -> tuple[sparse.csr_matrix | sparse.csr_array, NDArray[np.int64]]:
+def merge_columns(cells: Rows, gene_ids: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:
     """Make one column of all columns that name the same known gene, with their largest value.
 
     The largest, not the sum: it is the same gene in the same place whether the values are counts,
@@ -161,10 +181,10 @@ def merge_columns(
     starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
     largest = np.maximum.reduceat(cells.data[order], starts) if len(starts) else cells.data
     at = cell[order][starts]
-    merged = sparse.csr_matrix(
-        (largest, (at // len(first), at % len(first))), shape=(cells.shape[0], len(first))
-    )
-    return merged, gene_ids[np.sort(first)]
+    per_cell = np.bincount(at // len(first), minlength=cells.shape[0])
+    indptr = np.concatenate([[0], np.cumsum(per_cell)])
+    shape = cells.shape[0], len(first)
+    return RowArrays(shape, largest, at % len(first), indptr), gene_ids[np.sort(first)]
 
 
 def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
