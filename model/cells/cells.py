@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # at the edge there is no scipy
     from scipy import sparse
+
+
+@dataclass(frozen=True)
+class RowArrays:
+    """Cells by rows: what is read of scipy's CSR, which may stand in its place.
+
+    Parameters
+    ----------
+    shape
+        Cells and columns.
+    data, indices, indptr
+        As of scipy's ``csr_matrix``.
+    """
+
+    shape: tuple[int, int]
+    data: NDArray[Any]
+    indices: NDArray[Any]
+    indptr: NDArray[Any]
+
+
+Rows: TypeAlias = "sparse.csr_matrix | sparse.csr_array | RowArrays"
 
 
 @dataclass(frozen=True)

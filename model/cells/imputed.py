@@ -9,14 +9,13 @@ normalised by, genes with one count share one value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..errors import InvalidRequest
-from .cells import Cells
+from .cells import Cells, Rows
 
 LEAST_GENES = 200  # columns; fewer may well all be expressed
 JUDGED = 2048  # cells; more would cost a file of millions a second reading
@@ -47,7 +46,7 @@ def check_not_imputed(sent: Sequence[Cells]) -> None:
         check_data_set([cells.counts])
 
 
-def check_data_set(pieces: Iterable[sparse.csr_matrix]) -> None:
+def check_data_set(pieces: Iterable[Rows]) -> None:
     """Refuse a data set most of whose cells look imputed, however it is cut into pieces.
 
     Judged are its first ``JUDGED`` cells that have counts, if they are at least two and have
@@ -64,12 +63,12 @@ def check_data_set(pieces: Iterable[sparse.csr_matrix]) -> None:
         ``imputed_values``; ``scaled_values``, from ``LEAST_CELLS`` cells on.
     """
     odd = judged = n_genes = 0
-    seen: list[sparse.csr_matrix] = []
+    seen: list[_Judged] = []
     for counts in pieces:
         filled = np.flatnonzero(np.diff(counts.indptr))[: JUDGED - judged]
         n_genes, judged = counts.shape[1], judged + len(filled)
-        seen.append(counts[filled])
-        odd += int(looks_imputed(seen[-1]).sum())
+        odd += int(looks_imputed(counts, filled).sum())
+        seen.append(_Judged.of(counts, filled))
         if judged == JUDGED or n_genes < LEAST_GENES:
             break
     if judged >= 2 and n_genes >= LEAST_GENES and odd * 2 > judged:
@@ -81,30 +80,49 @@ def check_data_set(pieces: Iterable[sparse.csr_matrix]) -> None:
             "in adata.raw or adata.layers), or set allow_imputed if these values are meant.",
         )
     if judged >= LEAST_CELLS and n_genes >= LEAST_GENES:
-        _refuse_scaled(sparse.vstack(seen, format="csr"))
+        _refuse_scaled(judged, sum(seen[1:], seen[0]))
 
 
-def _refuse_scaled(counts: sparse.csr_matrix) -> None:
+@dataclass(frozen=True)
+class _Judged:
+    """Sums over some cells: of each gene, cells with it, values and their squares; of each cell,
+    the share of its values that no other gene has.
+    """
+
+    genes: NDArray[np.float64]  # [3, genes]
+    distinct: list[float]
+
+    @classmethod
+    def of(cls, counts: Rows, rows: NDArray[np.int64]) -> _Judged:
+        """Add up the first rows that are not empty, which `rows` names."""
+        end = counts.indptr[rows[-1] + 1] if len(rows) else 0
+        values, columns = counts.data[:end].astype(np.float64), counts.indices[:end]
+        genes = [
+            np.bincount(columns, weights, minlength=counts.shape[1])
+            for weights in (np.ones(end), values, values**2)
+        ]
+        spans = [(counts.indptr[row], counts.indptr[row + 1]) for row in rows]
+        distinct = [len(np.unique(counts.data[a:b])) / int(b - a) for a, b in spans]
+        return cls(np.stack(genes), distinct)
+
+    def __add__(self, other: _Judged) -> _Judged:
+        return _Judged(self.genes + other.genes, self.distinct + other.distinct)
+
+
+def _refuse_scaled(judged: int, seen: _Judged) -> None:
     """Refuse cells whose genes all have unit variance, and whose values all differ.
 
     Zeros stay zeros where nothing is centred, but each gene has a factor of its own, which changes
     the ranks within a cell. Lengths of genes (TPM) give distinct values too, but no unit variance.
     """
-    judged = counts.shape[0]
-    often = np.flatnonzero(counts.getnnz(axis=0) >= _OFTEN * judged)
-    values = counts[:, often].astype(np.float64)
-    mean = np.asarray(values.mean(axis=0)).ravel()
-    square = np.asarray(values.multiply(values).mean(axis=0)).ravel()
+    often = seen.genes[0] >= _OFTEN * judged
+    mean, square = seen.genes[1:, often] / judged
     variance = (square - mean**2) * judged / (judged - 1)
-    if len(often) < _LEAST_OFTEN or (variance <= 0).any():
+    if often.sum() < _LEAST_OFTEN or (variance <= 0).any():
         return
     if np.median(np.abs(np.log(variance))) / 2 > _NEAR_ONE:
         return
-    shares = [
-        len(np.unique(counts.data[start:stop])) / (stop - start)
-        for start, stop in pairwise(counts.indptr)
-    ]
-    if np.median(shares) >= _DISTINCT:
+    if np.median(seen.distinct) >= _DISTINCT:
         raise InvalidRequest(
             "scaled_values",
             f"these {judged} cells look scaled to unit variance without centring (sc.pp.scale with "
@@ -115,11 +133,12 @@ def _refuse_scaled(counts: sparse.csr_matrix) -> None:
         )
 
 
-def looks_imputed(counts: sparse.csr_matrix) -> NDArray[np.bool_]:
-    """Cells in which 4 of 5 genes hold a fraction that no other gene does: bool ``[cells]``."""
+def looks_imputed(counts: Rows, rows: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """Cells (by default all) in which 4 of 5 genes hold a fraction that no other gene does."""
     least = _SHARE * counts.shape[1]
-    found = np.diff(counts.indptr) >= least
+    rows = np.arange(counts.shape[0]) if rows is None else rows
+    found = np.diff(counts.indptr)[rows] >= least
     for i in np.flatnonzero(found):  # of measured cells, hardly any gets here
-        values = counts.data[counts.indptr[i] : counts.indptr[i + 1]]
+        values = counts.data[counts.indptr[rows[i]] : counts.indptr[rows[i] + 1]]
         found[i] = len(np.unique(values[values != np.floor(values)])) >= least
     return found

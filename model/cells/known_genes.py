@@ -84,7 +84,8 @@ def check_known_fraction(vocab: Vocabulary, sent: Sequence[CheckedCells], least:
     columns = 0
     for checked in sent:
         found = checked.places != UNKNOWN
-        sums = np.asarray(checked.cells.counts.sum(axis=0, dtype=np.float64)).ravel()
+        counts = checked.cells.counts
+        sums = np.bincount(counts.indices, weights=counts.data, minlength=len(found))
         known, total = known + float(sums[found].sum()), total + float(sums.sum())
         columns += int(found.sum())
     if least == 0 or (columns and known >= least * total):

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..cells.cells import Cells
+from ..cells.cells import Cells, RowArrays
 from ..cells.known_genes import UNKNOWN, CheckedCells
 from ..cells.matrix import as_csr
 from .config import ModelConfig
 from .params import ScgptOptions
-from .tokenizer import RowArrays, Ties, Tokens, merge_columns, token_counts, tokenize
+from .tokenizer import Ties, Tokens, merge_columns, token_counts, tokenize
 from .vocab import GeneVocab
 
 

@@ -22,36 +22,15 @@ Truncation. Of more than ``max_length - 1`` genes, those with the smallest
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # at the edge there is no scipy
-    from scipy import sparse
-
-    Rows: TypeAlias = "sparse.csr_matrix | sparse.csr_array | RowArrays"
+from ..cells.cells import RowArrays, Rows
 
 Ties = Literal["mid", "spread"]
 TIES: tuple[Ties, ...] = ("mid", "spread")
-
-
-@dataclass(frozen=True)
-class RowArrays:
-    """Cells by rows: what tokenising reads of scipy's CSR, which may stand in its place.
-
-    Parameters
-    ----------
-    shape
-        Cells and columns.
-    data, indices, indptr
-        As of scipy's ``csr_matrix``.
-    """
-
-    shape: tuple[int, int]
-    data: NDArray[Any]
-    indices: NDArray[Any]
-    indptr: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -146,9 +125,7 @@ def tokenize(
     )
 
 
-def token_counts(
-    cells: Rows, gene_ids: NDArray[np.int64], max_length: int
-) -> NDArray[np.int64]:
+def token_counts(cells: Rows, gene_ids: NDArray[np.int64], max_length: int) -> NDArray[np.int64]:
     """How many tokens ``tokenize`` will make of each cell, ``<cls>`` included: int64 ``[cells]``.
 
     Parameters as there; costs a look at each value, without sorting any.
