@@ -21,12 +21,17 @@ LEAST_GENES = 200  # columns; fewer may well all be expressed
 JUDGED = 2048  # cells; more would cost a file of millions a second reading
 _SHARE = 0.8  # of the columns that hold a fraction of their own
 
-# Scaling: measured with 700 PBMC cells, the deviations of scaled values lie within 5 % of 1 in 50
-# cells; those of log1p counts within 20 %, of counts by length, logged, within 30 %.
-LEAST_CELLS = 20
+# Scaling. Over the cells that were scaled, deviations are 1. In a part of them they are near 1, or
+# values fall with how often a gene is seen, which those of no measured cells do. Chosen on 700 PBMC
+# cells and Poisson counts, tried on others: tests/unit/model/cells/test_scaled.py.
+LEAST_SCALED = 3
+LEAST_CELLS = 10  # of a part
+_ALL = 0.9  # of the genes; scanpy may have cut the largest values
 _OFTEN, _LEAST_OFTEN = 0.25, 20  # genes in so many of the cells, and how many such genes
 _NEAR_ONE = 0.15  # median distance of their deviation from 1, as a logarithm
+_FALLS = -0.2  # correlation of a gene's mean value where it is seen, and how often: as logarithms
 _DISTINCT = 0.95  # of a cell's values
+_EXACT, _TOO_SMALL = 1e-3, 1e-6  # of float32
 
 
 def check_not_imputed(sent: Sequence[Cells]) -> None:
@@ -60,7 +65,8 @@ def check_data_set(pieces: Iterable[Rows]) -> None:
     Raises
     ------
     InvalidRequest
-        ``imputed_values``; ``scaled_values``, from ``LEAST_CELLS`` cells on.
+        ``imputed_values``; ``scaled_values``: from ``LEAST_SCALED`` cells on where all that were
+        scaled are sent, from ``LEAST_CELLS`` on where a part of them is.
     """
     odd = judged = n_genes = 0
     seen: list[_Judged] = []
@@ -79,7 +85,7 @@ def check_data_set(pieces: Iterable[Rows]) -> None:
             "which genes a cell expresses; send the measured counts, raw or normalised (often "
             "in adata.raw or adata.layers), or set allow_imputed if these values are meant.",
         )
-    if judged >= LEAST_CELLS and n_genes >= LEAST_GENES:
+    if judged >= LEAST_SCALED and n_genes >= LEAST_GENES:
         _refuse_scaled(judged, sum(seen[1:], seen[0]))
 
 
@@ -110,27 +116,41 @@ class _Judged:
 
 
 def _refuse_scaled(judged: int, seen: _Judged) -> None:
-    """Refuse cells whose genes all have unit variance, and whose values all differ.
+    """Refuse cells whose genes were each divided by their deviation.
 
     Zeros stay zeros where nothing is centred, but each gene has a factor of its own, which changes
-    the ranks within a cell. Lengths of genes (TPM) give distinct values too, but no unit variance.
+    the ranks within a cell. Lengths of genes (TPM) do too, but give no unit variance.
     """
-    often = seen.genes[0] >= _OFTEN * judged
-    mean, square = seen.genes[1:, often] / judged
-    variance = (square - mean**2) * judged / (judged - 1)
-    if often.sum() < _LEAST_OFTEN or (variance <= 0).any():
+    mean, square = seen.genes[1:] / judged
+    spread = square - mean**2
+    sample = spread * judged / (judged - 1)
+    varies = spread > _TOO_SMALL * square
+    if not varies.any():
         return
-    if np.median(np.abs(np.log(variance))) / 2 > _NEAR_ONE:
-        return
-    if np.median(seen.distinct) >= _DISTINCT:
+    exact = max(np.mean(np.abs(each[varies] - 1) < _EXACT) for each in (spread, sample))
+    if exact >= _ALL or (judged >= LEAST_CELLS and _looks_scaled(judged, seen, sample)):
         raise InvalidRequest(
             "scaled_values",
             f"these {judged} cells look scaled to unit variance without centring (sc.pp.scale with "
-            "zero_center=False): every gene varies by 1, and no two genes of a cell share a value. "
+            "zero_center=False): each gene has a factor of its own, the larger the rarer it is. "
             "The model ranks the genes of a cell, which such factors change; send the counts, raw "
             "or normalised (often in adata.raw or adata.layers), or set allow_imputed if these "
             "values are meant.",
         )
+
+
+def _looks_scaled(judged: int, seen: _Judged, variance: NDArray[np.float64]) -> bool:
+    """Judge a part of the cells that were scaled; their values all differ within a cell."""
+    cells, total = seen.genes[:2]
+    often = (cells >= _OFTEN * judged) & (variance > 0)
+    if np.median(seen.distinct) < _DISTINCT or often.sum() < _LEAST_OFTEN:
+        return False
+    if np.median(np.abs(np.log(variance[often]))) / 2 <= _NEAR_ONE:
+        return True
+    twice = (cells >= 2) & (total > 0)  # zeros may be stored
+    value, share = np.log(total[twice] / cells[twice]), np.log(cells[twice])
+    varied = value.std() and share.std()
+    return bool(varied and np.corrcoef(value, share)[0, 1] <= _FALLS)
 
 
 def looks_imputed(counts: Rows, rows: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
