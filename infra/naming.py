@@ -109,6 +109,11 @@ class Names:
         """The view over the inference table and the legacy one before it."""
         return self._beside("payload_all")
 
+    @property
+    def detection_table(self) -> str | None:
+        """The table of the genes that the cells of each request express."""
+        return self._beside("detection")
+
     def _beside(self, kind: str) -> str | None:
         if self.inference_table_prefix is None:
             return None
@@ -159,6 +164,11 @@ class Names:
     def stack(self, kind: str) -> str:
         """Name of a stack; ``kind`` is one of :data:`STACKS`."""
         return f"{self.environment}-{kind}"
+
+
+def beside(inference_table: str, kind: str) -> str:
+    """Full name of a table of ours, for a job that is told of the inference table alone."""
+    return f"{inference_table.removesuffix('_payload')}_{kind}"
 
 
 def served_entity(model: str, version: int) -> str:

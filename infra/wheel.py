@@ -19,7 +19,10 @@ from pathlib import Path
 
 PACKAGE = "scgpt-jobs"
 VERSION = "0.1.0"
-ENTRY_POINTS = {"scgpt-monitor": "scgpt_databricks.scripts.monitoring.error_rate:main"}
+ENTRY_POINTS = {
+    "scgpt-monitor": "scgpt_databricks.scripts.monitoring.error_rate:main",
+    "scgpt-unpack": "scgpt_databricks.scripts.monitoring.unpack:main",
+}
 
 _FOLDER = Path(__file__).parents[1]
 """The one importable package, under whose name jobs import the same modules as everybody."""
@@ -28,10 +31,22 @@ _SOURCES = (
     "infra/__init__.py",
     "infra/errors.py",
     "infra/monitoring",
+    "infra/naming.py",
+    "model/__init__.py",
+    "model/batch/__init__.py",
+    "model/batch/payloads.py",
+    "model/cells",
+    "model/contract.py",
+    "model/errors.py",
+    "model/wire",
     "scripts/__init__.py",
     "scripts/monitoring/__init__.py",
+    "scripts/monitoring/delta.py",
     "scripts/monitoring/error_rate.py",
+    "scripts/monitoring/rows.py",
+    "scripts/monitoring/spark.py",
     "scripts/monitoring/statements.py",
+    "scripts/monitoring/unpack.py",
 )
 """Files and folders; a job's own modules are added here."""
 _SUFFIXES = (".py", ".sql")

@@ -133,6 +133,13 @@ TILES = (
 
 JOBS = (
     Job(
+        key="unpack",
+        title="unpack payloads",
+        entry_point="scgpt-unpack",
+        parameters=(),
+        schedule="0 20 * * * ?",
+    ),
+    Job(
         key="daily_error_rate",
         title="daily error rate",
         entry_point="scgpt-monitor",

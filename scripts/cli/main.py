@@ -45,6 +45,7 @@ _SECTIONS = {
         "summary": "gitops:summary",
         "drift": "gitops:drift",
         "guard": "guard:guard",
+        "monitor": "monitor:monitor",
     },
 }
 """All commands, in the order in which the help lists them."""

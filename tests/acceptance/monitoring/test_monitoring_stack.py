@@ -81,7 +81,7 @@ def test_the_job_runs_from_the_wheel_and_asks_the_inference_table(
     local: Settings, client: WorkspaceClient
 ) -> None:
     """There is no endpoint and therefore no table: the job says so and fails."""
-    (job,) = client.jobs.list()
+    (job,) = client.jobs.list(name=local.names.watched("daily error rate"))
     assert job.job_id is not None
     run_id = client.jobs.run_now(job.job_id).run_id
     ended = client.jobs.wait_get_run_job_terminated_or_skipped(run_id)

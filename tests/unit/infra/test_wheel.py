@@ -64,3 +64,18 @@ print(module.__file__); module.{function}(['--help'])"
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(tmp_path))
     assert "--warehouse" in done.stdout
+
+
+def test_the_unpacking_runs_from_the_wheel_and_what_compute_has(tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(wheel().content)) as archive:
+        archive.extractall(tmp_path)
+    module, function = ENTRY_POINTS["scgpt-unpack"].split(":")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {module} as module; \
+import scgpt_databricks.model.batch.payloads as other; import {module.rpartition('.')[0]}.spark; \
+assert not {{'torch', 'mlflow', 'anndata', 'deltalake'}} & set(sys.modules); \
+print(module.__file__, other.__file__); module.{function}(['--help'])"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(str(tmp_path)) == 2

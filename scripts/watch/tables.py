@@ -1,0 +1,64 @@
+"""``scgpt monitor init``: the tables that unpacking and drift fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.monitoring.tables import TABLES, create
+from scgpt_databricks.infra.naming import beside
+from scgpt_databricks.infra.settings import Settings
+
+from ..connection import answering, workspace_client
+from ..monitoring.statements import rows, warehouse_of
+
+
+@dataclass(frozen=True)
+class Made:
+    """The tables of an environment."""
+
+    environment: str
+    made: tuple[str, ...]
+    """Those that were not there."""
+    there: tuple[str, ...]
+
+
+def logged_table(settings: Settings) -> str:
+    """Return the inference table of an environment.
+
+    Raises
+    ------
+    DeployError
+        It logs no payloads.
+    """
+    table = settings.names.inference_table
+    if table is None:
+        raise DeployError(
+            f"{settings.environment} logs no payloads, so there is nothing to watch: set "
+            "gateway.inference_table_prefix and deploy"
+        )
+    return table
+
+
+def init(settings: Settings, *, dry_run: bool = False) -> Made:
+    """Make the tables that are not there.
+
+    Raises
+    ------
+    DeployError
+        The environment logs no payloads, has no warehouse, or may make no table there.
+    """
+    logged = logged_table(settings)
+    client = workspace_client(settings)
+    names = {kind: beside(logged, kind) for kind in TABLES}
+    with answering(settings):
+        there = {
+            kind: bool(client.tables.exists(name).table_exists) for kind, name in names.items()
+        }
+        lacking = [kind for kind, found in there.items() if not found]
+        if lacking and not dry_run:
+            warehouse = warehouse_of(client, settings)
+            for kind in lacking:
+                rows(client, create(kind, names[kind]), warehouse)
+    known = tuple(name for kind, name in names.items() if there[kind])
+    return Made(settings.environment, tuple(names[kind] for kind in lacking), known)
