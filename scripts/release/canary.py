@@ -114,11 +114,16 @@ def start(
     ------
     ReleaseError
         Nothing is released yet, another canary runs, the version is the champion, was never
-        validated, or was rolled back.
+        validated, or was rolled back; the share is none.
     RegistryError
         There is no such version, or it is not ready.
     """
     how, name, model = how or How(), settings.environment, settings.names.full_model
+    if not 0 <= percent < 100:
+        raise ReleaseError(
+            f"{percent} % of the requests of {name}: give a challenger 1 to 99, or 0 to keep it "
+            "warm without any"
+        )
     with alone(settings, "canary start"), connected(settings) as client:
         current = _released(settings)
         number = version or registry.aliases(model).get(registry.CHALLENGER)

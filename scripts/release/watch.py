@@ -167,12 +167,15 @@ class _Watch:
 
     def _look(self) -> Watched:
         """Count what was answered since the last look, and judge."""
-        now = counts(self.client, self.settings.names.endpoint, self.names)
-        share = (traffic.live(self.client, self.settings) or {}).get(self.names[0], 0)
-        if self.trial.seen and share == self.trial.percent and 0 < share < 100:
-            arms = [since(self.trial.seen.get(name), now[name]) for name in self.names]
-            self.canary = self.canary.add(Look(share / 100, *arms))
-        self._keep(seen=now, percent=share, judged=self.canary.to_dict())
+        seen, now = self.trial.seen, counts(self.client, self.settings.names.endpoint, self.names)
+        percent = (traffic.live(self.client, self.settings) or {}).get(self.names[0], 0)
+        if seen and percent == self.trial.percent and 0 < percent < 100:
+            ours, theirs = (since(seen.get(name), now[name]) for name in self.names)
+            if (share := dealt(ours, theirs, percent / 100)) is None:
+                now = seen  # to be counted with what comes next
+            else:
+                self.canary = self.canary.add(Look(share, ours, theirs))
+        self._keep(seen=now, percent=percent, judged=self.canary.to_dict())
         verdict = self.canary.verdict()
         return self._found(verdict.decision, verdict.reason, verdict.missing)
 
@@ -260,6 +263,18 @@ def since(before: tuple[int, int] | None, now: tuple[int, int]) -> Arm:
     if before is None or now[0] < before[0]:
         before = (0, 0)
     return Arm(now[0] - before[0], now[1] - before[1])
+
+
+def dealt(canary: Arm, champion: Arm, drawn: float) -> float | None:
+    """Return the share of the requests that the canary got; None while errors have no other side.
+
+    It is not the share that was drawn: a data set stays on one version, and a replay asks both.
+    Without errors the share says nothing, and the drawn one keeps the looks few.
+    """
+    if not canary.errors and not champion.errors:
+        return drawn
+    share = canary.requests / (canary.requests + champion.requests)
+    return share if 0 < share < 1 else None
 
 
 def _running(settings: Settings) -> Manifest:

@@ -52,6 +52,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "bad" in body:
             error = {"error_code": "BAD_REQUEST", "message": "no column cell_id"}
             return self.answer(400, json.dumps(error).encode())
+        if "fail" in body:
+            return self.answer(500, b"{}")
         seen = {"version": model.name, "env": dict(os.environ)}
         seen |= {"path": sys.path, "cwd": os.getcwd()}
         extra = "x" * int(body.get("length", 0))

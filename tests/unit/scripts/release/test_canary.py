@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import DatabricksError
 from mlflow.exceptions import MlflowException
@@ -17,6 +18,7 @@ from scgpt_databricks.infra.errors import DeployError, ReleaseError
 from scgpt_databricks.model import registry
 from scgpt_databricks.model.errors import RegistryError
 from scgpt_databricks.model.judge.verdict import Arm
+from scgpt_databricks.scripts.cli.main import cli
 from scgpt_databricks.scripts.connection import connected
 from scgpt_databricks.scripts.release import canary, watch
 from scgpt_databricks.scripts.release.canary import How, Moved
@@ -203,6 +205,50 @@ def test_bad_input(lab: Lab, two: Two, files: Path) -> None:
         rollback(lab.settings("dev"), report=lambda _: None)
     with pytest.raises(ReleaseError, match="has no release manifest"):
         canary.start(lab.settings("staging"), 1, 10, report=lambda _: None)
+
+
+@pytest.mark.parametrize("percent", [-1, 100, 150])
+def test_a_share_that_is_none_is_refused(lab: Lab, two: Two, percent: int) -> None:
+    with pytest.raises(ReleaseError, match=f"{percent} % of the requests of dev: give .* 1 to 99"):
+        start(lab, two[1], percent)
+    assert (lab.served("dev"), lab.history("dev")) == ({two[0]: 100}, [])
+
+
+@pytest.mark.parametrize("percent", ["0", "100", "150", "ten"])
+def test_the_command_takes_no_such_share(lab: Lab, percent: str) -> None:
+    done = CliRunner().invoke(cli, ["canary", "start", "dev", "--percent", percent,
+                                    "--environments", str(lab.folder)])  # fmt: skip
+    assert done.exit_code == 2
+    assert percent in done.output
+
+
+def test_a_version_that_is_not_ready_is_refused(lab: Lab, two: Two) -> None:
+    name = lab.settings("dev").names.full_model
+    path = "/api/2.0/mlflow/unity-catalog/model-versions/create"
+    begun = lab.call("POST", path, name=name, source="somewhere")["model_version"]
+    with pytest.raises(RegistryError, match=r"not READY: its registration was never finished"):
+        start(lab, int(begun["version"]))
+    with pytest.raises(RegistryError, match="not READY"):
+        rollback(lab.settings("dev"), int(begun["version"]), report=lambda _: None)
+    assert (lab.served("dev"), lab.history("dev")) == ({two[0]: 100}, [])
+
+
+def test_the_same_canary_again_changes_nothing(lab: Lab, two: Two) -> None:
+    start(lab, two[1])
+    manifest = lab.settings("dev").manifest_path.read_bytes()
+    assert {step.state for step in start(lab, two[1]).steps} == {"done before"}
+    assert lab.settings("dev").manifest_path.read_bytes() == manifest
+    assert len(lab.history("dev")) == 1
+
+
+def test_a_rollback_to_a_version_that_is_not_the_manifests_is_refused(lab: Lab, two: Two) -> None:
+    start(lab, two[1])
+    promote(lab)
+    with connected(lab.settings("dev")):
+        registry.tag(lab.versions("dev")[1], {registry.CHECKPOINT: "7" * 64})
+    with pytest.raises(ReleaseError, match="manifest and registry disagree"):
+        rollback(lab.settings("dev"), report=lambda _: None)
+    assert lab.served("dev") == {two[0]: 0, two[1]: 100}
 
 
 def test_a_version_whose_digests_are_not_those_of_the_manifest(lab: Lab, two: Two) -> None:
