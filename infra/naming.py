@@ -153,6 +153,11 @@ class Names:
         return f"{self.volume_path}/canary.json"
 
     @property
+    def baselines(self) -> str:
+        """Folder in the volume of artifacts that holds what drift is measured against."""
+        return f"{self.volume_path}/baselines"
+
+    @property
     def history(self) -> str:
         """Folder in the volume of artifacts that holds the ledger of this environment."""
         return f"{self.volume_path}/history"

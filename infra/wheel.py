@@ -20,6 +20,7 @@ from pathlib import Path
 PACKAGE = "scgpt-jobs"
 VERSION = "0.1.0"
 ENTRY_POINTS = {
+    "scgpt-drift": "scgpt_databricks.scripts.monitoring.drift:main",
     "scgpt-monitor": "scgpt_databricks.scripts.monitoring.error_rate:main",
     "scgpt-unpack": "scgpt_databricks.scripts.monitoring.unpack:main",
 }
@@ -38,12 +39,18 @@ _SOURCES = (
     "model/cells",
     "model/contract.py",
     "model/errors.py",
+    "model/evidence/__init__.py",
+    "model/evidence/reference.py",
+    "model/judge/__init__.py",
+    "model/judge/drift.py",
     "model/wire",
     "scripts/__init__.py",
     "scripts/monitoring/__init__.py",
     "scripts/monitoring/delta.py",
+    "scripts/monitoring/drift.py",
     "scripts/monitoring/error_rate.py",
     "scripts/monitoring/rows.py",
+    "scripts/monitoring/samples.py",
     "scripts/monitoring/spark.py",
     "scripts/monitoring/statements.py",
     "scripts/monitoring/unpack.py",

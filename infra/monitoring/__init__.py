@@ -92,6 +92,7 @@ class Job:
     title: str
     entry_point: str
     parameters: tuple[str, ...]
+    """What stands in braces is filled in: ``baselines``, and the keys of ``monitoring``."""
     schedule: str
     """Quartz, in the environment's time zone."""
 
@@ -138,6 +139,16 @@ JOBS = (
         entry_point="scgpt-unpack",
         parameters=(),
         schedule="0 20 * * * ?",
+    ),
+    Job(
+        key="drift",
+        title="look for drift",
+        entry_point="scgpt-drift",
+        parameters=(
+            *("--baselines", "{baselines}"),
+            *("--days", "{drift_days}", "--false-alarms", "{drift_false_alarms}"),
+        ),
+        schedule="0 40 5 ? * MON",
     ),
     Job(
         key="daily_error_rate",

@@ -35,6 +35,10 @@ class Monitoring(Closed):
     """Who is told when an alert fires."""
     error_rate_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Share of the last two hours' requests that may fail on the endpoint's side."""
+    drift_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """Length of the window that is looked at for drift."""
+    drift_false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Chance that a year of looks at a version raises a false alarm of drift."""
     schedule: Cron = "0 5 * * * ?"
     """When alerts are evaluated."""
     timezone: str = "UTC"

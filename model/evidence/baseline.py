@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from ..wire.embeddings import CellEmbeddings
 from .labelled import Labelled
+from .reference import KEY, freeze, known_share, sample_of_cells
 
-FORMAT = 1
+FORMAT = 2
 FILE = "baseline.json"
 """Lies among the artifacts of a version, so that every copy of it has it too."""
 
@@ -22,7 +23,7 @@ def baseline(data: Labelled, found: CellEmbeddings) -> dict[str, Any]:
 
     ``cells`` holds eleven values for each figure, its deciles: a tenth of the cells lies between
     two of them, as tests of drift by bins want it. ``embedding`` holds mean and standard deviation
-    of each dimension.
+    of each dimension. ``reference`` is what drift is tested against; its data sets are the batches.
     """
     counts = data.cells.counts
     totals = np.asarray(counts.sum(axis=1)).ravel()
@@ -45,7 +46,29 @@ def baseline(data: Labelled, found: CellEmbeddings) -> dict[str, Any]:
             "mean": _rounded(found.embeddings.mean(axis=0)),
             "std": _rounded(found.embeddings.std(axis=0)),
         },
+        KEY: _reference(data, found),
     }
+
+
+def _reference(data: Labelled, found: CellEmbeddings) -> dict[str, Any]:
+    alone = np.full(len(data.types), data.name)
+    sample, genes, rates = sample_of_cells(
+        data.cells.counts,
+        data.cells.genes,
+        alone if data.batches is None else data.batches,
+        [data.types],
+        found.embeddings,
+        known_share(found.matched, found.unknown),
+    )
+    return freeze(
+        sample,
+        found.matched,
+        found.unknown,
+        digest=found.digest,
+        genes=genes,
+        rates=rates,
+        kinds=len(np.unique(data.types)),
+    )
 
 
 def _deciles(values: ArrayLike) -> list[float]:

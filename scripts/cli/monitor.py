@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +20,8 @@ def monitor() -> None:
     \b
     Example:  scgpt monitor init prod
               scgpt monitor unpack prod
+              scgpt monitor freeze prod --days 28
+              scgpt monitor drift prod
     """
 
 
@@ -64,3 +68,73 @@ def unpack(environment: str, folder: Path | None, source: str | None, as_json: b
         f"payload, {found['set_aside']} set aside, {found['duplicates']} delivered again"
     )
     show(found, as_json, text)
+
+
+@monitor.command()
+@environment_argument
+@click.option("--version", type=click.IntRange(min=1), help="Default: the champion.")
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Freeze the requests of so many days, not the version's own baseline.",
+)
+@json_option
+def freeze(
+    environment: str, folder: Path | None, version: int | None, days: float | None, as_json: bool
+) -> None:
+    """Freeze what ENV's later requests are compared with.
+
+    \b
+    A version brings a baseline of the cells that it was evaluated on; build it
+    with --batches, so that it knows how much data sets differ anyway.
+    Example:  scgpt monitor freeze prod --days 28
+    """
+    from scgpt_databricks.infra.settings import load
+
+    from ..watch.now import freeze as run
+
+    found = run(load(environment, folder), version=version, days=days)
+    text = f"the baseline of version {found['version']} is at {found['path']}"
+    show(found, as_json, text, f"scgpt monitor drift {environment}")
+
+
+@monitor.command()
+@environment_argument
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Length of the window.")
+@click.option("--dry-run", is_flag=True, help="Look, and take nothing of the budget of looks.")
+@json_option
+def drift(
+    environment: str, folder: Path | None, days: float | None, dry_run: bool, as_json: bool
+) -> None:
+    """Compare ENV's requests with its frozen baseline.
+
+    \b
+    Tells input, mixture of cells, and embeddings apart. Exit code 1: an alarm.
+    All looks of a year together raise a false one with the chance that
+    monitoring.drift_false_alarms says.
+    Example:  scgpt monitor drift prod
+    """
+    from scgpt_databricks.infra.settings import load
+
+    from ..watch.now import drift as run
+
+    rows = run(load(environment, folder), days=days, dry_run=dry_run, report=reporter())
+    alarms = [row for row in rows if row["alarm"]]
+    lines = [_line(row) for row in rows] or ["no version answered in the window"]
+    show({"environment": environment, "looks": rows}, as_json, "\n".join(lines))
+    if alarms:
+        raise SystemExit(1)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    if row["p_value"] is None:
+        number = "" if row["effect"] is None else f"share {row['effect']:.2g}"
+    else:
+        number = (
+            f"effect {row['effect']:.2g}, p {row['p_value']:.2g} (alarm below "
+            f"{row['threshold']:.2g})"
+        )
+    said = f"ALARM: {row['finding']}" if row["alarm"] else row["note"] or "as before"
+    return f"version {row['version']}  {row['cause']:<12} {said}" + (
+        f"; {number}" if number else ""
+    )

@@ -6,14 +6,17 @@ that was killed, or ran beside another, writes nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from scgpt_databricks.infra.monitoring import quoted
 from scgpt_databricks.infra.monitoring.tables import TABLES, create
 from scgpt_databricks.infra.naming import beside
+from scgpt_databricks.model.evidence.reference import CELLS_OF_A_DATA_SET
 
 from .rows import Entity, Rows, source_columns, usable
+from .samples import Read, Window
 from .unpack import KINDS, Done
 
 _ROWS_AT_A_TIME = 16
@@ -104,3 +107,49 @@ def _position(spark: Any, requests: str, logged: str) -> int | None:
 
 def _property(logged: str) -> str:
     return f"scgpt.unpacked.{logged}"
+
+
+class SparkTables:
+    """The tables of an environment, as a job on Databricks reads them; see :class:`.drift.Tables`.
+
+    Of each data set the first cells are enough, so few of them leave Spark.
+    """
+
+    def __init__(self, spark: Any, table: str) -> None:
+        self._spark, self._table = spark, table
+
+    def reader(self, window: Window) -> Read:
+        """Return a function that reads the rows of a window."""
+        where = (
+            f"request_time >= timestamp'{window.start.isoformat()}' "
+            f"AND request_time < timestamp'{window.end.isoformat()}'"
+        )
+
+        def read(kind: str, columns: Sequence[str]) -> Any:
+            first = (
+                "QUALIFY row_number() OVER (PARTITION BY version, data_set "
+                f"ORDER BY request_time, databricks_request_id, cell) <= {CELLS_OF_A_DATA_SET}"
+                if kind == "cells"
+                else ""
+            )
+            name = quoted(beside(self._table, kind))
+            text = f"SELECT {', '.join(columns)} FROM {name} WHERE {where} {first}"  # noqa: S608 - quoted
+            return iter(self._spark.sql(text).toArrow().to_batches())
+
+        return read
+
+    def last_looks(self) -> dict[int, datetime]:
+        """Return the end of each version's last window."""
+        name = quoted(beside(self._table, "drift"))
+        rows = self._spark.sql(
+            f"SELECT version, max(window_end) AS at FROM {name} GROUP BY version"  # noqa: S608 - quoted
+        ).collect()
+        return {row["version"]: row["at"].astimezone(UTC) for row in rows}
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append looks."""
+        if rows:
+            ddl = ", ".join(f"{each.name} {each.kind}" for each in TABLES["drift"])
+            values = [[row.get(each.name) for each in TABLES["drift"]] for row in rows]
+            made = self._spark.createDataFrame(values, ddl)
+            made.write.mode("append").saveAsTable(beside(self._table, "drift"))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,72 +16,20 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pytest
-from databricks.sdk.errors import NotFound, PermissionDenied
+from databricks.sdk.errors import PermissionDenied
 from deltalake import DeltaTable, write_deltalake
 from scipy import sparse
 
 from scgpt_databricks.infra.errors import DeployError
-from scgpt_databricks.infra.monitoring.tables import TABLES
 from scgpt_databricks.local_workspace.serving.inference import SCHEMA
 from scgpt_databricks.model.wire.codec import PackedEmbeddings, encode_cells, encode_embeddings
 from scgpt_databricks.scripts.monitoring import delta, spark, unpack
-from scgpt_databricks.scripts.monitoring.rows import Entity
+from tests.unit.scripts.monitoring.place import ENTITIES, TABLE, Place
 
 pa: Any = pyarrow
 
-TABLE = "main.scgpt.x_payload"
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
-ENTITIES = {"e" * 32: Entity("scgpt-3", 3)}
 GENES = [f"G{i}" for i in range(30)]
-
-
-@dataclass
-class Place:
-    """A folder of tables, and the client that finds them."""
-
-    folder: Path
-    refused: Exception | None = None
-
-    @property
-    def tables(self) -> Place:
-        return self
-
-    def get(self, full_name: str) -> Any:
-        if self.refused is not None:
-            raise self.refused
-        path = self.folder / full_name
-        if not path.exists():
-            raise NotFound(f"Table '{full_name}' does not exist.")
-        return type("Table", (), {"storage_location": path.as_uri()})()
-
-    def make(self) -> Place:
-        for kind, columns in TABLES.items():
-            DeltaTable.create(
-                str(self.folder / f"main.scgpt.x_{kind}"), delta.arrow_schema(columns)
-            )
-        DeltaTable.create(str(self.folder / TABLE), SCHEMA)
-        return self
-
-    def log(self, rows: list[dict[str, Any]]) -> None:
-        table = pa.Table.from_pylist(rows, SCHEMA)
-        write_deltalake(str(self.folder / TABLE), table, mode="append")
-
-    def rows(self, kind: str) -> list[dict[str, Any]]:
-        path = str(self.folder / f"main.scgpt.x_{kind}")
-        found: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist()
-        return found
-
-    def unpack(self, source: str | None = None) -> unpack.Done:
-        client: Any = self
-        return unpack.unpack(client, TABLE, entities=ENTITIES, source=source)
-
-    def counted(self) -> tuple[int, int]:
-        """Return requests and cells, each of which must be there once."""
-        requests = [row["databricks_request_id"] for row in self.rows("requests")]
-        cells = [(row["databricks_request_id"], row["cell"]) for row in self.rows("cells")]
-        assert len({*requests}) == len(requests)
-        assert len({*cells}) == len(cells)
-        return len(requests), len(cells)
 
 
 @pytest.fixture
@@ -289,7 +236,7 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from scgpt_databricks.scripts.monitoring import delta, unpack
-    from tests.unit.scripts.monitoring.test_unpack import Place
+    from tests.unit.scripts.monitoring.place import Place
 
     unpack._REQUESTS_A_COMMIT = 4
     left, real = int(sys.argv[2]), delta.append
