@@ -1,1 +1,1 @@
-"""SQL warehouses, and SELECT statements over Delta tables by DuckDB."""
+"""SQL warehouses, and statements over Delta tables by DuckDB."""

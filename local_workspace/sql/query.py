@@ -1,4 +1,4 @@
-"""Running one SELECT in the Databricks dialect over Delta tables, with the caller's grants.
+"""Running one query in the Databricks dialect over Delta tables, with the caller's grants.
 
 sqlglot translates to DuckDB; every table is replaced by its Delta table, so DuckDB itself sees
 nothing else: no files, no network, no variables of this process.
@@ -16,8 +16,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import duckdb
+import pyarrow
 import sqlglot
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -25,7 +26,10 @@ from sqlglot.errors import SqlglotError
 from ..catalog import access, securables
 from ..core.errors import ApiError
 from ..core.workspace import Principal, Workspace
+from ..identity import principals
 from ..serving.system_tables import SERVED_ENTITIES, served_entities
+
+pa: Any = pyarrow  # its annotations cover too little to check against
 
 INLINE_LIMIT = 26_214_400
 """Bytes of a result that is returned inline."""
@@ -86,6 +90,21 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Into:
+    """The Delta table that takes the rows of a query.
+
+    Parameters
+    ----------
+    columns
+        Those that are filled, in the order of the query's; none: all of them.
+    """
+
+    name: str
+    folder: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Result:
     """Columns as the API describes them; rows with every value as text or ``None``."""
 
@@ -117,13 +136,24 @@ def prepare(
     SqlError
         Syntax, unknown tables, missing privileges, anything that is no SELECT.
     """
-    tree = _parse(statement)
-    _bind(tree, parameters)
-    tables = _resolve(tree, namespace)
-    for table in tables:
-        _authorise(workspace, principal, table)
+    tree = parse(statement)
+    if not isinstance(tree, exp.Query):
+        raise SqlError(f"[PARSE_SYNTAX_ERROR] A query is expected, not {tree.key.upper()}.")
+    return prepared(workspace, principal, tree, namespace, parameters)
+
+
+def prepared(
+    workspace: Workspace,
+    principal: Principal,
+    tree: exp.Expr,
+    namespace: tuple[str | None, str | None],
+    parameters: list[Mapping[str, Any]],
+) -> Query:
+    """Authorise and translate a parsed query; see :func:`prepare`."""
+    bind(tree, parameters)
+    tables = _resolve(workspace, principal, tree, namespace)
     now = datetime.fromtimestamp(workspace.now_ms() / 1000, UTC)
-    return Query(tree.transform(_adapt, now).sql(dialect="duckdb"), tables)
+    return Query(tree.transform(_adapt, now).sql(dialect="duckdb"), tuple(dict.fromkeys(tables)))
 
 
 def sources(workspace: Workspace, principal: Principal, query: Query) -> dict[str, object]:
@@ -198,7 +228,14 @@ def _dataset(table: str, source: object) -> object:
         ) from error
 
 
-def _parse(statement: str) -> exp.Query:
+def parse(statement: str) -> exp.Expr:
+    """Return the tree of one statement.
+
+    Raises
+    ------
+    SqlError
+        It is none, or several, or has a function that is not translated.
+    """
     try:
         trees = [tree for tree in sqlglot.parse(statement, read="databricks") if tree is not None]
     except SqlglotError as error:
@@ -207,10 +244,6 @@ def _parse(statement: str) -> exp.Query:
     if len(trees) != 1:
         raise SqlError(f"[PARSE_SYNTAX_ERROR] One statement is expected, not {len(trees)}.")
     (tree,) = trees
-    if not isinstance(tree, exp.Query):
-        raise SqlError(
-            f"[UNSUPPORTED_FEATURE] {tree.key.upper()}: the local workspace runs SELECT only."
-        )
     for function in tree.find_all(exp.Func):
         name = function.name if isinstance(function, exp.Anonymous) else function.sql_name()
         if name.upper() in _NOT_TRANSLATED:
@@ -221,7 +254,8 @@ def _parse(statement: str) -> exp.Query:
     return tree
 
 
-def _bind(tree: exp.Expr, parameters: list[Mapping[str, Any]]) -> None:
+def bind(tree: exp.Expr, parameters: list[Mapping[str, Any]]) -> None:
+    """Put the values of the markers ``:name`` into a tree."""
     known = {str(parameter.get("name")): parameter for parameter in parameters}
     for marker in list(tree.find_all(exp.Placeholder)):
         name = marker.name
@@ -244,32 +278,76 @@ def _literal(parameter: Mapping[str, Any]) -> exp.Expr:
     return literal if kind == "STRING" else exp.cast(literal, kind, dialect="databricks")
 
 
-def _resolve(tree: exp.Expr, namespace: tuple[str | None, str | None]) -> tuple[str, ...]:
-    """Give every table its full name, as one identifier; the names found."""
+def full_name(table: exp.Expr, namespace: tuple[str | None, str | None]) -> str:
+    """Return the name of a table with catalog and schema.
+
+    Raises
+    ------
+    SqlError
+        It has none, and the statement gives no default.
+    """
+    if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier):
+        raise SqlError("[UNSUPPORTED_FEATURE] Table functions are not available in FROM.")
+    catalog, schema = table.catalog or namespace[0], table.db or namespace[1]
+    if not (catalog and schema):
+        raise SqlError(
+            f"[TABLE_OR_VIEW_NOT_FOUND] The table or view `{table.name}` cannot be found: name "
+            "it catalog.schema.table, or give catalog and schema with the statement."
+        )
+    return securables.key(f"{catalog}.{schema}.{table.name}")
+
+
+def names(tree: exp.Expr, namespace: tuple[str | None, str | None]) -> set[str]:
+    """Return the full names of the tables that a query names itself."""
+    return {full_name(table, namespace) for table in _tables(tree)}
+
+
+def completed(tree: exp.Expr, namespace: tuple[str | None, str | None]) -> exp.Expr:
+    """Return a query whose tables have catalog and schema, as a view keeps it."""
+    found = tree.copy()
+    for table in _tables(found):
+        parts = full_name(table, namespace).split(".", 2)
+        for part, name in zip(("catalog", "db", "this"), parts, strict=True):
+            table.set(part, exp.to_identifier(name, quoted=True))
+    return found
+
+
+def _tables(tree: exp.Expr) -> list[exp.Table]:
     local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
-    found: dict[str, None] = {}
-    for table in tree.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier):
-            raise SqlError("[UNSUPPORTED_FEATURE] Table functions are not available in FROM.")
-        if not table.db and table.name.lower() in local:
+    return [
+        table for table in tree.find_all(exp.Table) if table.db or table.name.lower() not in local
+    ]
+
+
+def _resolve(
+    workspace: Workspace,
+    principal: Principal,
+    tree: exp.Expr,
+    namespace: tuple[str | None, str | None],
+) -> list[str]:
+    """Give every table its full name, as one identifier, and every view its query; the names."""
+    found: list[str] = []
+    for table in _tables(tree):
+        name, short = full_name(table, namespace), table.name
+        _authorise(workspace, principal, name)
+        alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(short))
+        document = workspace.store.get("tables", name) or {}
+        if document.get("table_type") == "VIEW":
+            # A view reads with the rights of its owner.
+            owner = principals.find(workspace, document["owner"]) or principal
+            inner = parse(document["view_definition"])
+            found += _resolve(workspace, owner, inner, (None, None))
+            table.replace(exp.Subquery(this=inner, alias=alias))
             continue
-        catalog, schema = table.catalog or namespace[0], table.db or namespace[1]
-        if not (catalog and schema):
-            raise SqlError(
-                f"[TABLE_OR_VIEW_NOT_FOUND] The table or view `{table.name}` cannot be found: name "
-                "it catalog.schema.table, or give catalog and schema with the statement."
-            )
-        full_name, short = securables.key(f"{catalog}.{schema}.{table.name}"), table.name
-        found[full_name] = None
-        table.set("this", exp.to_identifier(full_name, quoted=True))
+        found.append(name)
+        table.set("this", exp.to_identifier(name, quoted=True))
         table.set("db", None)
         table.set("catalog", None)
-        if not table.args.get("alias"):
-            table.set("alias", exp.TableAlias(this=exp.to_identifier(short)))
+        table.set("alias", alias)
     for column in tree.find_all(exp.Column):
         column.set("db", None)
         column.set("catalog", None)
-    return tuple(found)
+    return found
 
 
 def _authorise(workspace: Workspace, principal: Principal, table: str) -> None:
@@ -278,8 +356,86 @@ def _authorise(workspace: Workspace, principal: Principal, table: str) -> None:
     try:
         access.require(workspace, principal, "tables", table, "SELECT")
     except ApiError as error:
-        kind = "TABLE_OR_VIEW_NOT_FOUND" if error.status == 404 else "INSUFFICIENT_PERMISSIONS"
-        raise SqlError(f"[{kind}] {error.message}") from error
+        raise refused(error) from error
+
+
+def refused(error: ApiError) -> SqlError:
+    """Return what a statement says of something that is not there, or not the caller's."""
+    kind = "TABLE_OR_VIEW_NOT_FOUND" if error.status == 404 else "INSUFFICIENT_PERMISSIONS"
+    return SqlError(f"[{kind}] {error.message}")
+
+
+def type_of(column: exp.ColumnDef) -> exp.DataType:
+    """Return the type of a column in ``CREATE TABLE``."""
+    kind = column.args.get("kind")
+    if not isinstance(kind, exp.DataType):
+        raise SqlError(f"[PARSE_SYNTAX_ERROR] Column {column.name} has no type.")
+    return kind
+
+
+def predicate(workspace: Workspace, where: exp.Expr) -> str:
+    """Return a condition over the columns of one table, in the dialect of Delta's own engine."""
+    now = datetime.fromtimestamp(workspace.now_ms() / 1000, UTC)
+    for column in where.find_all(exp.Column):
+        for part in ("table", "db", "catalog"):
+            column.set(part, None)
+    return where.transform(_adapt, now).transform(_exact).sql(dialect="postgres")
+
+
+def _exact(node: exp.Expr) -> exp.Expr:
+    """Give a moment the type of Delta's timestamps: its engine compares no others with them."""
+    if isinstance(node, exp.Cast) and node.to.this is exp.DType.TIMESTAMPTZ:
+        kind = exp.Literal.string('Timestamp(Microsecond, Some("UTC"))')
+        return exp.Anonymous(this="arrow_cast", expressions=[node.this, kind])
+    return node
+
+
+def insert(connection: duckdb.DuckDBPyConnection, query: Query, into: Into) -> Result:
+    """Append the rows of a prepared query to a Delta table; the answer is their number.
+
+    Raises
+    ------
+    SqlError
+        DuckDB refused the query, or its values do not fit the columns.
+    """
+    fields = DeltaTable(into.folder).to_pyarrow_dataset().schema
+    columns = into.columns or tuple(fields.names)
+    if unknown := [each for each in columns if each not in fields.names]:
+        raise SqlError(f"[UNRESOLVED_COLUMN] '{into.name}' has no column {', '.join(unknown)}.")
+    try:
+        rows = connection.sql(query.text).to_arrow_table()
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise SqlError(f"[{type(error).__name__}] {error}") from error
+    if rows.num_columns != len(columns):
+        raise SqlError(
+            f"[INSERT_COLUMN_ARITY_MISMATCH] {len(columns)} columns of '{into.name}' are to be "
+            f"filled with {rows.num_columns} values."
+        )
+    try:
+        filled = [
+            rows.column(columns.index(field.name)).cast(field.type)
+            if field.name in columns
+            else pa.nulls(len(rows), field.type)
+            for field in fields
+        ]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SqlError(f"[CAST_INVALID_INPUT] {error}") from error
+    # Another constructor imports pandas, for seconds.
+    write_deltalake(into.folder, pa.Table.from_arrays(filled, schema=fields), mode="append")
+    return counts(inserted=len(rows))
+
+
+def counts(**changed: int) -> Result:
+    """Return the answer of a change: the rows in all, and by kind of change."""
+    counted = {"num_affected_rows": sum(changed.values())}
+    counted |= {f"num_{kind}_rows": count for kind, count in changed.items()}
+    columns = [
+        {"name": name, "position": i, "type_name": "LONG", "type_text": "BIGINT"}
+        for i, name in enumerate(counted)
+    ]
+    return Result(columns, [[str(count) for count in counted.values()]], False, 8)
 
 
 def _adapt(node: exp.Expr, now: datetime) -> exp.Expr:

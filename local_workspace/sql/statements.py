@@ -13,12 +13,14 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlglot import exp
+
 from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
 from ..core.workspace import Principal, Workspace
 from ..serving import inference
+from . import commands, warehouses, worker
 from . import query as sql_query
-from . import warehouses, worker
 from .query import Query, Result, SqlError
 
 routes = Routes()
@@ -127,8 +129,13 @@ async def _run(call: Call, statement: _Statement, text: str, row_limit: int | No
     namespace = call.body.get("catalog"), call.body.get("schema")
     parameters = call.body.get("parameters") or []
     try:
-        query = sql_query.prepare(call.workspace, call.principal, text, namespace, parameters)
-        statement.result = await _result(call.workspace, call.principal, query, row_limit)
+        tree = sql_query.parse(text)
+        who = commands.Call(call.workspace, call.principal, namespace, parameters)
+        if isinstance(tree, exp.Query):
+            query = sql_query.prepared(who.workspace, who.principal, tree, namespace, parameters)
+            statement.result = await _result(call.workspace, call.principal, query, row_limit)
+        else:
+            statement.result = await commands.run(tree, who)
         outcome = "SUCCEEDED", ""
         _close_old(call.workspace)
     except SqlError as error:

@@ -16,16 +16,22 @@ from multiprocessing.connection import Connection, wait
 import duckdb
 
 from . import query as sql_query
-from .query import Query, Result, SqlError
+from .query import Into, Query, Result, SqlError
 
 MEMORY_LIMIT = 2 << 30
 """Bytes that one statement may take, with all its values."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+# Opening a Delta table imports these: a process that has them already spares each statement seconds.
+_CONTEXT.set_forkserver_preload([__name__, "pandas", "pyarrow.dataset"])
 
 
-async def run(query: Query, sources: Mapping[str, object], row_limit: int | None) -> Result:
+async def run(
+    query: Query,
+    sources: Mapping[str, object],
+    row_limit: int | None,
+    into: Into | None = None,
+) -> Result:
     """Run a prepared query; when the task is cancelled, its process is killed.
 
     Parameters
@@ -34,13 +40,15 @@ async def run(query: Query, sources: Mapping[str, object], row_limit: int | None
         Content of each table, as :func:`.query.sources` gives it.
     row_limit
         Rows to return at most.
+    into
+        Where the rows go instead of being returned.
 
     Raises
     ------
     SqlError
         DuckDB refused it, or it needs more memory than :data:`MEMORY_LIMIT`.
     """
-    worker = _Worker(query, sources, row_limit)
+    worker = _Worker(query, sources, row_limit, into)
     try:
         return await asyncio.to_thread(worker.result)
     finally:
@@ -48,10 +56,9 @@ async def run(query: Query, sources: Mapping[str, object], row_limit: int | None
 
 
 class _Worker:
-    def __init__(self, query: Query, sources: Mapping[str, object], row_limit: int | None) -> None:
+    def __init__(self, *task: object) -> None:
         self._answers, self._sender = _CONTEXT.Pipe(duplex=False)
-        arguments = (self._sender, query, sources, row_limit)
-        self._process = _CONTEXT.Process(target=_work, args=arguments, daemon=True)
+        self._process = _CONTEXT.Process(target=_work, args=(self._sender, *task), daemon=True)
         self._stopped = False
 
     def result(self) -> Result:
@@ -77,7 +84,11 @@ class _Worker:
 
 
 def _work(
-    answers: Connection, query: Query, sources: Mapping[str, object], row_limit: int | None
+    answers: Connection,
+    query: Query,
+    sources: Mapping[str, object],
+    row_limit: int | None,
+    into: Into | None,
 ) -> None:
     """Be the process: send a result, or the error."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -85,7 +96,10 @@ def _work(
     answer: Result | SqlError
     try:
         with sql_query.connect(query, sources) as connection:
-            answer = sql_query.run(connection, query, row_limit)
+            if into is None:
+                answer = sql_query.run(connection, query, row_limit)
+            else:
+                answer = sql_query.insert(connection, query, into)
     except SqlError as error:
         answer = error
     except (MemoryError, duckdb.OutOfMemoryException):
