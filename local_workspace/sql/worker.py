@@ -22,7 +22,7 @@ MEMORY_LIMIT = 2 << 30
 """Bytes that one statement may take, with all its values."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-# Opening a Delta table imports these: a process that has them already spares each statement seconds.
+# Opening a Delta table imports these: with them in the server, no statement waits for that.
 _CONTEXT.set_forkserver_preload([__name__, "pandas", "pyarrow.dataset"])
 
 
