@@ -71,6 +71,11 @@ class Refusal(ScgptError):  # noqa: N818 - as InvalidRequest
         self.faults, self.differences = faults, differences
         self.headers = headers or {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a process send it to another."""
+        more = {"faults": self.faults, "differences": self.differences, "headers": self.headers}
+        return _refusal, (self.status, self.code, self.message, more)
+
     def body(self, request_id: str) -> bytes:
         """Return the problem object, as JSON."""
         differences = self.differences
@@ -87,6 +92,10 @@ class Refusal(ScgptError):  # noqa: N818 - as InvalidRequest
             else [SignatureDifference(place=d.place, message=d.sentence) for d in differences],
         )
         return problem.model_dump_json(exclude_none=True).encode()
+
+
+def _refusal(status: int, code: str, message: str, more: dict[str, Any]) -> Refusal:
+    return Refusal(status, code, message, **more)
 
 
 def pointer(path: Sequence[Any]) -> str:

@@ -18,6 +18,9 @@ _SECTIONS = {
         "embed-file": "embed:embed_file",
         "smoke": "embed:smoke",
     },
+    "Serve on Ray": {
+        "ray": "ray:ray",
+    },
     "Build and release": {
         "build": "build:build",
         "versions": "versions:versions",
@@ -63,6 +66,7 @@ _EXTRAS = {
     "endpoint": "deploy",
     "plan": "deploy",
     "promote": "engine",
+    "ray": "ray",
     "review": "deploy",
     "rollback": "engine",
     "smoke": "engine",
