@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test long soak unit accept lint fmt lock wheel package cdktn reference parity bench clean
+.PHONY: help setup jars quickstart test long soak unit accept lint fmt lock wheel package cdktn reference parity bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,8 +24,11 @@ node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-setup: .venv/.locked node_modules/.package-lock.json ## install everything that is locked, find the Terraform provider
+setup: .venv/.locked node_modules/.package-lock.json jars ## install everything that is locked, find the Terraform provider
 	@$(SCGPT) provider
+
+jars: ## Delta's jars for Spark, once; skipped without Java or Maven
+	@sh scripts/fetch-jars
 
 quickstart: setup ## real cells embedded through a deployed endpoint of the local workspace
 	$(SCGPT) quickstart

@@ -16,6 +16,7 @@ _SECTIONS = {
     "Embed cells": {
         "embed": "embed:embed",
         "embed-file": "embed:embed_file",
+        "spark": "spark:spark",
         "smoke": "embed:smoke",
     },
     "Serve on Ray": {
@@ -70,6 +71,7 @@ _EXTRAS = {
     "review": "deploy",
     "rollback": "engine",
     "smoke": "engine",
+    "spark": "spark",
     "versions": "engine",
     "workspace": "workspace",
 }
