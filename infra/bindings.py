@@ -51,12 +51,17 @@ from cdktf_cdktf_provider_databricks.dashboard import Dashboard
 from cdktf_cdktf_provider_databricks.grant import Grant
 from cdktf_cdktf_provider_databricks.job import (
     Job,
+    JobContinuous,
     JobEmailNotifications,
     JobEnvironment,
     JobEnvironmentSpec,
+    JobJobCluster,
+    JobJobClusterNewCluster,
     JobQueue,
     JobSchedule,
     JobTask,
+    JobTaskLibrary,
+    JobTaskLibraryPypi,
     JobTaskPythonWheelTask,
 )
 from cdktf_cdktf_provider_databricks.mlflow_experiment import MlflowExperiment

@@ -1,6 +1,6 @@
-"""The wheel of the jobs: what runs on Databricks' compute, and nothing more.
+"""The wheels of the jobs: what runs on Databricks' compute, and nothing more.
 
-It is put together here and not by a build tool, because its digest is part of the plan: the same
+Each is put together here and not by a build tool, because its digest is part of the plan: the same
 sources give the same bytes on every machine, and a synthesis knows the digest without a build. It
 holds the packages that jobs run, so that a change elsewhere is no new wheel, and asks for nothing
 that serverless compute would have to install for minutes.
@@ -12,7 +12,7 @@ import base64
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,16 +56,28 @@ _SOURCES = (
     "scripts/monitoring/unpack.py",
 )
 """Files and folders; a job's own modules are added here."""
+TABLES = "scgpt-tables"
+"""The wheel of what embeds tables of cells on a cluster, apart from the other: it changes often."""
+TABLES_ENTRY_POINTS = {"scgpt-embed-table": "scgpt_databricks.model.batch.spark.main:main"}
+_TABLES_SOURCES = (
+    "__init__.py",
+    "model/__init__.py",
+    "model/contract.py",
+    "model/errors.py",
+    "model/batch/__init__.py",
+    "model/batch/spark",
+    "model/cells",
+    "model/scgpt",
+    "model/serve",
+    "model/wire",
+)
 _SUFFIXES = (".py", ".sql")
-_MODULE = PACKAGE.replace("-", "_")
-_INFO = f"{_MODULE}-{VERSION}.dist-info"
-_METADATA = f"""\
+_METADATA = """\
 Metadata-Version: 2.1
-Name: {PACKAGE}
-Version: {VERSION}
+Name: {package}
+Version: {version}
 Summary: Jobs around the scGPT endpoint
 Requires-Python: >=3.10
-Requires-Dist: databricks-sdk
 """
 _WHEEL = """\
 Wheel-Version: 1.0
@@ -84,7 +96,7 @@ class Wheel:
 
     @property
     def file_name(self) -> str:
-        return f"{_MODULE}-{VERSION}-py3-none-any.whl"
+        return f"{_module(self.package)}-{VERSION}-py3-none-any.whl"
 
     @property
     def sha256(self) -> str:
@@ -93,17 +105,35 @@ class Wheel:
 
 @cache
 def wheel() -> Wheel:
-    """The wheel of the sources as they are."""
+    """Return the wheel of the jobs around the endpoint, of the sources as they are."""
+    return _built(PACKAGE, ENTRY_POINTS, _SOURCES, ("databricks-sdk",))
+
+
+@cache
+def tables_wheel() -> Wheel:
+    """Return the wheel that embeds tables of cells; the cluster brings what it needs."""
+    return _built(TABLES, TABLES_ENTRY_POINTS, _TABLES_SOURCES, ())
+
+
+def _built(
+    package: str,
+    entry_points: Mapping[str, str],
+    sources: Sequence[str],
+    requirements: Sequence[str],
+) -> Wheel:
+    info = f"{_module(package)}-{VERSION}.dist-info"
+    metadata = _METADATA.format(package=package, version=VERSION)
+    metadata += "".join(f"Requires-Dist: {each}\n" for each in requirements)
     files = [
-        (path.relative_to(_FOLDER.parent).as_posix(), path.read_bytes()) for path in _sources()
+        (path.relative_to(_FOLDER.parent).as_posix(), path.read_bytes()) for path in _found(sources)
     ]
-    entries = "".join(f"{name} = {target}\n" for name, target in sorted(ENTRY_POINTS.items()))
+    entries = "".join(f"{name} = {target}\n" for name, target in sorted(entry_points.items()))
     files += [
-        (f"{_INFO}/METADATA", _METADATA.encode()),
-        (f"{_INFO}/WHEEL", _WHEEL.encode()),
-        (f"{_INFO}/entry_points.txt", f"[console_scripts]\n{entries}".encode()),
+        (f"{info}/METADATA", metadata.encode()),
+        (f"{info}/WHEEL", _WHEEL.encode()),
+        (f"{info}/entry_points.txt", f"[console_scripts]\n{entries}".encode()),
     ]
-    record = f"{_INFO}/RECORD"
+    record = f"{info}/RECORD"
     files.append((record, ("".join(map(_recorded, files)) + f"{record},,\n").encode()))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -112,11 +142,15 @@ def wheel() -> Wheel:
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, content)
-    return Wheel(buffer.getvalue())
+    return Wheel(buffer.getvalue(), package)
 
 
-def _sources() -> Iterator[Path]:
-    for source in _SOURCES:
+def _module(package: str) -> str:
+    return package.replace("-", "_")
+
+
+def _found(sources: Sequence[str]) -> Iterator[Path]:
+    for source in sources:
         path = _FOLDER / source
         found = [path] if path.is_file() else sorted(path.rglob("*"))
         yield from (each for each in found if each.suffix in _SUFFIXES)

@@ -1,6 +1,6 @@
-"""The wheel of the jobs: into ``dist/`` for people, into the volume for the jobs.
+"""The wheels of the jobs: into ``dist/`` for people, into the volume for the jobs.
 
-``python -m scgpt_databricks.scripts.wheel`` writes the file and prints where it is.
+``python -m scgpt_databricks.scripts.wheel`` writes the files and prints where they are.
 """
 
 from __future__ import annotations
@@ -11,19 +11,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scgpt_databricks.infra.settings import Settings
-from scgpt_databricks.infra.wheel import Wheel, wheel
+from scgpt_databricks.infra.wheel import Wheel, tables_wheel, wheel
 from scgpt_databricks.whole_file import draft
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 
-def write(folder: Path) -> Path:
-    """Write the wheel into a folder; returns its path."""
-    path = folder / wheel().file_name
+def write(folder: Path, built: Wheel | None = None) -> Path:
+    """Write a wheel into a folder; returns its path."""
+    built = built or wheel()
+    path = folder / built.file_name
     with draft(path) as written:
-        written.write_bytes(wheel().content)
+        written.write_bytes(built.content)
     return path
+
+
+def of_stack(settings: Settings, stack: str) -> Wheel | None:
+    """Return the wheel that the jobs of a stack run; None where it has none."""
+    if stack == settings.names.stack("monitoring") and settings.monitoring.enabled:
+        return wheel()
+    if stack == settings.names.stack("serving") and settings.batch.cells is not None:
+        return tables_wheel()
+    return None
 
 
 def upload(client: WorkspaceClient, settings: Settings, built: Wheel | None = None) -> str:
@@ -48,9 +58,10 @@ def upload(client: WorkspaceClient, settings: Settings, built: Wheel | None = No
 
 
 def main() -> None:
-    """Write the wheel into ``dist/``."""
-    path = write(Path("dist"))
-    sys.stdout.write(f"{path}  sha256 {wheel().sha256}\n")
+    """Write the wheels into ``dist/``."""
+    for built in (wheel(), tables_wheel()):
+        path = write(Path("dist"), built)
+        sys.stdout.write(f"{path}  sha256 {built.sha256}\n")
 
 
 if __name__ == "__main__":

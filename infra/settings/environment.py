@@ -33,6 +33,7 @@ from .access import (
     planner_grant,
     reader_grant,
 )
+from .batch import Batch
 from .endpoint import Endpoint, Gateway, Permissions
 from .fields import (
     Catalog,
@@ -139,6 +140,7 @@ class Settings(Closed):
     """Privileges beyond those of owner, builder and readers."""
     monitoring: Monitoring = Monitoring()
     promotion: Promotion = Promotion()
+    batch: Batch = Batch()
     tags: dict[TagKey, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     state: State

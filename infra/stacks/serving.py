@@ -1,8 +1,9 @@
-"""The endpoint, serving what the release manifest says."""
+"""The endpoint, serving what the release manifest says, and the job over tables of cells."""
 
 from __future__ import annotations
 
 from ..bindings import App
+from ..constructs.embedding_job import EmbeddingJob
 from ..constructs.serving_endpoint import ServingEndpoint
 from ..endpoint import access_list, describe
 from ..release import Manifest
@@ -23,3 +24,5 @@ class ServingStack(EnvironmentStack):
             timeout_minutes=settings.endpoint.timeout_minutes,
             protected=settings.deletion_protection,
         )
+        if settings.batch.cells is not None:
+            EmbeddingJob(self, "embedding_job", settings, version=manifest.champion.version)

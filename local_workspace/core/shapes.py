@@ -14,7 +14,7 @@ _OBJECTS = frozenset(
         *("config", "traffic_config", "environment_vars", "ai_gateway", "fallback_config"),
         *("inference_table_config", "usage_tracking_config", "email_notifications"),
         *("schedule", "run_as", "queue", "new_settings", "python_wheel_task", "spec"),
-        *("evaluation", "threshold", "notification"),
+        *("evaluation", "threshold", "notification", "continuous", "new_cluster", "pypi"),
         *("email", "slack", "generic_webhook", "microsoft_teams", "pagerduty"),
     )
 )
@@ -40,7 +40,7 @@ _TEXTS = frozenset(
 _FREE = frozenset(
     (
         *("environment_vars", "properties", "tags", "custom_tags"),
-        *("named_parameters", "job_parameters"),
+        *("named_parameters", "job_parameters", "spark_conf"),
     )
 )
 """Objects whose keys are the caller's own."""

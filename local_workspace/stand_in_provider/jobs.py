@@ -1,7 +1,7 @@
 """The type ``databricks_job``: tasks on a schedule.
 
-The table has what runs without a cluster of its own: compute, libraries, and the tasks of other
-products are left out.
+The table has serverless jobs and job clusters of the simplest kind. Clouds' own settings, and the
+tasks of other products are left out.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ JOB = table(f"""
     retry_on_timeout: bool optional
     tags: map optional
     url: string computed local
+    continuous: object
+        pause_status task_retry_mode: string optional
     email_notifications: object keep{_inside(_EMAILS, 2)}
     environment: objects wire=environments
         environment_key: string required
@@ -58,6 +60,18 @@ JOB = table(f"""
             client environment_version: string optional
             dependencies java_dependencies: strings optional
     health: object{_inside(_HEALTH, 2)}
+    job_cluster: objects wire=job_clusters
+        job_cluster_key: string required
+        new_cluster: object min=1
+            __apply_policy_default_values_allow_list ssh_public_keys: strings optional
+            apply_policy_default_values is_single_node use_ml_runtime: bool optional
+            cluster_id cluster_name data_security_mode idempotency_token kind: string optional
+            custom_tags spark_conf spark_env_vars: map optional
+            driver_instance_pool_id driver_node_type_id node_type_id: string optional computed
+            enable_elastic_disk enable_local_disk_encryption: bool optional computed
+            instance_pool_id policy_id runtime_engine single_user_name: string optional
+            num_workers remote_disk_throughput total_initial_remote_disk_size: number optional
+            spark_version: string optional
     notification_settings: object
         no_alert_for_canceled_runs no_alert_for_skipped_runs: bool optional
     parameter: objects wire=parameters
@@ -81,6 +95,11 @@ JOB = table(f"""
             task_key: string required
         email_notifications: object keep{_inside(_EMAILS, 3)}
         health: object{_inside(_HEALTH, 3)}
+        library: objects wire=libraries
+            egg jar requirements whl: string optional
+            pypi: object
+                package: string required
+                repo: string optional
         notebook_task: object
             base_parameters: map optional
             notebook_path: string required

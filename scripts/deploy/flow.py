@@ -78,10 +78,9 @@ def deploy(
         _refuse(name, deployer(deployment.settings, planned.facts), report)
         try:
             for terraform, stack in zip(deployment.stacks, planned.stacks, strict=True):
-                watched = deployment.settings.monitoring.enabled
-                if watched and terraform.stack == deployment.settings.names.stack("monitoring"):
-                    # Its jobs run from there; the volume is the registry's.
-                    wheel.upload(deployment.client, deployment.settings)
+                # Its jobs run from there; the volume is the registry's.
+                if (built := wheel.of_stack(deployment.settings, terraform.stack)) is not None:
+                    wheel.upload(deployment.client, deployment.settings, built)
                 _apply(terraform, stack, deployment.client, planned.facts)
         except ApplyError as error:
             # The state may now claim changes that were never made, which no later plan shows.

@@ -83,6 +83,27 @@ def job(cron: str) -> dict[str, Any]:
                 "environment_key": "default",
                 "python_wheel_task": {**wheel, "entry_point": "send"},
             },
+            {
+                "task_key": "tables",
+                "job_cluster_key": "spark",
+                "library": [
+                    {"whl": "/Volumes/a/b/c/x.whl"},
+                    {"pypi": {"package": "torch==2.11.0"}},
+                ],
+                "python_wheel_task": wheel,
+            },
+        ],
+        "job_cluster": [
+            {
+                "job_cluster_key": "spark",
+                "new_cluster": {
+                    "spark_version": "17.3.x-cpu-ml-scala2.13",
+                    "node_type_id": "m6i.2xlarge",
+                    "num_workers": 2,
+                    "data_security_mode": "SINGLE_USER",
+                    "spark_conf": {"spark.task.cpus": "8"},
+                },
+            }
         ],
     }
 

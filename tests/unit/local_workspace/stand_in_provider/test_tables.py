@@ -19,14 +19,15 @@ from tests.unit.local_workspace.stand_in_provider.recordings import FOLDER
 
 REFERENCE = FOLDER.parent / "provider-schema.json"
 # Blocks that the tables leave out on purpose: models of other vendors, channels of other vendors,
-# jobs on a cluster of their own or with tasks of other products.
+# what else a job's cluster may have, jobs with tasks of other products.
 LEFT_OUT = re.compile(
     r"model_serving\.config\.served_entities\.external_model\.\w+_config"
     r"|notification_destination\.config\.(microsoft_teams|pagerduty)"
-    r"|job\.(task\.)?(new_cluster|library|(dbt|pipeline|run_job|spark_jar|spark_python|spark_submit)"
-    r"_task)"
-    r"|job\.(continuous|deployment|git_source|job_cluster|provider_config|trigger"
-    r"|(notebook|python_wheel)_task)"
+    r"|job\.(task\.)?(new_cluster|(dbt|pipeline|run_job|spark_jar|spark_python|spark_submit)_task)"
+    r"|job\.(deployment|git_source|library|provider_config|trigger|(notebook|python_wheel)_task)"
+    r"|job\.job_cluster\.new_cluster\.(\w+_attributes|autoscale|cluster_log_conf|cluster_mount_info"
+    r"|docker_image|init_scripts|library|provider_config|workload_type)"
+    r"|job\.task\.library\.(cran|maven|provider_config)"
     r"|job\.task\.(clean_rooms_notebook|condition|dashboard|dbt_cloud|dbt_platform|for_each"
     r"|gen_ai_compute|power_bi|sql)_task"
 )

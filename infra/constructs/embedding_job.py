@@ -1,0 +1,96 @@
+"""The job that embeds a table of cells on a Spark cluster."""
+
+from __future__ import annotations
+
+from ..bindings import (
+    Construct,
+    Job,
+    JobContinuous,
+    JobJobCluster,
+    JobJobClusterNewCluster,
+    JobQueue,
+    JobSchedule,
+    JobTask,
+    JobTaskLibrary,
+    JobTaskLibraryPypi,
+    JobTaskPythonWheelTask,
+)
+from ..settings import Settings
+from ..settings.batch import Batch
+from ..wheel import TABLES_ENTRY_POINTS, tables_wheel
+from .access import access_list
+
+_CLUSTER = "spark"
+_ID = "embedding_job"
+
+
+class EmbeddingJob(Construct):
+    """Runs ``scgpt_databricks.model.batch.spark.main`` with the version that is live."""
+
+    def __init__(self, scope: Construct, id_: str, settings: Settings, *, version: int) -> None:
+        super().__init__(scope, id_)
+        batch = settings.batch
+        status = "PAUSED" if batch.pause else "UNPAUSED"
+        job = Job(
+            self,
+            _ID,
+            name=settings.names.watched("embed cells"),
+            task=[_task(settings, batch, version)],
+            job_cluster=[JobJobCluster(job_cluster_key=_CLUSTER, new_cluster=_cluster(settings))],
+            continuous=JobContinuous(pause_status=status) if batch.stream else None,
+            schedule=None
+            if batch.stream
+            else JobSchedule(
+                quartz_cron_expression=batch.schedule,
+                timezone_id=settings.monitoring.timezone,
+                pause_status=status,
+            ),
+            queue=JobQueue(enabled=True),
+            max_concurrent_runs=1,
+            budget_policy_id=settings.endpoint.budget_policy_id,
+            tags=dict(settings.tags) or None,
+        )
+        job.override_logical_id(_ID)
+        levels = settings.object_levels("job")
+        access_list(self, f"{_ID}_permissions", levels, job_id=job.id)
+
+
+def _task(settings: Settings, batch: Batch, version: int) -> JobTask:
+    names, built = settings.names, tables_wheel()
+    (entry_point,) = TABLES_ENTRY_POINTS
+    given = {
+        "--cells": batch.cells,
+        "--embeddings": batch.target,
+        "--model": f"models:/{names.full_model}/{version}",
+        "--checkpoint": f"{names.volume_path}/embedding_job",
+        "--files-per-commit": str(batch.files_per_commit),
+        **({"--every": batch.every} if batch.stream else {}),
+    }
+    return JobTask(
+        task_key="embed_cells",
+        job_cluster_key=_CLUSTER,
+        library=[
+            JobTaskLibrary(whl=names.wheel_path(built.file_name, built.sha256)),
+            *(JobTaskLibrary(pypi=JobTaskLibraryPypi(package=each)) for each in batch.packages),
+        ],
+        python_wheel_task=JobTaskPythonWheelTask(
+            package_name=built.package,
+            entry_point=entry_point,
+            parameters=[str(word) for pair in given.items() for word in pair],
+        ),
+    )
+
+
+def _cluster(settings: Settings) -> JobJobClusterNewCluster:
+    batch = settings.batch
+    conf = {"spark.task.cpus": str(batch.cores_per_task)}
+    if batch.gpus_per_task:
+        conf["spark.task.resource.gpu.amount"] = str(batch.gpus_per_task)
+    return JobJobClusterNewCluster(
+        spark_version=batch.runtime,
+        node_type_id=batch.node_type,
+        num_workers=batch.workers,
+        data_security_mode="SINGLE_USER",
+        spark_conf=conf,
+        custom_tags=dict(settings.tags) or None,
+    )
