@@ -25,7 +25,7 @@ def backed_memory(checkpoint: Path) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
         for cells in (FEW, MANY):
             source = Path(folder) / f"{cells}.h5ad"
-            _atlas(cells, source)
+            atlas(cells, source)
             peaks[cells] = _peak_mib(checkpoint, source)
             source.unlink()
     return [
@@ -42,7 +42,7 @@ def backed_memory(checkpoint: Path) -> list[Figure]:
     ]
 
 
-def _atlas(cells: int, path: Path) -> None:
+def atlas(cells: int, path: Path) -> None:
     """The 700 PBMC cells over and over, the last time as many as are missing."""
     few = pbmc_cells()
     rows = np.arange(cells) % few.n_obs

@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import canary, figures, infrastructure, memory, page, profiled, served
+from benchmarks import canary, figures, infrastructure, memory, page, profiled, served, tables
 from benchmarks.checkpoints import whole_human
 from benchmarks.figures import ROOT, Figure
 from scgpt_databricks.model.scgpt import demo
@@ -44,6 +44,7 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "deploy": infrastructure.no_op_deploy,
         "canary": canary.figures,
         "memory": lambda: memory.backed_memory(demo.SHIPPED),
+        "spark": lambda: [*tables.spark_per_core(human), *tables.converter_memory()],
     }
 
 
