@@ -247,18 +247,25 @@ def _tasks(spark: SparkSession) -> int:
 
 
 def _start(spark: SparkSession, job: Job, commits: _Commits, every: str | None) -> StreamingQuery:
-    """Start the stream. Rows that an UPDATE writes anew come again, and change nothing."""
-    source = (
-        spark.readStream.format("delta")
-        .option("maxFilesPerTrigger", job.files_per_commit)
-        .option("ignoreChanges", "true")
-    )
-    path = path_of(job.cells)
-    cells = source.table(reference(job.cells)) if path is None else source.load(path)
     where = _checkpoint(spark, job, commits.model_digest)
+    cells = cells_stream(spark, job.cells, job.files_per_commit)
     writer = cells.writeStream.foreachBatch(commits.put).option("checkpointLocation", where)
     trigger: dict[str, Any] = {"processingTime": every} if every else {"availableNow": True}
     return writer.trigger(**trigger).start()
+
+
+def cells_stream(spark: SparkSession, table: str, files: int = Job.files_per_commit) -> DataFrame:
+    """Read a table of cells as a stream. Rows that an UPDATE writes anew come again.
+
+    Parameters
+    ----------
+    files
+        Files of one slice at most.
+    """
+    source = spark.readStream.format("delta").option("maxFilesPerTrigger", files)
+    source = source.option("ignoreChanges", "true")
+    path = path_of(table)
+    return source.table(reference(table)) if path is None else source.load(path)
 
 
 def _base(job: Job) -> str:

@@ -114,6 +114,7 @@ def delta_jars(folder: Path) -> list[Path]:
         raise InvalidRequest(
             "no_jars",
             f"the jars in {folder} are {', '.join(path.name for path in found)}, but PySpark is "
-            f"{pyspark.__version__} and needs delta-spark_{ours}_*.jar and one delta-storage. Delete them. {_FETCH}.",
+            f"{pyspark.__version__} and needs delta-spark_{ours}_*.jar and delta-storage-*.jar. "
+            f"Delete them. {_FETCH}.",
         )
     return [path.resolve() for path in found]

@@ -1,0 +1,80 @@
+"""Streams that meet what happens to tables: a new column, an update, a second run."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from scgpt_databricks.model.batch.spark.job import Done, Job, run
+from scgpt_databricks.model.errors import InvalidRequest
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
+
+
+def keys(spark: SparkSession, out: str) -> tuple[int, int]:
+    """Return the rows, and the keys among them."""
+    rows = spark.read.format("delta").load(out)
+    return rows.count(), rows.select("cell_digest", "model_digest").distinct().count()
+
+
+def test_a_new_column_in_mid_stream_ends_it_in_a_sentence(
+    spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path
+) -> None:
+    """The next run goes on, with rows that came before and after."""
+    out = str(tmp_path / "out")
+    changes = iter(
+        (
+            f"ALTER TABLE delta.`{cells}` ADD COLUMN donor string",
+            f"INSERT INTO delta.`{cells}` SELECT 'more', 's', 0, 'x', 'AAAA', 'me'",
+        )
+    )
+
+    def change(done: int, total: int) -> None:
+        for statement in changes:
+            spark.sql(statement)
+
+    with pytest.raises(InvalidRequest) as refused:
+        run(spark, Job(cells, out, checkpoint), every="1 second", progress=change)
+    assert refused.value.code == "schema_changed"
+    assert run(spark, Job(cells, out, checkpoint)).rows == 701
+    assert keys(spark, out) == (701, 701)
+
+
+def test_an_update_in_mid_stream_embeds_what_is_new_alone(
+    spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    stop, statements = threading.Event(), iter((f"UPDATE delta.`{cells}` SET cell_id = 'renamed'",))
+
+    def update(done: int, total: int) -> None:
+        for statement in statements:
+            spark.sql(statement)
+        if done >= 1400:
+            stop.set()
+
+    done = run(spark, Job(cells, out, checkpoint), every="1 second", stop=stop, progress=update)
+    assert done.put_in == done.rows == 700
+    assert keys(spark, out) == (700, 700)
+
+
+def test_two_runs_into_one_table_lose_nothing(
+    spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+
+    def one(number: int) -> Done | str:
+        job = Job(cells, out, checkpoint, str(tmp_path / f"state{number}"), files_per_commit=1)
+        try:
+            return run(spark, job)
+        except InvalidRequest as error:
+            return error.code
+
+    with ThreadPoolExecutor(2) as pool:
+        ended = [*pool.map(one, range(2))]
+    assert all(isinstance(each, Done) or each == "two_runs" for each in ended), ended
+    assert run(spark, Job(cells, out, checkpoint)).rows == 700
+    assert keys(spark, out) == (700, 700)
