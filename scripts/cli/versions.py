@@ -39,6 +39,8 @@ def versions(environment: str, folder: Path | None, as_json: bool) -> None:
     out.print(found.model, markup=False)
     if found.rows:
         out.print(_table(found.rows))
+        for row in found.rows:
+            out.print(_origin(row), soft_wrap=True, markup=False)
     else:
         out.print("no versions yet: scgpt build " + environment + " --checkpoint DIR")
     for problem in found.problems:
@@ -47,7 +49,7 @@ def versions(environment: str, folder: Path | None, as_json: bool) -> None:
 
 def _table(rows: tuple[Row, ...]) -> Table:
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("version", "aliases", "validated", "manifest", "serves", "metrics", "lineage"):
+    for column in ("version", "aliases", "validated", "manifest", "serves", "metrics"):
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, _cells(row)))
@@ -59,14 +61,6 @@ def _cells(row: Row) -> list[str]:
 
     version = row.version
     unfinished = "" if version.status == registry.READY else f" {version.status}"
-    data = version.tags.get(registry.EVALUATED_ON, "")[:12]
-    copied = version.tags.get(registry.COPIED_FROM)
-    lineage = [
-        f"run {version.run_id}",
-        f"data {data}" if data else "",
-        f"from {copied}" if copied else "",
-        f"by {version.created_by}, {version.created_at:%Y-%m-%d %H:%M} UTC",
-    ]
     return [
         f"{version.number}{unfinished}",
         "\n".join(version.aliases),
@@ -74,5 +68,20 @@ def _cells(row: Row) -> list[str]:
         "" if row.released is None else f"{row.released} %",
         "\n".join(f"{each.endpoint} {each.traffic} %" for each in row.serves),
         "\n".join(f"{name} {score.value:.4f}" for name, score in version.metrics.items()),
-        "\n".join(filter(None, lineage)),
     ]
+
+
+def _origin(row: Row) -> str:
+    """Return the run, the cells and the version that a version comes from, in one line."""
+    from scgpt_databricks.model import registry
+
+    version = row.version
+    data = version.tags.get(registry.EVALUATED_ON, "")[:12]
+    copied = version.tags.get(registry.COPIED_FROM)
+    lineage = [
+        f"from {copied}" if copied else "",
+        f"run {version.run_id}" if version.run_id else "",
+        f"data {data}" if data else "",
+        f"by {version.created_by}, {version.created_at:%Y-%m-%d %H:%M} UTC",
+    ]
+    return f"version {version.number}: " + ", ".join(filter(None, lineage))

@@ -23,6 +23,7 @@ from scgpt_databricks.scripts.connection import connected
 from scgpt_databricks.scripts.release import canary, watch
 from scgpt_databricks.scripts.release.canary import How, Moved
 from scgpt_databricks.scripts.release.rollback import rollback
+from scgpt_databricks.scripts.release.versions import versions_of
 from tests.unit.scripts.release.faults import FAULTS, Killed, Trouble
 from tests.unit.scripts.release.lab import Lab
 
@@ -205,6 +206,29 @@ def test_bad_input(lab: Lab, two: Two, files: Path) -> None:
         rollback(lab.settings("dev"), report=lambda _: None)
     with pytest.raises(ReleaseError, match="has no release manifest"):
         canary.start(lab.settings("staging"), 1, 10, report=lambda _: None)
+
+
+def test_versions_show_where_each_serves_with_what_share(lab: Lab, two: Two) -> None:
+    champion, tried = two
+    start(lab, tried)
+    with connected(lab.settings("dev")):
+        waiting = versions_of("dev", lab.folder)
+    assert (
+        f"dev.release.json gives version {tried} 10 % of scgpt-dev; it does not serve: "
+        in (waiting.problems[1])
+    )
+    lab.deploy("dev")
+    with connected(lab.settings("dev")):
+        found = versions_of("dev", lab.folder)
+        shown = CliRunner().invoke(cli, ["versions", "dev", "--environments", str(lab.folder)])
+    assert found.problems == ()
+    assert [(row.version.number, row.version.aliases, row.released) for row in found.rows] == [
+        (tried, ("challenger",), 10), (champion, ("champion",), 90),
+    ]  # fmt: skip
+    assert [(each.endpoint, each.traffic) for row in found.rows for each in row.serves] == [
+        ("scgpt-dev", 10), ("scgpt-dev", 90),
+    ]  # fmt: skip
+    assert "scgpt-dev 10 %" in shown.output
 
 
 @pytest.mark.parametrize("percent", [-1, 100, 150])
