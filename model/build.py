@@ -180,12 +180,17 @@ def engine_digest() -> str:
 
 
 def engine_modules() -> list[Path]:
-    """Return the modules of this package that the pyfunc imports, directly or not, and no others.
+    """Return the modules of this package that the pyfunc imports, and no others."""
+    return modules_of(ENTRY)
+
+
+def modules_of(entry: Path) -> list[Path]:
+    """Return a module of this package and those that it imports, directly or not.
 
     A package on the way to a module counts too: Python runs its ``__init__.py`` first.
     """
     found: set[Path] = set()
-    waiting = {ENTRY}
+    waiting = {entry}
     while waiting:
         path = waiting.pop()
         found.add(path)
@@ -218,10 +223,7 @@ def ship_engine(folder: Path) -> Path:
         package.
     """
     name = f"{ENGINE_PREFIX}{engine_digest()[:12]}"
-    for path in engine_modules():
-        copy = folder / "code" / name / path.relative_to(PACKAGE)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+    copy_modules(ENTRY, folder / "code" / name)
     entry = folder / "scgpt_entry.py"
     entry.write_text(
         "import mlflow\n\n"
@@ -229,6 +231,14 @@ def ship_engine(folder: Path) -> Path:
         "mlflow.models.set_model(ScgptModel())\n"
     )
     return entry
+
+
+def copy_modules(entry: Path, folder: Path) -> None:
+    """Copy a module and all that it imports from this package; their imports are relative."""
+    for path in modules_of(entry):
+        copy = folder / path.relative_to(PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def signature_digest(signature: ModelSignature) -> str:

@@ -18,6 +18,7 @@ _SECTIONS = {
         "embed-file": "embed:embed_file",
         "spark": "spark:spark",
         "smoke": "embed:smoke",
+        "export-onnx": "export_onnx:export_onnx",
     },
     "Serve on Ray": {
         "ray": "ray:ray",
@@ -65,6 +66,7 @@ _EXTRAS = {
     "drift": "deploy",
     "embed-file": "engine",
     "endpoint": "deploy",
+    "export-onnx": "edge",
     "plan": "deploy",
     "promote": "engine",
     "ray": "ray",

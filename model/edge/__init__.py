@@ -1,0 +1,1 @@
+"""The model where there is no Databricks and no torch: ONNX, and a package that runs it."""
