@@ -322,6 +322,18 @@ def is_infrastructure(status: int | None) -> bool:
     return status is None or status in _INFRASTRUCTURE
 
 
+def dealt(canary: Arm, champion: Arm, drawn: float) -> float | None:
+    """Return the share of the requests that the canary got; None while errors have no other side.
+
+    It is not the share that was drawn: a data set stays on one version, and a replay asks both.
+    Without errors the share says nothing, and the drawn one keeps the looks few.
+    """
+    if not canary.errors and not champion.errors:
+        return drawn
+    share = canary.requests / (canary.requests + champion.requests)
+    return share if 0 < share < 1 else None
+
+
 def _bet(
     share: float, canary: Count, champion: Count, t: NDArray[np.float64], null: float
 ) -> NDArray[np.float64]:

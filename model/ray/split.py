@@ -7,7 +7,7 @@ import random
 from dataclasses import astuple
 from typing import Any
 
-from ..judge.verdict import Arm, Canary, Look, Rules, is_infrastructure
+from ..judge.verdict import Arm, Canary, Look, Rules, dealt, is_infrastructure
 from .settings import Split
 
 _OF_64_BITS = 2**64
@@ -47,6 +47,7 @@ class Tally:
         self._split = Split(**split)
         rules = Rules(alpha=self._split.alpha, margin=self._split.margin)
         self._canary = Canary(rules)
+        self._second, self._first = Arm(), Arm()  # not looked at yet
 
     def add(self, second: tuple[int, int, int], first: tuple[int, int, int]) -> dict[str, Any]:
         """Add requests to the second and to the first version, and return the verdict.
@@ -56,8 +57,11 @@ class Tally:
         second, first
             Requests, errors, infrastructure, as in ``Arm``.
         """
-        look = Look(self._split.weight, Arm(*second), Arm(*first))
-        self._canary = self._canary.add(look)
+        self._second, self._first = self._second + Arm(*second), self._first + Arm(*first)
+        share = dealt(self._second, self._first, self._split.weight)
+        if share is not None:
+            self._canary = self._canary.add(Look(share, self._second, self._first))
+            self._second, self._first = Arm(), Arm()
         return self.verdict()
 
     def verdict(self) -> dict[str, Any]:

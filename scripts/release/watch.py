@@ -23,6 +23,7 @@ from scgpt_databricks.model.judge.verdict import (
     Decision,
     Look,
     Rules,
+    dealt,
     is_infrastructure,
 )
 
@@ -263,18 +264,6 @@ def since(before: tuple[int, int] | None, now: tuple[int, int]) -> Arm:
     if before is None or now[0] < before[0]:
         before = (0, 0)
     return Arm(now[0] - before[0], now[1] - before[1])
-
-
-def dealt(canary: Arm, champion: Arm, drawn: float) -> float | None:
-    """Return the share of the requests that the canary got; None while errors have no other side.
-
-    It is not the share that was drawn: a data set stays on one version, and a replay asks both.
-    Without errors the share says nothing, and the drawn one keeps the looks few.
-    """
-    if not canary.errors and not champion.errors:
-        return drawn
-    share = canary.requests / (canary.requests + champion.requests)
-    return share if 0 < share < 1 else None
 
 
 def _running(settings: Settings) -> Manifest:

@@ -11,13 +11,13 @@ from scipy import sparse
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.model import registry
-from scgpt_databricks.model.judge.verdict import Arm, Canary, Look, Rules
+from scgpt_databricks.model.judge.verdict import Arm, Canary, Look, Rules, dealt
 from scgpt_databricks.scripts import volume
 from scgpt_databricks.scripts.connection import connected
 from scgpt_databricks.scripts.release import canary
 from scgpt_databricks.scripts.release.canary import How
 from scgpt_databricks.scripts.release.evidence import Reference
-from scgpt_databricks.scripts.release.watch import Watched, dealt, watch
+from scgpt_databricks.scripts.release.watch import Watched, watch
 from tests.unit.scripts.release.lab import Lab
 
 CELLS = Reference(sparse.csr_matrix(np.ones((20, 2), np.float32)), ["A", "B"], ["T", "B"] * 10)
