@@ -78,3 +78,15 @@ def test_two_runs_into_one_table_lose_nothing(
     assert all(isinstance(each, Done) or each == "two_runs" for each in ended), ended
     assert run(spark, Job(cells, out, checkpoint)).rows == 700
     assert keys(spark, out) == (700, 700)
+
+
+def test_an_empty_table_of_cells_is_no_mistake(
+    spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path
+) -> None:
+    """A stream may begin before there are cells."""
+    empty, out = str(tmp_path / "empty"), str(tmp_path / "out")
+    table = spark.read.format("delta").load(cells)
+    table.limit(0).write.format("delta").save(empty)
+    assert run(spark, Job(empty, out, checkpoint)).rows == 0
+    table.limit(5).write.format("delta").mode("append").save(empty)
+    assert run(spark, Job(empty, out, checkpoint)).rows == 5
