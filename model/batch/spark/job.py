@@ -17,6 +17,7 @@ from ...contract import PACKED, Options
 from ...errors import InvalidRequest
 from .embed import (
     CELL_DIGEST,
+    EMBEDDING_COLUMNS,
     EMBEDDING_DDL,
     ERROR_CODE,
     JUDGED_DDL,
@@ -170,7 +171,11 @@ def judge(cells: DataFrame, model: Model, job: Job) -> Judged:
 
 def embedded(cells: DataFrame, model: Model) -> DataFrame:
     """Return the embeddings of a table or stream of cells: one row each, in no order."""
-    return cells.selectExpr(_DIGEST, PACKED).mapInArrow(embedding(model), EMBEDDING_DDL)
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    # A type and no text: a pipeline's function may not ask the server to read one.
+    schema = from_arrow_schema(EMBEDDING_COLUMNS)
+    return cells.selectExpr(_DIGEST, PACKED).mapInArrow(embedding(model), schema)
 
 
 def _make(spark: SparkSession, table: str) -> None:
