@@ -19,7 +19,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import canary, figures, infrastructure, memory, page, profiled, served, tables
+from benchmarks import (
+    canary,
+    figures,
+    infrastructure,
+    memory,
+    page,
+    profiled,
+    served,
+    tables,
+    watched,
+)
 from benchmarks.checkpoints import whole_human
 from benchmarks.figures import ROOT, Figure
 from scgpt_databricks.model.scgpt import demo
@@ -43,6 +53,7 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "synthesis": infrastructure.synth_environment,
         "deploy": infrastructure.no_op_deploy,
         "canary": canary.figures,
+        "watched": watched.figures,
         "memory": lambda: memory.backed_memory(demo.SHIPPED),
         "spark": lambda: [*tables.spark_per_core(human), *tables.converter_memory()],
     }

@@ -46,6 +46,7 @@ _SOURCES = (
     "model/wire",
     "scripts/__init__.py",
     "scripts/monitoring/__init__.py",
+    "scripts/monitoring/baselines.py",
     "scripts/monitoring/delta.py",
     "scripts/monitoring/drift.py",
     "scripts/monitoring/error_rate.py",

@@ -137,7 +137,7 @@ JOBS = (
         key="unpack",
         title="unpack payloads",
         entry_point="scgpt-unpack",
-        parameters=(),
+        parameters=("--baselines", "{baselines}"),
         schedule="0 20 * * * ?",
     ),
     Job(

@@ -333,7 +333,7 @@ def _with_cells(facts: Facts, asked: _Asked | None, answered: _Answered | None) 
         return facts
     values = [row.counts.data for row in asked.rows]
     if asked.rows:
-        whole = all(bool((each % 1 == 0).all()) for each in values)
+        whole = all(bool((np.floor(each) == each).all()) for each in values)
         facts = replace(facts, whole_numbers=whole, detection=_detection(asked.rows))
     if answered is None:
         sent = _joined([_sent(row) for row in asked.rows])
@@ -382,6 +382,8 @@ def _detection(rows: Sequence[Cells]) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in rows:
         times = np.bincount(row.counts.indices[row.counts.data != 0], minlength=len(row.genes))
-        for at in np.flatnonzero(times).tolist():
-            found[row.genes[at]] = found.get(row.genes[at], 0) + int(times[at])
+        expressed = np.flatnonzero(times)
+        counted = zip(expressed.tolist(), times[expressed].tolist(), strict=True)
+        here = {row.genes[at]: count for at, count in counted}
+        found |= {gene: found.get(gene, 0) + count for gene, count in here.items()}
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ import click
 
 from .console import Group, json_option, reporter, show
 from .options import dry_run_option, environment_argument
+
+_until = click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="End of the days, in UTC.  [default: now]",
+)
 
 
 @click.group(cls=Group)
@@ -78,9 +85,15 @@ def unpack(environment: str, folder: Path | None, source: str | None, as_json: b
     type=click.FloatRange(min=0, min_open=True),
     help="Freeze the requests of so many days, not the version's own baseline.",
 )
+@_until
 @json_option
 def freeze(
-    environment: str, folder: Path | None, version: int | None, days: float | None, as_json: bool
+    environment: str,
+    folder: Path | None,
+    version: int | None,
+    days: float | None,
+    until: datetime | None,
+    as_json: bool,
 ) -> None:
     """Freeze what ENV's later requests are compared with.
 
@@ -93,7 +106,7 @@ def freeze(
 
     from ..watch.now import freeze as run
 
-    found = run(load(environment, folder), version=version, days=days)
+    found = run(load(environment, folder), version=version, days=days, until=_utc(until))
     text = f"the baseline of version {found['version']} is at {found['path']}"
     show(found, as_json, text, f"scgpt monitor drift {environment}")
 
@@ -101,10 +114,16 @@ def freeze(
 @monitor.command()
 @environment_argument
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Length of the window.")
+@_until
 @click.option("--dry-run", is_flag=True, help="Look, and take nothing of the budget of looks.")
 @json_option
 def drift(
-    environment: str, folder: Path | None, days: float | None, dry_run: bool, as_json: bool
+    environment: str,
+    folder: Path | None,
+    days: float | None,
+    until: datetime | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Compare ENV's requests with its frozen baseline.
 
@@ -118,12 +137,17 @@ def drift(
 
     from ..watch.now import drift as run
 
-    rows = run(load(environment, folder), days=days, dry_run=dry_run, report=reporter())
+    settings = load(environment, folder)
+    rows = run(settings, days=days, until=_utc(until), dry_run=dry_run, report=reporter())
     alarms = [row for row in rows if row["alarm"]]
     lines = [_line(row) for row in rows] or ["no version answered in the window"]
     show({"environment": environment, "looks": rows}, as_json, "\n".join(lines))
     if alarms:
         raise SystemExit(1)
+
+
+def _utc(until: datetime | None) -> datetime | None:
+    return until.replace(tzinfo=UTC) if until else None
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -7,10 +7,9 @@ the look before it. Who looks twice as often gets no more false alarms, and need
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from scgpt_databricks.model.evidence.reference import KEY, Frozen, freeze, thaw
 from scgpt_databricks.model.judge.drift import CAUSES, FEWEST_DATA_SETS, Finding, find_drift
 
 from . import delta
+from .baselines import Baselines, baselines_in, store_baseline
 from .samples import Read, Requests, Window, cells_of, requests_of
 
 if TYPE_CHECKING:
@@ -70,10 +70,6 @@ class Look:
             "baseline_digest": self.baseline_digest,
         }
         return [{**common, **asdict(found)} for found in self.findings]
-
-
-Baselines = Callable[[int], Mapping[str, Any] | None]
-"""Version -> its frozen baseline; None where nobody froze one."""
 
 
 def look_at(
@@ -243,36 +239,6 @@ def window_of(days: float, end: datetime | None = None) -> Window:
     """Return the window of so many days that ends now."""
     end = end or datetime.now(UTC)
     return Window(end - timedelta(days=days), end)
-
-
-def baselines_in(client: WorkspaceClient, folder: str) -> Baselines:
-    """Return the function that reads the frozen baselines of a folder in a volume."""
-    from databricks.sdk.errors import NotFound
-
-    def read(version: int) -> Mapping[str, Any] | None:
-        try:
-            contents = client.files.download(f"{folder}/{version}.json").contents
-        except NotFound:
-            return None
-        assert contents is not None
-        with contents:
-            try:
-                found: Mapping[str, Any] = json.loads(contents.read())
-            except ValueError as error:
-                raise InvalidRequest("baseline_damaged", f"it is no JSON: {error}.") from error
-        return found
-
-    return read
-
-
-def store_baseline(
-    client: WorkspaceClient, folder: str, version: int, baseline: Mapping[str, Any]
-) -> str:
-    """Put a baseline where looks find it; return its path."""
-    path = f"{folder}/{version}.json"
-    client.files.create_directory(folder)
-    client.files.upload(path, io.BytesIO(json.dumps(baseline).encode()), overwrite=True)
-    return path
 
 
 def run(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pyarrow.compute
+from numpy.typing import NDArray
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring.tables import TABLES
@@ -92,14 +93,14 @@ def _timed(batch: Any) -> Any:
     return batch.set_column(at, "request_time", time.cast(moment))
 
 
+Means = Mapping[int, NDArray[np.float32]]
+"""Version -> mean embedding of its baseline."""
+
+
 class Rows:
     """Rows of all tables, made from rows of an inference table."""
 
-    def __init__(
-        self,
-        entities: Mapping[str, Entity],
-        means: Mapping[int, np.ndarray[Any, Any]] | None = None,
-    ) -> None:
+    def __init__(self, entities: Mapping[str, Entity], means: Means | None = None) -> None:
         self._entities, self._means = entities, means or {}
 
     def unpack(self, batch: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from scgpt_databricks.infra.monitoring.tables import TABLES, create
 from scgpt_databricks.infra.naming import beside
 from scgpt_databricks.model.evidence.reference import CELLS_OF_A_DATA_SET
 
-from .rows import Entity, Rows, source_columns, usable
+from .rows import Entity, Means, Rows, source_columns, usable
 from .samples import Read, Window
 from .unpack import KINDS, Done
 
@@ -25,7 +25,12 @@ _NEW = "scgpt_new_rows"
 
 
 def unpack(
-    spark: Any, table: str, *, entities: Mapping[str, Entity], source: str | None = None
+    spark: Any,
+    table: str,
+    *,
+    entities: Mapping[str, Entity],
+    means: Means,
+    source: str | None = None,
 ) -> Done:
     """Unpack what the inference table got since the last run; as :func:`.unpack.unpack`.
 
@@ -47,7 +52,7 @@ def unpack(
     rows = _unread(spark, logged, filled["requests"], position, version)
     for kind in KINDS:
         ddl = ", ".join(f"{each.name} {each.kind}" for each in TABLES[kind])
-        rows.mapInArrow(rows_of(kind, entities), ddl).createOrReplaceTempView(_NEW)
+        rows.mapInArrow(rows_of(kind, entities, means), ddl).createOrReplaceTempView(_NEW)
         keys = [_ID, "cell"] if kind == "cells" else [_ID]
         on = " AND ".join(f"old.{key} = new.{key}" for key in keys)
         spark.sql(
@@ -65,11 +70,13 @@ def unpack(
     return done
 
 
-def rows_of(kind: str, entities: Mapping[str, Entity]) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def rows_of(
+    kind: str, entities: Mapping[str, Entity], means: Means
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function that makes the rows of one table from rows of an inference table."""
 
     def make(batches: Iterator[Any]) -> Iterator[Any]:
-        rows = Rows(entities)
+        rows = Rows(entities, means)
         for batch in batches:
             for start in range(0, batch.num_rows, _ROWS_AT_A_TIME):
                 fine, broken = usable(batch.slice(start, _ROWS_AT_A_TIME))

@@ -23,8 +23,9 @@ from scgpt_databricks.infra.monitoring.tables import TABLES
 from scgpt_databricks.infra.naming import beside
 
 from . import delta
+from .baselines import baselines_in, means_of
 from .delta import arrow_schema
-from .rows import Entity, Rows, number, source_columns, usable
+from .rows import Entity, Means, Rows, number, source_columns, usable
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -64,6 +65,7 @@ def unpack(
     table: str,
     *,
     entities: Mapping[str, Entity],
+    means: Means | None = None,
     source: str | None = None,
     report: Report = lambda _: None,
 ) -> Done:
@@ -75,6 +77,8 @@ def unpack(
         Full name of the inference table; the other tables stand beside it.
     entities
         Id of a served entity -> its name and version.
+    means
+        Version -> mean embedding of its baseline.
     source
         Full name of another table to read, for example a legacy one.
 
@@ -89,7 +93,7 @@ def unpack(
     }
     logged = source or table
     place = delta.location(client, logged, _FIRST)
-    run = _Run(delta.open_table(place), logged, filled, entities)
+    run = _Run(delta.open_table(place), logged, filled, Rows(entities, means))
     return run.all(report)
 
 
@@ -101,9 +105,9 @@ class _Run:
         source: DeltaTable,
         name: str,
         filled: Mapping[str, DeltaTable],
-        entities: Mapping[str, Entity],
+        rows: Rows,
     ) -> None:
-        self._source, self._filled, self._rows = source, filled, Rows(entities)
+        self._source, self._filled, self._rows = source, filled, rows
         self._columns = source_columns(pa.schema(source.schema().to_arrow()).names, name)
         self._position = f"{_POSITION}-{source.metadata().id}"
         self._number = filled["requests"].transaction_version(_APPLICATION) or 0
@@ -233,20 +237,23 @@ def run(
     table: str,
     warehouse: str,
     *,
+    baselines: str,
     source: str | None = None,
     report: Report = lambda _: None,
 ) -> Done:
     """Unpack with what this machine has: deltalake, or on Databricks the job's Spark session."""
     entities = served_entities(client, warehouse)
+    versions = {each.version for each in entities.values() if each.version is not None}
+    means = means_of(baselines_in(client, baselines), versions)
     place = delta.location(client, source or table, _FIRST)
     if delta.is_local(place):
-        return unpack(client, table, entities=entities, source=source, report=report)
+        return unpack(client, table, entities=entities, means=means, source=source, report=report)
     from pyspark.sql import SparkSession
 
     from . import spark
 
     session = SparkSession.builder.getOrCreate()
-    return spark.unpack(session, table, entities=entities, source=source)
+    return spark.unpack(session, table, entities=entities, means=means, source=source)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -254,11 +261,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="scgpt-unpack", description=__doc__)
     parser.add_argument("--table", required=True, help="full name of the inference table")
     parser.add_argument("--warehouse", required=True, help="id of the SQL warehouse")
+    parser.add_argument("--baselines", required=True, help="folder of the frozen baselines")
     parser.add_argument("--source", help="another table to read, for example a legacy one")
     given = parser.parse_args(arguments)
     from databricks.sdk import WorkspaceClient
 
-    found = run(WorkspaceClient(), given.table, given.warehouse, source=given.source)
+    where = {"baselines": given.baselines, "source": given.source}
+    found = run(WorkspaceClient(), given.table, given.warehouse, **where)
     sys.stdout.write(json.dumps(asdict(found)) + "\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from scgpt_databricks.infra.errors import DeployError
@@ -31,7 +32,9 @@ def unpack(
             from ..monitoring import unpack as unpacking  # pyarrow is no part of the client
 
             warehouse = warehouse_of(client, settings)
-            return asdict(unpacking.run(client, table, warehouse, source=source, report=report))
+            folder = settings.names.baselines
+            where: dict[str, Any] = {"baselines": folder, "source": source}
+            return asdict(unpacking.run(client, table, warehouse, report=report, **where))
         if source is not None:
             raise DeployError(
                 "--source is for the local workspace; elsewhere run the job with it: add "
@@ -41,7 +44,12 @@ def unpack(
 
 
 def drift(
-    settings: Settings, *, days: float | None, dry_run: bool, report: Callable[[str], None]
+    settings: Settings,
+    *,
+    days: float | None,
+    until: datetime | None,
+    dry_run: bool,
+    report: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """Look at an environment's last requests; return one row for each version and cause.
 
@@ -49,6 +57,8 @@ def drift(
     ----------
     days
         Length of the window; None: as the environment says.
+    until
+        Its end; None: now.
     dry_run
         Leave the look out of the table, so that it takes nothing of the budget.
     """
@@ -63,18 +73,21 @@ def drift(
                 baselines=settings.names.baselines,
                 days=days or watch.drift_days,
                 false_alarms=watch.drift_false_alarms,
+                end=until,
                 write=not dry_run,
             )
-        if days is not None or dry_run:
+        if days is not None or until is not None or dry_run:
             raise DeployError(
-                "--days and --dry-run are for the local workspace; elsewhere the deployed job "
-                "looks, with monitoring.drift_days"
+                "--days, --until and --dry-run are for the local workspace; elsewhere the deployed "
+                "job looks, with monitoring.drift_days"
             )
         found: list[dict[str, Any]] = run_job(client, settings, "drift", report)["looks"]
         return found
 
 
-def freeze(settings: Settings, *, version: int | None, days: float | None) -> dict[str, Any]:
+def freeze(
+    settings: Settings, *, version: int | None, days: float | None, until: datetime | None = None
+) -> dict[str, Any]:
     """Freeze what later looks are compared with, and return the version and where it lies.
 
     Parameters
@@ -83,6 +96,8 @@ def freeze(settings: Settings, *, version: int | None, days: float | None) -> di
         None: the champion's.
     days
         Take the requests of so many days; None: the baseline that came with the version.
+    until
+        End of the days; None: now.
 
     Raises
     ------
@@ -90,6 +105,7 @@ def freeze(settings: Settings, *, version: int | None, days: float | None) -> di
         The version has none, or the requests make none.
     """
     from ..monitoring import drift as drifting
+    from ..monitoring.baselines import store_baseline
 
     client = workspace_client(settings)
     with answering(settings):
@@ -99,14 +115,14 @@ def freeze(settings: Settings, *, version: int | None, days: float | None) -> di
                     "elsewhere than on the local workspace the job freezes: run it once with "
                     f"`--freeze --days {days:g}` added to its parameters"
                 )
-            window = drifting.window_of(days)
+            window = drifting.window_of(days, until)
             read = drifting.tables_of(client, logged_table(settings)).reader(window)
             version, baseline = drifting.freeze_window(read, version, window)
         else:
             version = version or _champion(settings)
             baseline = _built(settings, version)
         folder = settings.names.baselines
-        path = drifting.store_baseline(client, folder, version, baseline)
+        path = store_baseline(client, folder, version, baseline)
     return {"environment": settings.environment, "version": version, "path": path}
 
 

@@ -78,8 +78,9 @@ def grants(kind: str, name: str) -> None:
 
 @tools.command("run-job")
 def run_job() -> None:
-    """Run the workspace's only job to its end: its result, and what it wrote."""
-    (job,) = _request("GET", "/api/2.2/jobs/list").json()["jobs"]
+    """Run the daily job to its end: its result, and what it wrote."""
+    listed = _request("GET", "/api/2.2/jobs/list?name=scgpt-serving: daily error rate")
+    (job,) = listed.json()["jobs"]
     started = _request("POST", "/api/2.2/jobs/run-now", {"job_id": job["job_id"]}).json()
     while True:
         run = _request("GET", f"/api/2.2/jobs/runs/get?run_id={started['run_id']}").json()

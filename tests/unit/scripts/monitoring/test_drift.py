@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.donors import donors
 from scgpt_databricks.model.errors import InvalidRequest
-from scgpt_databricks.scripts.monitoring import drift
+from scgpt_databricks.scripts.monitoring import baselines, drift
 from tests.unit.scripts.monitoring.place import TABLE, Place
 
 DIGEST = "d" * 64
@@ -77,7 +77,7 @@ def freeze(place: Place, version: int | None = None) -> dict[str, Any]:
     client: Any = place
     read = drift.Tables(client, TABLE).reader(window)
     number, baseline = drift.freeze_window(read, version, window)
-    drift.store_baseline(client, FOLDER, number, baseline)
+    baselines.store_baseline(client, FOLDER, number, baseline)
     return baseline
 
 
@@ -204,3 +204,11 @@ def test_two_versions_have_a_look_each(place: Place) -> None:
         client, TABLE, baselines=FOLDER, days=7, false_alarms=0.05, end=START + 2 * WEEK
     )
     assert [row["version"] for row in rows] == [3] * 4 + [4] * 4
+
+
+def test_baselines_give_means_and_those_that_cannot_be_read_none(place: Place) -> None:
+    client: Any = place
+    place.stored[f"{FOLDER}/4.json"] = b"{}"
+    found = baselines.means_of(baselines.baselines_in(client, FOLDER), [3, 4, 5])
+    assert [*found] == [3]
+    assert found[3].shape == (32,)

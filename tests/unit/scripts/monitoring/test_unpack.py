@@ -93,6 +93,18 @@ def test_rows_of_requests_and_cells(place: Place) -> None:
     assert len(genes["genes"]) == len(genes["detected"]) > 20
 
 
+def test_the_distance_to_the_baseline_is_known_where_there_is_one(place: Place) -> None:
+    place.log([logged(1)])
+    client: Any = place
+    means = {3: np.full(8, 0.5, np.float32)}
+    unpack.unpack(client, TABLE, entities=ENTITIES, means=means)
+    (row,) = place.rows("requests")
+    vectors = np.array([cell["embedding"] for cell in place.rows("cells")])
+    assert row["reference_distance"] == pytest.approx(
+        np.linalg.norm(vectors - 0.5, axis=1).mean(), rel=1e-5
+    )
+
+
 def test_a_second_run_takes_only_what_is_new(place: Place) -> None:
     place.log([logged(1), logged(2)])
     assert place.unpack().requests == 2
@@ -306,7 +318,7 @@ def test_payloads_are_read_a_few_at_a_time(place: Place, monkeypatch: pytest.Mon
 def test_on_spark_the_same_rows_are_made(place: Place) -> None:
     rows = [logged(1), logged(2, databricks_request_id=None), logged(3, request="{")]
     batch = pa.Table.from_pylist(rows, SCHEMA).to_batches()[0]
-    made = {kind: list(spark.rows_of(kind, ENTITIES)(iter([batch]))) for kind in unpack.KINDS}
+    made = {kind: list(spark.rows_of(kind, ENTITIES, {})(iter([batch]))) for kind in unpack.KINDS}
     place.log(rows)
     place.unpack()
     for kind, parts in made.items():

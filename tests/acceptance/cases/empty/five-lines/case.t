@@ -60,6 +60,8 @@ itself comes with the first released version.
   POST /api/2.1/unity-catalog/volumes -> 200
   POST /api/2.1/unity-catalog/volumes -> 200
   POST /api/2.2/jobs/create -> 200
+  POST /api/2.2/jobs/create -> 200
+  POST /api/2.2/jobs/create -> 200
   PUT /api/2.0/fs/directories/Volumes/main/scgpt/artifacts/wheels/<digest> -> 204
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl -> 204

@@ -5,6 +5,8 @@ and whom it tells, a dashboard, and a daily job that runs from a wheel in the vo
     local-monitoring: create databricks_alert_v2.alert_error_rate
     local-monitoring: create databricks_dashboard.dashboard
     local-monitoring: create databricks_job.job_daily_error_rate
+    local-monitoring: create databricks_job.job_drift
+    local-monitoring: create databricks_job.job_unpack
     local-monitoring: create databricks_notification_destination.destination
     local-monitoring: create databricks_sql_endpoint.warehouse
       + name = "scgpt-serving-monitoring"
@@ -15,6 +17,8 @@ and whom it tells, a dashboard, and a daily job that runs from a wheel in the vo
   POST /api/2.0/mlflow/experiments/create -> 200
   POST /api/2.0/notification-destinations -> 200
   POST /api/2.0/sql/warehouses -> 200
+  POST /api/2.2/jobs/create -> 200
+  POST /api/2.2/jobs/create -> 200
   POST /api/2.2/jobs/create -> 200
   PUT /api/2.0/fs/directories/Volumes/main/scgpt/artifacts/wheels/<digest> -> 204
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
@@ -42,7 +46,7 @@ The alert fires above the threshold, and its query asks the inference table.
   }
   $ show /api/2.0/alerts alerts 0 query_text | grep -o main[.a-z_]*
   main.scgpt.scgpt_inference_payload
-  $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings tasks 0 python_wheel_task
+  $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings tasks 0 python_wheel_task
   {
    "entry_point": "scgpt-monitor",
    "package_name": "scgpt-jobs",
@@ -55,7 +59,7 @@ The alert fires above the threshold, and its query asks the inference table.
     "24"
    ]
   }
-  $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings environments 0 spec
+  $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings environments 0 spec
   {
    "dependencies": [
     "/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl"
@@ -85,9 +89,9 @@ A threshold is one value of the file.
 Somebody clears optional fields of the job, and removes the wheel that it runs from. A plan shows two
 of the three; `verify` finds each, and a deploy puts them back.
 
-  $ api POST /api/2.2/jobs/update "{\"job_id\": $(show /api/2.2/jobs/list jobs 0 job_id), \"fields_to_remove\": [\"email_notifications\", \"timeout_seconds\"]}"
+  $ api POST /api/2.2/jobs/update "{\"job_id\": $(show '/api/2.2/jobs/list?name=scgpt-serving:%20daily%20error%20rate' jobs 0 job_id), \"fields_to_remove\": [\"email_notifications\", \"timeout_seconds\"]}"
   200
-  $ api DELETE "/api/2.0/fs/files$(show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings environments 0 spec dependencies 0 | tr -d '"')"
+  $ api DELETE "/api/2.0/fs/files$(show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings environments 0 spec dependencies 0 | tr -d '"')"
   204
   $ scgpt verify local 2>/dev/null | grep │ | tr -s ' '
   │ job scgpt-serving: daily error rate │ emails.on_failure │ ['ops@example.com'] │ [] │
@@ -115,10 +119,12 @@ Turned off, all of it is removed.
 
   $ cp off.toml local.toml
   $ quietly scgpt deploy local
-  local: 5 changes, by databricks/databricks 1.99.0
+  local: 7 changes, by databricks/databricks 1.99.0
     local-monitoring: delete databricks_alert_v2.alert_error_rate
     local-monitoring: delete databricks_dashboard.dashboard
     local-monitoring: delete databricks_job.job_daily_error_rate
+    local-monitoring: delete databricks_job.job_drift
+    local-monitoring: delete databricks_job.job_unpack
     local-monitoring: delete databricks_notification_destination.destination
     local-monitoring: delete databricks_sql_endpoint.warehouse
   digest <digest>
@@ -129,5 +135,7 @@ Turned off, all of it is removed.
   DELETE /api/2.0/lakeview/dashboards/<id> -> 200
   DELETE /api/2.0/notification-destinations/<uuid> -> 200
   DELETE /api/2.0/sql/warehouses/<id> -> 200
+  POST /api/2.2/jobs/delete -> 200
+  POST /api/2.2/jobs/delete -> 200
   POST /api/2.2/jobs/delete -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204

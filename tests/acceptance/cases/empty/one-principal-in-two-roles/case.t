@@ -65,6 +65,8 @@ Principals and catalogs that nobody has made are refused before anything is chan
     databricks_permissions.alert_error_rate_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.dashboard_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.job_daily_error_rate_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.job_drift_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.job_unpack_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
   $ settings 'catalog = "nowhere"'
   $ scgpt plan local 2>&1 | grep -v ' s  '
   local: 13 changes, by databricks/databricks 1.99.0

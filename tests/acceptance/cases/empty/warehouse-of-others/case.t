@@ -7,6 +7,8 @@ Where the file names a SQL warehouse that exists, monitoring asks that one and m
     local-monitoring: create databricks_alert_v2.alert_error_rate
     local-monitoring: create databricks_dashboard.dashboard
     local-monitoring: create databricks_job.job_daily_error_rate
+    local-monitoring: create databricks_job.job_drift
+    local-monitoring: create databricks_job.job_unpack
     local-monitoring: create databricks_notification_destination.destination
   $ show /api/2.0/sql/warehouses warehouses | grep '"name"'
     "name": "Serverless Starter Warehouse",
@@ -22,10 +24,12 @@ Turned off again, the others' warehouse stays.
 
   $ cp off.toml local.toml
   $ quietly scgpt deploy local
-  local: 4 changes, by databricks/databricks 1.99.0
+  local: 6 changes, by databricks/databricks 1.99.0
     local-monitoring: delete databricks_alert_v2.alert_error_rate
     local-monitoring: delete databricks_dashboard.dashboard
     local-monitoring: delete databricks_job.job_daily_error_rate
+    local-monitoring: delete databricks_job.job_drift
+    local-monitoring: delete databricks_job.job_unpack
     local-monitoring: delete databricks_notification_destination.destination
   digest <digest>
   deployed in <n> s

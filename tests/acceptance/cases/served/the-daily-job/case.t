@@ -3,9 +3,11 @@ The daily job runs from a wheel that the deploy put into the volume.
   $ settings 'monitoring.enabled = true'
   $ quietly scgpt deploy local | grep job
     local-monitoring: create databricks_job.job_daily_error_rate
-  $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings tasks 0 python_wheel_task entry_point
+    local-monitoring: create databricks_job.job_drift
+    local-monitoring: create databricks_job.job_unpack
+  $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings tasks 0 python_wheel_task entry_point
   "scgpt-monitor"
-  $ show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings environments 0 spec dependencies
+  $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings environments 0 spec dependencies
   [
    "/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl"
   ]
@@ -27,7 +29,7 @@ is one line. Before the first request, the table is empty.
 Somebody points the job to a table that does not exist. The run fails and says why; the next deploy
 puts it back.
 
-  $ api POST /api/2.2/jobs/update "{\"job_id\": $(show /api/2.2/jobs/list jobs 0 job_id), \"new_settings\": {\"tasks\": $(show '/api/2.2/jobs/list?expand_tasks=true' jobs 0 settings tasks | sed s/_payload/_elsewhere/)}}"
+  $ api POST /api/2.2/jobs/update "{\"job_id\": $(show '/api/2.2/jobs/list?name=scgpt-serving:%20daily%20error%20rate' jobs 0 job_id), \"new_settings\": {\"tasks\": $(show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings tasks | sed s/_payload/_elsewhere/)}}"
   200
   $ run-job
   FAILED
