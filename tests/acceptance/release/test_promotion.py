@@ -6,36 +6,17 @@ import os
 import re
 import signal
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scgpt_databricks.infra.layout import ROOT
-from tests.acceptance.site import Done, Site
+from tests.acceptance.release.environments import MODEL, three, traffic
+from tests.acceptance.site import Done, Site, wait_until
 
 PAGE = ROOT / "docs" / "promotion.md"
 BLOCK = re.compile(r"(<!-- transcript -->\n```text\n)(.*?)(^```$)", re.M | re.S)
-MODEL = "scgpt_gene_embeddings"
-
-_TOML = """
-catalog = "{name}"
-deletion_protection = false
-[workspace]
-local = true
-[endpoint]
-name = "scgpt-{name}"
-workload_type = "CPU"
-timeout_minutes = 10
-[monitoring]
-enabled = false
-[promotion]
-{promotion}
-[state]
-backend = "local"
-"""
-_FROM = {"dev": "", "staging": 'source = "dev"\napproval = false', "prod": 'source = "staging"'}
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1800)]
 
@@ -43,13 +24,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1800
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A workspace with the registry of three environments."""
-    site = Site(tmp_path / "site")
+    site = three(tmp_path / "site", staging="approval = false")
     try:
-        site.start_workspace()
-        for name, promotion in _FROM.items():
-            (site.folder / f"{name}.toml").write_text(_TOML.format(name=name, promotion=promotion))
-        for name in _FROM:
-            site.succeed("deploy", name)
         yield site
     finally:
         site.stop_workspace()
@@ -105,7 +81,7 @@ def test_versions_go_up_and_come_back(
     type_("promote", "staging", "prod", "--keep-previous")
     site.succeed("deploy", "prod")
     type_("rollback", "prod", "--why", "answers are slow")
-    assert _live(site) == {f"{MODEL}-1": 100, f"{MODEL}-2": 0}
+    assert traffic(site, "scgpt-prod") == {f"{MODEL}-1": 100, f"{MODEL}-2": 0}
     plan = site.succeed("plan", "prod", "--json").json
     assert plan["changes"] == 0, "the endpoint is as the manifest says"
     type_("history", "prod")
@@ -128,22 +104,10 @@ def _licensed(site: Site, version: int) -> None:
 
 
 def _cut_off(site: Site, *arguments: str) -> None:
-    """Kill a command as soon as it has written down that it begins."""
+    """Kill a command as soon as it has written down what the gates said."""
     process = site.start(*arguments)
     history = site.folder / "workspace/files/Volumes/staging/scgpt/artifacts/history/open.json"
-    deadline = time.monotonic() + 120
-    while not history.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1)
+    wait_until(lambda: history.exists() and '"gates"' in history.read_text(), 300)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert history.exists()
-
-
-def _live(site: Site) -> dict[str, int]:
-    config = site.api("GET", "/api/2.0/serving-endpoints/scgpt-prod")["config"]
-    routes = config["traffic_config"]["routes"]
-    return {
-        route.get("served_entity_name") or route["served_model_name"]: route["traffic_percentage"]
-        for route in routes
-    }
