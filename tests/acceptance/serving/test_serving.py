@@ -215,7 +215,7 @@ def test_a_killed_workspace_serves_again_and_has_lost_no_row(
     assert int(_rows(builder, count)[0][0]) == int(before) + sent + 1
 
 
-def _wait_until_no_process_serves(folder: Path, limit_s: float = 15) -> None:
+def _wait_until_no_process_serves(folder: Path, limit_s: float = 60) -> None:
     deadline = time.monotonic() + limit_s
     while left := _processes(folder):
         assert time.monotonic() < deadline, left

@@ -285,7 +285,7 @@ def _descendants(info: Info) -> list[int]:
     return found
 
 
-def _all_gone(pids: list[int], seconds: float = 10.0) -> bool:
+def _all_gone(pids: list[int], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not any(_lives(pid) for pid in pids):

@@ -91,7 +91,7 @@ def config(*shares: tuple[int, int]) -> dict[str, Any]:
     return {"served_entities": entities, "traffic_config": {"routes": routes}}
 
 
-def wait(client: TestClient, name: str, timeout_s: float = 20.0) -> dict[str, Any]:
+def wait(client: TestClient, name: str, timeout_s: float = 60.0) -> dict[str, Any]:
     """The endpoint once nothing is being rolled out."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
