@@ -1,10 +1,10 @@
-"""Three environments in one real local workspace, which serves from a thread of the tests."""
+"""Four environments in one real local workspace, which serves from a thread of the tests."""
 
 from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,12 @@ inference_table_prefix = ""
 [state]
 backend = "local"
 """
-_SOURCES = {"dev": "", "staging": 'source = "dev"', "prod": 'source = "staging"\napproval = true'}
+_SOURCES = {
+    "dev": "",
+    "main": "",
+    "staging": 'source = "dev"',
+    "prod": 'source = "staging"\napproval = true',
+}
 
 
 @dataclass(frozen=True)
@@ -143,12 +148,12 @@ class Lab:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Lab]:
-    """A workspace with three catalogs, a schema, a model and a volume in each."""
+def running(folder: Path, leave_out: Sequence[str] = LEFT_OUT) -> Iterator[Lab]:
+    """A workspace with a catalog, a schema, a model and a volume for each environment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     workspace = Workspace(folder / "workspace", f"http://127.0.0.1:{port}")
-    app = create_app(workspace, leave_out=LEFT_OUT)
+    app = create_app(workspace, leave_out=leave_out)
     server = uvicorn.Server(
         uvicorn.Config(app, port=port, http=Protocol, log_level="error", lifespan="on")
     )

@@ -137,6 +137,7 @@ def test_a_dry_run_changes_nothing(lab: Lab, two: Two) -> None:
     assert len(lab.history("dev")) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [each for each in START if each not in NOT_DONE_HERE])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_beginning_that_met_a_fault_is_run_again(
