@@ -33,6 +33,7 @@ from mlflow.types.schema import (
 from scipy import sparse
 
 from . import contract
+from .cells.trial import prepare
 from .errors import CheckpointError, ScgptError
 from .scgpt.checkpoint_files import CheckpointFiles
 from .scgpt.config import SPECIAL_TOKENS
@@ -93,6 +94,8 @@ class ScgptModel(PythonModel):
         _log.info(embedder.choices)
         embedder.warm_up()  # a replica that says it is ready answers at its usual speed
         self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
+        if self.folders:
+            prepare()  # opens what callers name
         self.engine = ScgptEngine(embedder)
         self.with_hvg = bool(settings.get("with_hvg"))
         if self.with_hvg:

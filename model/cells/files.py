@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import InvalidRequest
 from .counts_place import CountsPlace
 from .foreign import from_10x, from_mtx, from_zarr
 from .h5ad import CellsFile
-from .kinds import kind_of, not_anndata
+from .kinds import damages_told, kind_of
 
 _CONVERT = {"zarr": from_zarr, "10x": from_10x, "mtx": from_mtx}
-_DAMAGES = (OSError, LookupError, ValueError, TypeError, RuntimeError, EOFError)
 
 
 @contextmanager
@@ -46,12 +44,8 @@ def open_cells(
         return
     with tempfile.TemporaryDirectory(prefix="scgpt-") as folder:
         made = Path(folder) / f"{path.name}.h5ad"
-        try:
+        with damages_told(path):
             _CONVERT[kind](path, made)
-        except InvalidRequest:
-            raise
-        except _DAMAGES as error:
-            raise not_anndata(path, f"it is damaged ({error})", "Fetch it again.") from error
         with CellsFile(made, place, by_columns=by_columns) as cells:
             yield cells
 

@@ -24,7 +24,8 @@ from ..errors import InvalidRequest, LimitExceeded
 from .cells import Cells
 from .checks import check_size
 from .counts_place import CountsPlace
-from .hdf5 import check_filters, open_hdf5
+from .hdf5 import check_chunks, open_hdf5
+from .kinds import damages_told
 from .labels import labels
 from .matrix import as_csr, native
 from .untrusted import bytes_to_read, check_column, refuse_links
@@ -122,14 +123,15 @@ class CellsFile:
 
     def __init__(self, path: Path, place: CountsPlace = _X, *, by_columns: bool = False) -> None:
         self.path = path
-        try:
+        with damages_told(path):
             self._file = open_hdf5(path)
-        except OSError as error:
-            raise _not_anndata(path, str(error)) from error
+            self._open(path, place, by_columns=by_columns)
+
+    def _open(self, path: Path, place: CountsPlace, *, by_columns: bool) -> None:
         try:
             self._matrix = StoredMatrix.find(path, self._file, place)
             stored = _index(path, self._file, place.var), _index(path, self._file, *_WRITTEN_TO)
-            check_filters(path, *self._matrix.parts, *stored)
+            check_chunks(path, *self._matrix.parts, *stored)
             if by_columns:
                 self._matrix = self._matrix.by_rows()
             self._matrix.check_by_rows(place.path)
@@ -156,11 +158,13 @@ class CellsFile:
 
     def rows(self, start: int, stop: int) -> sparse.csr_matrix:
         """Read some cells: ``[at most stop - start, genes]``."""
-        return self._genes.count(self._matrix.rows(start, stop))
+        with damages_told(self.path):
+            return self._genes.count(self._matrix.rows(start, stop))
 
     def names(self, start: int, stop: int) -> list[str]:
         """Read the index of ``obs`` of some cells."""
-        return self._names[start:stop]
+        with damages_told(self.path):
+            return self._names[start:stop]
 
 
 class _Names:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +25,9 @@ _OLD_10X = {
     "indices",
     "indptr",
 }  # of each genome, before Cell Ranger 3
+
+# What h5py, zarr and anndata raise on files that are not what they say.
+_DAMAGES = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, EOFError)
 
 _CONVERT_IN_R = "Convert it in R: zellkonverter::writeH5AD writes .h5ad."
 _UNPACK = "Unpack it first."
@@ -57,15 +62,23 @@ def kind_of(path: Path) -> Kind:
     InvalidRequest
         ``not_anndata``: it is something else. The sentence names it and says what to do.
     """
-    try:
+    with damages_told(path):
         if path.is_dir():
             return _kind_of_folder(path)
         if h5py.is_hdf5(path):
             return _kind_of_hdf5(path)
         return _kind_of_other(path)
-    except OSError as error:
+
+
+@contextmanager
+def damages_told(path: Path) -> Iterator[None]:
+    """Say of a file that cannot be read what the library says (``not_anndata``)."""
+    try:
+        yield
+    except _DAMAGES as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise not_anndata(
-            path, f"it cannot be read ({error})", "Fetch or copy it again."
+            path, f"it cannot be read ({why})", "Fetch or copy it again, or write it anew."
         ) from error
 
 

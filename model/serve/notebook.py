@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from anndata import AnnData, read_h5ad
 from ..cells.cells import BATCH
 from ..cells.checks import check_cells
 from ..cells.in_memory import cells_of_anndata
+from ..cells.trial import try_file
 from ..contract import OBS, VAR, Options
 from ..errors import InvalidRequest
 from ..wire.rows import read_frame, read_rows
@@ -25,6 +27,8 @@ def preprocessed(path: str | None, frame: pd.DataFrame | None, options: Options)
             "two_forms" if path else "no_form",
             "give input_data_path or input_dataframe, exactly one of them.",
         )
+    if path is not None:
+        try_file(Path(path))
     adata = read_h5ad(path) if path is not None else _of_frame(frame)
     sent = cells_of_anndata(adata, {BATCH})
     check_cells(sent.counts, sent.genes)
