@@ -27,7 +27,7 @@ from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.wire.codec import encode_cells
 from tests.acceptance.spark.test_tables import rows_of, vectors
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1800)]
 
 TOLERANCE = 1e-5
 """Largest difference of two float32 vectors of length 1, number by number."""

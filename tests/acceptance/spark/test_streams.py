@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from scgpt_databricks.model.batch.spark.job import Done, Job, run
 from scgpt_databricks.model.errors import InvalidRequest
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 def keys(spark: SparkSession, out: str) -> tuple[int, int]:

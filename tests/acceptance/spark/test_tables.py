@@ -17,7 +17,7 @@ from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.scgpt.demo import pbmc_cells
 from scgpt_databricks.model.scgpt.embedder import Embedder
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
 
 class Stop(Exception):  # noqa: N818 - stands for a kill
