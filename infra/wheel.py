@@ -21,6 +21,8 @@ PACKAGE = "scgpt-jobs"
 VERSION = "0.1.0"
 ENTRY_POINTS = {
     "scgpt-drift": "scgpt_databricks.scripts.monitoring.drift:main",
+    "scgpt-device": "scgpt_databricks.scripts.monitoring.device:main",
+    "scgpt-retention": "scgpt_databricks.scripts.monitoring.retention:main",
     "scgpt-monitor": "scgpt_databricks.scripts.monitoring.error_rate:main",
     "scgpt-unpack": "scgpt_databricks.scripts.monitoring.unpack:main",
 }
@@ -49,7 +51,9 @@ _SOURCES = (
     "scripts/monitoring/baselines.py",
     "scripts/monitoring/delta.py",
     "scripts/monitoring/drift.py",
+    "scripts/monitoring/device.py",
     "scripts/monitoring/error_rate.py",
+    "scripts/monitoring/retention.py",
     "scripts/monitoring/rows.py",
     "scripts/monitoring/samples.py",
     "scripts/monitoring/spark.py",

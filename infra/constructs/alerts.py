@@ -74,9 +74,20 @@ class Alerts(Construct):
             notify_on_ok=True,
             retrigger_seconds=monitoring.REMIND_SECONDS,
         )
+        told = [*self._made(settings), *settings.monitoring.destinations]
+        if not told:
+            return said()
+        return said(
+            subscriptions=[
+                AlertV2EvaluationNotificationSubscriptions(destination_id=each) for each in told
+            ]
+        )
+
+    def _made(self, settings: Settings) -> list[str]:
+        """Return the id of the destination of the environment's e-mail addresses, if it has any."""
         emails = settings.monitoring.emails
         if not emails:
-            return said()
+            return []
         destination = NotificationDestination(
             self,
             "destination",
@@ -86,5 +97,4 @@ class Alerts(Construct):
             ),
         )
         destination.override_logical_id("destination")
-        told = AlertV2EvaluationNotificationSubscriptions(destination_id=destination.id)
-        return said(subscriptions=[told])
+        return [str(destination.id)]

@@ -34,7 +34,15 @@ class Jobs(Construct):
                 self,
                 logical_id,
                 name=names.watched(job.title),
-                task=[_task(job, built.package, settings, table=table, warehouse=warehouse)],
+                task=[
+                    _task(
+                        job,
+                        built.package,
+                        monitoring.arguments(
+                            job, table=table, warehouse=warehouse, **settings.job_values
+                        ),
+                    )
+                ],
                 environment=[environment],
                 schedule=JobSchedule(
                     quartz_cron_expression=job.schedule,
@@ -55,18 +63,14 @@ class Jobs(Construct):
             access_list(self, f"{logical_id}_permissions", levels, job_id=resource.id)
 
 
-def _task(
-    job: monitoring.Job, package: str, settings: Settings, *, table: str, warehouse: str
-) -> JobTask:
-    known = settings.monitoring.model_dump()
-    more = [each.format(baselines=settings.names.baselines, **known) for each in job.parameters]
+def _task(job: monitoring.Job, package: str, parameters: list[str]) -> JobTask:
     return JobTask(
         task_key=job.key,
         environment_key=monitoring.JOB_ENVIRONMENT_KEY,
         python_wheel_task=JobTaskPythonWheelTask(
             package_name=package,
             entry_point=job.entry_point,
-            parameters=["--table", table, "--warehouse", warehouse, *more],
+            parameters=parameters,
         ),
     )
 

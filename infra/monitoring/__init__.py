@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..naming import beside
+
 _SQL = Path(__file__).parent
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -35,7 +37,7 @@ def quoted(full_name: str) -> str:
     )
 
 
-def query(name: str, *, table: str, **values: int) -> str:
+def query(name: str, *, table: str, hours: int = 0, **values: str | int | float) -> str:
     """The SQL of one file in this folder, for one environment.
 
     Parameters
@@ -43,12 +45,28 @@ def query(name: str, *, table: str, **values: int) -> str:
     name
         File name without the ending.
     table
-        Full name of the inference table.
+        Full name of the inference table; those that stand beside it follow from it.
+    hours
+        How far back it looks.
     values
         What else the file leaves open.
     """
-    text = (_SQL / f"{name}.sql").read_text(encoding="utf-8")
-    return text.format(table=quoted(table), **values).strip()
+    given = {
+        **values,
+        "table": quoted(table),
+        "hours": hours,
+        # A day is a part of the table: days that cannot hold an answer are not read.
+        "days_back": hours // 24 + 1,
+        **{
+            f"{kind}_table": quoted(beside(table, kind)) for kind in ("requests", "status", "drift")
+        },
+    }
+    given["requests"] = _text("once").format(**given)
+    return _text(name).format(**given).strip()
+
+
+def _text(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8").rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +110,30 @@ class Job:
     title: str
     entry_point: str
     parameters: tuple[str, ...]
-    """What stands in braces is filled in: ``baselines``, and the keys of ``monitoring``."""
+    """What stands in braces is filled in: ``baselines``, ``endpoint``, keys of ``monitoring``."""
     schedule: str
     """Quartz, in the environment's time zone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One table of the report, and a saved query of the same name."""
+
+    key: str
+    title: str
+    sql: str
+    values: dict[str, int] = field(default_factory=dict)
+    """Beside ``hours``, which the report is asked for."""
+    longest_hours: int | None = None
+    """It never looks further back."""
+    needs: str = ""
+    """Command that makes what it reads, where that is no inference table."""
+
+
+def arguments(job: Job, *, table: str, warehouse: str, **values: object) -> list[str]:
+    """Return what a job is called with in one environment."""
+    own = [each.format(**values) for each in job.parameters]
+    return ["--table", table, "--warehouse", warehouse, *own]
 
 
 ALERTS = (
@@ -102,34 +141,114 @@ ALERTS = (
         key="error_rate",
         title="error rate",
         summary="More requests fail than allowed. See the dashboard, then the endpoint's logs; "
-        "where it began with a release, roll that back.",
+        "where it began with a release, roll that back. Runbook: docs/runbooks/error_rate.md",
         sql="error_rate",
         # Rows arrive up to an hour late.
         values={"hours": 2},
         column="error_rate",
         threshold="error_rate_threshold",
     ),
+    Alert(
+        key="slow",
+        title="slow answers",
+        summary="Answers take longer for each token than allowed. See `scgpt status`: device and "
+        "load. Runbook: docs/runbooks/slow.md",
+        sql="ms_per_token",
+        values={"hours": 2, "fewest_tokens": 50},
+        column="p95_ms_per_token",
+        threshold="ms_per_token_threshold",
+    ),
+    Alert(
+        key="volume",
+        title="unusual volume",
+        summary="Many more or many fewer requests than in the week before. "
+        "Runbook: docs/runbooks/volume.md",
+        sql="volume",
+        values={"hours": 168, "fewest": 20},
+        column="times_usual",
+        threshold="volume_threshold",
+    ),
+    Alert(
+        key="versions",
+        title="several versions answer",
+        summary="More versions answered than allowed: embeddings of two versions must not be "
+        "mixed. Runbook: docs/runbooks/versions.md",
+        sql="versions",
+        values={"hours": 2},
+        column="versions",
+        threshold="versions_threshold",
+    ),
+    Alert(
+        key="device_fallback",
+        title="device fallback",
+        summary="A served entity has a GPU and computes on its CPU. "
+        "Runbook: docs/runbooks/device_fallback.md",
+        sql="device_fallback",
+        values={"hours": 3},
+        column="on_cpu",
+        threshold=0,
+    ),
+    Alert(
+        key="drift",
+        title="drift",
+        summary="Requests or answers are not what they were at the promotion. "
+        "Runbook: docs/runbooks/drift.md",
+        sql="drift",
+        # The job looks once a week.
+        values={"hours": 192},
+        column="alarms",
+        threshold=0,
+    ),
 )
 
+_WEEK = {"hours": 168}
+
+
+def _tile(key: str, title: str, y: str, chart: Literal["bar", "line"], sql: str) -> Tile:
+    return Tile(key=key, title=title, sql=sql, values=_WEEK, x="hour", y=y, chart=chart)
+
+
 TILES = (
-    Tile(
-        key="requests",
-        title="Requests per hour",
-        sql="per_hour",
-        values={"days": 7},
-        x="hour",
-        y="requests",
-        chart="bar",
+    _tile("requests", "Requests per hour", "requests", "bar", "per_hour"),
+    _tile("error_rate", "Error rate per hour", "error_rate", "line", "per_hour"),
+    _tile("p95_ms", "95th percentile of the time in ms", "p95_ms", "line", "per_hour"),
+    _tile("refused", "Refused requests per hour", "refused", "bar", "per_hour"),
+    _tile("cells", "Cells per hour", "cells", "bar", "kpi"),
+    _tile("tokens", "Tokens per hour", "tokens", "bar", "kpi"),
+    _tile("coverage", "Share of genes that the vocabulary knows", "coverage", "line", "kpi"),
+    _tile("truncated_cells", "Truncated cells per hour", "truncated_cells", "bar", "kpi"),
+)
+
+_UNPACKED = "scgpt monitor init"
+
+REPORTS = (
+    Report(key="per_hour", title="Requests of each hour", sql="per_hour"),
+    Report(key="per_day", title="Requests of each day", sql="per_day"),
+    Report(key="kpi", title="Cells by hour, version and requester", sql="kpi", needs=_UNPACKED),
+    Report(key="refusals", title="Refusals by reason", sql="refusals", needs=_UNPACKED),
+    Report(key="errors", title="Errors by status code", sql="errors_by_status"),
+    Report(
+        key="slow",
+        title="Slow requests",
+        sql="slow_requests",
+        values={"above_ms": 5000, "most": 20},
     ),
-    Tile(
-        key="error_rate",
-        title="Error rate per hour",
-        sql="per_hour",
-        values={"days": 7},
-        x="hour",
-        y="error_rate",
-        chart="line",
+    Report(
+        key="recent",
+        title="Newest requests",
+        sql="recent_requests",
+        values={"most": 100},
+        longest_hours=168,
     ),
+    Report(
+        key="drift",
+        title="Drift",
+        sql="drift_looks",
+        values={"most": 40},
+        needs="scgpt monitor drift",
+    ),
+    Report(key="usage", title="Usage as the platform counts it", sql="usage"),
+    Report(key="cost", title="Cost at list price", sql="cost"),
 )
 
 JOBS = (
@@ -156,5 +275,19 @@ JOBS = (
         entry_point="scgpt-monitor",
         parameters=("--hours", "24"),
         schedule="0 30 6 * * ?",
+    ),
+    Job(
+        key="device",
+        title="device of each served entity",
+        entry_point="scgpt-device",
+        parameters=("--endpoint", "{endpoint}"),
+        schedule="0 10 * * * ?",
+    ),
+    Job(
+        key="retention",
+        title="delete what is old",
+        entry_point="scgpt-retention",
+        parameters=("--days", "{retention_days}"),
+        schedule="0 0 3 * * ?",
     ),
 )

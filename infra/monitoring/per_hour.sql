@@ -1,18 +1,15 @@
--- Requests and the share of them that failed on the endpoint's side. A row may be delivered
--- twice. Requests that a canary repeats are none of the users'.
+-- Requests of each hour, how long they took, and how many of them failed.
 SELECT
-  hour,
+  date_trunc('HOUR', request_time) AS hour,
   count(*) AS requests,
-  avg(failed) AS error_rate
+  sum(CASE WHEN status_code BETWEEN 400 AND 499 THEN 1 ELSE 0 END) AS refused,
+  sum(CASE WHEN status_code >= 500 THEN 1 ELSE 0 END) AS failed,
+  avg(CASE WHEN status_code >= 500 THEN 1.0 ELSE 0.0 END) AS error_rate,
+  percentile_approx(execution_duration_ms, 0.5) AS p50_ms,
+  percentile_approx(execution_duration_ms, 0.95) AS p95_ms,
+  percentile_approx(execution_duration_ms, 0.99) AS p99_ms
 FROM (
-  SELECT
-    databricks_request_id,
-    date_trunc('HOUR', min(request_time)) AS hour,
-    max(CASE WHEN status_code >= 500 THEN 1 ELSE 0 END) AS failed
-  FROM {table}
-  WHERE request_time >= current_timestamp() - INTERVAL {days} DAYS
-    AND coalesce(client_request_id, '') NOT LIKE 'scgpt-replay-%'
-  GROUP BY databricks_request_id
-) AS by_request
-GROUP BY hour
-ORDER BY hour
+  {requests}
+) AS once
+GROUP BY 1
+ORDER BY 1

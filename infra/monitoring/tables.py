@@ -123,12 +123,25 @@ DRIFT = _columns(
 """
 )
 
+STATUS = _columns(
+    """
+    looked_at timestamp
+    served_entity string
+    version int
+    workload_type string
+    device string: that its log names; null: it does not say
+    precision string
+    is_fallback boolean: it has a GPU and computes on its CPU
+"""
+)
+
 TABLES = {
     "requests": REQUESTS,
     "cells": CELLS,
     "detection": DETECTION,
     "set_aside": SET_ASIDE,
     "drift": DRIFT,
+    "status": STATUS,
 }
 """Kind of table -> its columns."""
 
@@ -138,6 +151,7 @@ COMMENTS = {
     "detection": "scGPT: genes that the cells of a request express",
     "set_aside": "scGPT: logged payloads that cannot be understood",
     "drift": "scGPT: one row for each look and cause",
+    "status": "scGPT: what each served entity computed on, hour by hour",
 }
 
 

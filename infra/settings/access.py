@@ -94,6 +94,14 @@ def reader_grant(principal: str) -> Grant:
     )
 
 
+def payload_reader_grant(principal: str) -> Grant:
+    """Return the grant that reading payloads takes.
+
+    It is on the schema: the inference table comes with the first request, after the deploy.
+    """
+    return Grant.model_validate({"principal": principal, "schema": ("SELECT", "USE_SCHEMA")})
+
+
 def planner_grant(principal: str) -> Grant:
     """Return the grant of all that a plan has to read."""
     volumes = {"checkpoints_volume": ("READ_VOLUME",)}

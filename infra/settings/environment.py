@@ -30,6 +30,7 @@ from .access import (
     WorkspaceObject,
     builder_grant,
     owner_grant,
+    payload_reader_grant,
     planner_grant,
     reader_grant,
 )
@@ -136,6 +137,8 @@ class Settings(Closed):
     """Who plans and looks for drift where that is not the deployer: may read all of it."""
     readers: Annotated[tuple[Principal, ...], AfterValidator(unique)] = ()
     """Who uses the model: by query, in batch, in Spark."""
+    payload_readers: Annotated[tuple[Principal, ...], AfterValidator(unique)] = ()
+    """Who may read what was sent and answered: inference table and the tables made of it."""
     grants: tuple[Grant, ...] = ()
     """Privileges beyond those of owner, builder and readers."""
     monitoring: Monitoring = Monitoring()
@@ -190,7 +193,10 @@ class Settings(Closed):
     @model_validator(mode="after")
     def _one_spelling_each(self) -> Self:
         levels = self.permissions
-        roles = (self.owner, self.builder, self.deployer, self.planner, *self.readers)
+        roles = (
+            *(self.owner, self.builder, self.deployer, self.planner),
+            *(*self.readers, *self.payload_readers),
+        )
         limited = (limit.principal for limit in self.gateway.rate_limits)
         refuse_other_spellings(
             who
@@ -252,6 +258,15 @@ class Settings(Closed):
         )
 
     @property
+    def job_values(self) -> dict[str, object]:
+        """Return what stands for the braces in the parameters of jobs."""
+        return {
+            **self.monitoring.model_dump(),
+            "baselines": self.names.baselines,
+            "endpoint": self.endpoint.name,
+        }
+
+    @property
     def workload_type(self) -> WorkloadType:
         """Return the endpoint's type of machine, in the platform's words."""
         if self.endpoint.workload_type is not None:
@@ -280,6 +295,7 @@ class Settings(Closed):
             *([builder_grant(self.builder)] if self.builder else []),
             *([planner_grant(self.planner)] if self.planner else []),
             *(reader_grant(reader) for reader in self.readers),
+            *(payload_reader_grant(reader) for reader in self.payload_readers),
         ]
         found = defaultdict[str, set[str]](set)
         for grant in (*roles, *self.grants):

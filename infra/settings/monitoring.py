@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from scgpt_databricks import quartz
 
-from .fields import Closed, Emails, NonEmpty
+from .fields import Closed, Emails, NonEmpty, unique
 
 WarehouseSize = Literal[
     "2X-Small", "X-Small", "Small", "Medium", "Large", "X-Large", "2X-Large", "3X-Large", "4X-Large"
@@ -39,6 +39,16 @@ class Monitoring(Closed):
     """Length of the window that is looked at for drift."""
     drift_false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Chance that a year of looks at a version raises a false alarm of drift."""
+    ms_per_token_threshold: Annotated[float, Field(gt=0)] = 1.0
+    """Milliseconds for each token that 95 % of the answers of two hours may take."""
+    volume_threshold: Annotated[float, Field(gt=1)] = 10.0
+    """How many times more, or fewer, requests than usual may come in two hours."""
+    versions_threshold: Annotated[int, Field(ge=1)] = 1
+    """How many served entities may answer within two hours; 2 lets canaries be."""
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Older rows of the inference table, and of the tables made of it, are deleted."""
+    destinations: Annotated[tuple[NonEmpty, ...], AfterValidator(unique)] = ()
+    """Ids of notification destinations that exist (Slack, a webhook, ...), told beside emails."""
     schedule: Cron = "0 5 * * * ?"
     """When alerts are evaluated."""
     timezone: str = "UTC"

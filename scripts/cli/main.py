@@ -45,6 +45,7 @@ _SECTIONS = {
     },
     "Review and watch": {
         "status": "status:status",
+        "report": "report:report",
         "review": "gitops:review",
         "reviewed": "gitops:reviewed",
         "summary": "gitops:summary",

@@ -25,16 +25,25 @@ def rows(client: WorkspaceClient, statement: str, warehouse: str) -> list[list[s
     DeployError
         The statement did not succeed; with the warehouse's own words.
     """
-    answer = client.statement_execution.execute_statement(
+    return answer(client, statement, warehouse)[1]
+
+
+def answer(
+    client: WorkspaceClient, statement: str, warehouse: str
+) -> tuple[list[str], list[list[str]]]:
+    """Return the names of a statement's columns, and its rows as :func:`rows` does."""
+    found = client.statement_execution.execute_statement(
         statement, warehouse, wait_timeout=_LONGEST_WAIT
     )
-    while answer.status and answer.status.state and answer.status.state.value in _UNFINISHED:
+    while found.status and found.status.state and found.status.state.value in _UNFINISHED:
         time.sleep(_POLL_SECONDS)
-        answer = client.statement_execution.get_statement(str(answer.statement_id))
-    if answer.result is None:
-        said = answer.status.error.message if answer.status and answer.status.error else answer
+        found = client.statement_execution.get_statement(str(found.statement_id))
+    if not (found.status and found.status.state and found.status.state.value == "SUCCEEDED"):
+        said = found.status.error.message if found.status and found.status.error else found
         raise DeployError(str(said))
-    return answer.result.data_array or []
+    schema = found.manifest.schema if found.manifest else None
+    names = [str(column.name) for column in (schema.columns if schema else None) or []]
+    return names, (found.result.data_array if found.result else None) or []
 
 
 def warehouse_of(client: WorkspaceClient, settings: Settings) -> str:

@@ -48,6 +48,7 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
     if watch.emails:
         wrong, told = _destination_differences(client, settings)
         found += wrong
+    told = sorted([*told, *watch.destinations])
     found += _alerts_differences(client, settings, table, warehouse, told)
     found += _dashboard_differences(client, settings, table, warehouse)
     found += _jobs_differences(client, settings, table, warehouse)
@@ -139,7 +140,13 @@ def _jobs_differences(
         name = settings.names.watched(job.title)
         yield from _once(
             f"job {name}",
-            _job(settings, job, ["--table", table, "--warehouse", str(warehouse)]),
+            _job(
+                settings,
+                job,
+                monitoring.arguments(
+                    job, table=table, warehouse=str(warehouse), **settings.job_values
+                ),
+            ),
             client.jobs.list(name=name),
             partial(described.job, client),
             partial(_listed, client, settings, "job"),
@@ -217,7 +224,7 @@ def _job(settings: Settings, job: monitoring.Job, parameters: list[str]) -> Fiel
         "environment_version": monitoring.JOB_ENVIRONMENT_VERSION,
         "package": wheel().package,
         "entry_point": job.entry_point,
-        "parameters": [*parameters, *job.parameters],
+        "parameters": parameters,
         **_schedule(settings, job.schedule),
         "emails.on_failure": sorted(settings.monitoring.emails),
         "queue": True,

@@ -80,6 +80,6 @@ def test_a_threshold_is_a_number_or_a_key_of_the_settings() -> None:
 
 def test_tiles_over_one_file_have_the_same_values() -> None:
     first, *others = monitoring.TILES
-    week = replace(first, key="week", values={"days": 30})
-    with pytest.raises(ValueError, match=r"tile 'week': .*30.* another tile over it has .*7"):
+    week = replace(first, key="week", values={"hours": 30})
+    with pytest.raises(ValueError, match=r"tile 'week': .*30.* another tile over it has .*168"):
         lakeview.serialized([first, *others, week], title="t", table="main.scgpt.p")
