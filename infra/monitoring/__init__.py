@@ -186,7 +186,7 @@ ALERTS = (
         sql="device_fallback",
         values={"hours": 3},
         column="on_cpu",
-        threshold=0,
+        threshold="devices_threshold",
     ),
     Alert(
         key="drift",
@@ -197,7 +197,7 @@ ALERTS = (
         # The job looks once a week.
         values={"hours": 192},
         column="alarms",
-        threshold=0,
+        threshold="drift_threshold",
     ),
 )
 

@@ -45,6 +45,10 @@ class Monitoring(Closed):
     """How many times more, or fewer, requests than usual may come in two hours."""
     versions_threshold: Annotated[int, Field(ge=1)] = 1
     """How many served entities may answer within two hours; 2 lets canaries be."""
+    devices_threshold: Annotated[int, Field(ge=0)] = 0
+    """How many served entities with a GPU may compute on their CPU."""
+    drift_threshold: Annotated[int, Field(ge=0)] = 0
+    """How many causes of drift the newest look may find."""
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """Older rows of the inference table, and of the tables made of it, are deleted."""
     destinations: Annotated[tuple[NonEmpty, ...], AfterValidator(unique)] = ()

@@ -1,7 +1,8 @@
 """Notification destinations: ``/api/2.0/notification-destinations``.
 
 Only what may be read back is kept: of addresses and passwords of other services it is remembered
-that they were given, not what they are. Nothing is sent to them (:mod:`.outbox`).
+that they were given, not what they are. Nothing is sent to them (:mod:`.outbox`), except to a
+webhook on this machine's loopback, whose address is kept.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ routes = Routes()
 _BASE = "/api/2.0/notification-destinations"
 _ONE = f"{_BASE}/{{id}}"
 _KIND = "notification_destinations"
+_HOOKS = "loopback_webhooks"
+_LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost)(:\d{1,5})?(/[^\s]*)?")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 _TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -46,6 +49,7 @@ async def create(call: Call) -> dict[str, Any]:
     name, kind, config = _name(call.need("display_name")), *_config(call.need("config"), {})
     document = _document(str(uuid.uuid4()), name, kind, config)
     call.workspace.store.put(_KIND, document["id"], document)
+    _keep_hook(call, document["id"])
     return document
 
 
@@ -73,13 +77,33 @@ async def update(call: Call) -> dict[str, Any]:
     kind, config = _config(call.body.get("config", found["config"]), found["config"])
     document = _document(found["id"], name, kind, config)
     call.workspace.store.put(_KIND, found["id"], document)
+    _keep_hook(call, found["id"])
     return document
 
 
 @routes.add("DELETE", _ONE, rule=admin)
 async def delete(call: Call) -> dict[str, Any]:
-    call.workspace.store.delete(_KIND, _get(call)["id"])
+    found = _get(call)
+    call.workspace.store.delete(_KIND, found["id"])
+    call.workspace.store.delete(_HOOKS, found["id"])
     return {}
+
+
+def hook(workspace: Workspace, destination_id: str) -> str | None:
+    """Return the address of a webhook on this machine's loopback; None for all others."""
+    found = workspace.store.get(_HOOKS, destination_id)
+    return str(found["url"]) if found else None
+
+
+def _keep_hook(call: Call, destination_id: str) -> None:
+    config = call.body.get("config") or {}
+    if not config:
+        return
+    url = str((config.get("generic_webhook") or {}).get("url") or "")
+    if _LOOPBACK.fullmatch(url):
+        call.workspace.store.put(_HOOKS, destination_id, {"url": url})
+    elif url:
+        call.workspace.store.delete(_HOOKS, destination_id)
 
 
 def _get(call: Call) -> Document:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import statistics
 from collections.abc import Callable
 from typing import Any
+
+import httpx
 
 from ..catalog.access import admin
 from ..core.errors import ApiError
@@ -21,6 +24,9 @@ from . import destinations, outbox
 from . import spec as alert_spec
 
 routes = Routes()
+
+_log = logging.getLogger(__name__)
+_HOOK_SECONDS = 10.0
 
 Value = float | str | bool | None
 
@@ -64,7 +70,7 @@ async def evaluate(workspace: Workspace, alert_id: str) -> dict[str, Any]:
     notification = found["alert"]["evaluation"].get("notification") or {}
     sent: list[str] = []
     if _is_due(notification, before, after, now - int(found.get("notified_at", 0))):
-        sent = _notify(workspace, found, outcome)
+        sent = await _notify(workspace, found, outcome)
         found["notified_at"] = now
     found |= {"state": after, "evaluated_at": now}
     documents.put(workspace, ALERT, alert_id, found)
@@ -152,7 +158,7 @@ def _is_due(notification: Document, before: str, after: str, since_ms: int) -> b
     return after == "OK" and before == "TRIGGERED" and bool(notification.get("notify_on_ok"))
 
 
-def _notify(workspace: Workspace, document: Document, outcome: Document) -> list[str]:
+async def _notify(workspace: Workspace, document: Document, outcome: Document) -> list[str]:
     alert = document["alert"]
     words = _words(workspace, document, outcome)
     standard = 'Alert "{{ALERT_NAME}}" changed status to {{ALERT_STATUS}}'
@@ -173,7 +179,18 @@ def _notify(workspace: Workspace, document: Document, outcome: Document) -> list
         destination = destinations.find(workspace, entry["destination_id"])
         if destination is not None:
             sent.append(outbox.notify(workspace, destination, subject, text, payload))
+            if url := destinations.hook(workspace, destination["id"]):
+                await _post(url, payload)
     return sent
+
+
+async def _post(url: str, payload: Document) -> None:
+    """Call a webhook of this machine; one that does not answer keeps no alert from its state."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=_HOOK_SECONDS) as client:
+            (await client.post(url, json=payload)).raise_for_status()
+    except httpx.HTTPError as error:
+        _log.warning("webhook %s: %s", url, error)
 
 
 def _words(workspace: Workspace, document: Document, outcome: Document) -> dict[str, str]:

@@ -112,4 +112,6 @@ def _config(config: Document) -> dict[str, Any]:
         "served_entities": entities,
         "traffic_config": config["traffic_config"],
         "config_version": config["config_version"],
+        # Kept by endpoints from before such tables could no longer be enabled.
+        **{name: config[name] for name in ("auto_capture_config",) if name in config},
     }

@@ -445,6 +445,9 @@ def _adapt(node: exp.Expr, now: datetime) -> exp.Expr:
         return exp.cast(exp.Literal.string(now.isoformat()), kind)
     if isinstance(node, exp.CountIf):  # NULL without rows there, 0 here
         return exp.Coalesce(this=node.copy(), expressions=[exp.Literal.number(0)])
+    if isinstance(node, exp.Anonymous) and node.name.upper() == "TIMESTAMP_MILLIS":
+        micros = exp.Mul(this=node.expressions[0], expression=exp.Literal.number(1000))
+        return exp.Anonymous(this="make_timestamptz", expressions=[micros])
     if isinstance(node, (exp.JSONExtract, exp.JSONExtractScalar)):
         # Text that is no JSON is an error there, NULL here; and `col:path` gives text here.
         scalar = exp.JSONExtractScalar(**{k: v for k, v in node.args.items() if v is not None})

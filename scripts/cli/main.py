@@ -46,6 +46,7 @@ _SECTIONS = {
     "Review and watch": {
         "status": "status:status",
         "report": "report:report",
+        "migrate-inference-table": "migrate:migrate",
         "review": "gitops:review",
         "reviewed": "gitops:reviewed",
         "summary": "gitops:summary",

@@ -23,9 +23,9 @@ KINDS = {
     "cells": "request_date",
     "detection": "request_date",
     "set_aside": "request_date",
-    "status": "looked_at",
+    "status": "CAST(looked_at AS DATE)",
 }
-"""Kind of table -> the column by which a row is old. Looks at drift name nobody, and stay."""
+"""Kind of table -> the day by which a row is old. Looks at drift name nobody, and stay."""
 
 _MISSING = "TABLE_OR_VIEW_NOT_FOUND"
 

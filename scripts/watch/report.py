@@ -90,7 +90,7 @@ def report(
             "file and deploy"
         )
     warehouse = warehouse_of(client, settings)
-    sections = []
+    sections: list[Section] = []
     for each in REPORTS:
         say(each.title)
         found = _section(client, settings, each, hours, warehouse)
@@ -106,9 +106,9 @@ def _section(
     client: WorkspaceClient, settings: Settings, each: Report, hours: int, warehouse: str
 ) -> Section:
     table, back = str(settings.names.inference_table), min(hours, each.longest_hours or hours)
-    values = {**each.values, "hours": back, "endpoint": settings.names.endpoint}
+    text = query(each.sql, table=table, hours=back, endpoint=settings.names.endpoint, **each.values)
     try:
-        columns, rows = answer(client, query(each.sql, table=table, **values), warehouse)
+        columns, rows = answer(client, text, warehouse)
     except DeployError as error:
         problem = explained(str(error), settings, each)
         return Section(each.key, each.title, (), (), problem)

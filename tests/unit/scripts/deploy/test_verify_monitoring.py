@@ -37,7 +37,14 @@ DEV = DEV.model_copy(
 )
 NAMES = DEV.names
 TABLE = str(NAMES.inference_table)
-(ALERT,), (JOB,) = monitoring.ALERTS, monitoring.JOBS
+ALERT = next(each for each in monitoring.ALERTS if each.key == "error_rate")
+JOB = next(each for each in monitoring.JOBS if each.key == "daily_error_rate")
+
+
+@pytest.fixture(autouse=True)
+def one_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "ALERTS", (ALERT,))
+    monkeypatch.setattr(monitoring, "JOBS", (JOB,))
 
 
 def answers() -> dict[str, Any]:
