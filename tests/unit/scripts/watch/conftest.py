@@ -19,6 +19,7 @@ def site(running_site: Site) -> Iterator[Site]:
     """The environment with no endpoint; the variables of the shell are put back."""
     before = dict(os.environ)
     running_site.remove_endpoint()
+    running_site.call("PUT", "/_local/settings/inference", duplicates=0)
     yield running_site
     os.environ.clear()
     os.environ.update(before)
