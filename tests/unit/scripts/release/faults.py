@@ -1,4 +1,4 @@
-"""What can go wrong in the middle of a command: faults of the API, and the end of the process."""
+"""Disturb a command in the middle: faults of the API, and the end of the process."""
 
 from __future__ import annotations
 
