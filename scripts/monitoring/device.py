@@ -32,7 +32,7 @@ _CHOICES = re.compile(r"engine: (\w+(?::\d+)?), torch\.(\w+)")
 
 @dataclass(frozen=True)
 class Device:
-    """What a served entity computes on."""
+    """The device that a served entity computes on."""
 
     name: str | None
     """``cpu``, ``cuda`` or ``cuda:N``; None where the log does not say."""

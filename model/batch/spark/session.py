@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 JAVAS = (17, 21)
 JARS = Path(".local/jars")
-"""Where ``make jars`` puts them."""
+"""Folder into which ``make jars`` puts them."""
 _DELTA = ("delta-spark_*.jar", "delta-storage-*.jar")
 _FETCH = "Fetch them once: make jars (needs Maven)"
 _ON_DATABRICKS = "DATABRICKS_RUNTIME_VERSION"

@@ -12,7 +12,7 @@ from scgpt_databricks.scripts.release.steps import Outcome, Step, run
 
 @dataclass
 class World:
-    """What steps change, and what they say of it."""
+    """The state that steps change, and the lines that they say."""
 
     there: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
