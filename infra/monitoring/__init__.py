@@ -110,7 +110,7 @@ class Job:
     title: str
     entry_point: str
     parameters: tuple[str, ...]
-    """What stands in braces is filled in: ``baselines``, ``endpoint``, keys of ``monitoring``."""
+    """Braces are filled in with ``baselines``, ``endpoint`` and keys of ``monitoring``."""
     schedule: str
     """Quartz, in the environment's time zone."""
 

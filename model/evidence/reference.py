@@ -21,7 +21,7 @@ from ..wire.codec import PackedEmbeddings, decode_embeddings, encode_embeddings
 
 KEY, FORMAT = "reference", 1
 CELLS_OF_A_DATA_SET, MOST_DATA_SETS = 100, 100
-"""What of a sample is kept; more cells of one data set say little more."""
+"""Bounds of a sample; more cells of one data set say little more."""
 MOST_KEPT = 3_000
 """Cells of a frozen sample, all data sets together: some megabytes."""
 

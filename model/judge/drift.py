@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 FEWEST_DATA_SETS = 6
 """On either side: fewer cannot show how much data sets differ anyway."""
 FEWEST_CELLS = 20
-"""Of a data set; a smaller one says too little about its mixture."""
+"""Cells of a data set, at least; a smaller one says too little about its mixture."""
 _FEWEST_ALIKE = 5  # cells of a data set in a neighbourhood
 _ROWS = 1024  # of the kernel at a time
 _DRAWS = (999, 9_999, 49_999)

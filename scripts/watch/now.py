@@ -1,4 +1,4 @@
-"""What the jobs do, at once: here for the local workspace, elsewhere by running the job."""
+"""Do a job's work at once: here for the local workspace, elsewhere by running the job."""
 
 from __future__ import annotations
 
