@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import ortho_group
 
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.judge.likeness import NEW_SPACE, ROUNDED, Likeness, compare
 from scgpt_databricks.model.scgpt.demo import SHIPPED, Recipe, pbmc_cells, train
 from scgpt_databricks.model.scgpt.embedder import Embedder
+from tests.variants import shift_vocabulary, swap_queries_and_keys
 
 RNG = np.random.default_rng(0)
 TYPES = np.repeat(["B", "NK", "T", "mono"], 30)
@@ -67,21 +66,6 @@ def test_noise_in_the_place_of_other_weights_fails_both_figures() -> None:
 def test_other_cells_are_refused(new: np.ndarray, same: bool) -> None:
     with pytest.raises(InvalidRequest, match="must be of the same cells"):
         compare(CELLS, new, same_weights=same)
-
-
-def shift_vocabulary(folder: Path) -> None:
-    vocab = json.loads((folder / "vocab.json").read_text())
-    genes = pbmc_cells().n_vars
-    moved = {token: (i + 1) % genes if i < genes else i for token, i in vocab.items()}
-    (folder / "vocab.json").write_text(json.dumps(moved))
-
-
-def swap_queries_and_keys(folder: Path) -> None:
-    state = torch.load(folder / "best_model.pt", weights_only=True)
-    for name in [name for name in state if "Wqkv" in name]:
-        query, key, value = state[name].chunk(3)
-        state[name] = torch.cat([key, query, value])
-    torch.save(state, folder / "best_model.pt")
 
 
 class Demo:
