@@ -21,7 +21,7 @@ from scipy import sparse
 from benchmarks import likeness
 from benchmarks.checkpoints import whole_human
 from benchmarks.synthetic import clustered_cells, train_on
-from benchmarks.upstream.pipe import ROOT, Upstream
+from scgpt_databricks.model.evidence.upstream.pipe import ROOT, Upstream
 from scgpt_databricks.model.scgpt import demo
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.scgpt.tokenizer import TIES

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks import likeness
 from benchmarks.gpu import useful_flops
-from benchmarks.upstream.pipe import Upstream
+from scgpt_databricks.model.evidence.upstream.pipe import Upstream
 from scgpt_databricks.model.scgpt.checkpoint import Checkpoint, read_checkpoint, read_tensors
 from scgpt_databricks.model.scgpt.demo import pbmc_cells
 from scgpt_databricks.model.scgpt.embedder import Embedder

@@ -1,8 +1,9 @@
 """From a checkpoint directory to a registered, validated model version.
 
-Steps: evaluate the checkpoint on labelled cells, log it with MLflow, ask what was logged in a
-process and an environment of its own, register it with the evidence. A version therefore exists
-only when it has already answered correctly over HTTP. The same checkpoint with the same code,
+Steps: compare the checkpoint with upstream, evaluate it on labelled cells, log it with MLflow, ask
+what was logged in a process and an environment of its own, register it with the evidence. A version
+therefore exists only when it has already answered correctly over HTTP. The same checkpoint with the
+same code,
 signature, packages, settings and labelled cells is the same version, found again.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import platform
 import shutil
 import sys
 import tempfile
@@ -31,6 +33,7 @@ from .evidence.card import model_card
 from .evidence.clean import validate
 from .evidence.evaluation import Evaluation, evaluate_checkpoint
 from .evidence.labelled import Labelled
+from .evidence.parity import Parity, compare
 from .judge.metrics import Score
 from .registry import Version
 from .scgpt.embedder import Embedder
@@ -56,6 +59,8 @@ class BuildResult:
         It answered correctly in a clean environment.
     metrics
         Scores on the labelled cells; empty if it was never evaluated.
+    parity
+        Largest difference from upstream scGPT; None if it was never compared.
     """
 
     model: str
@@ -67,6 +72,7 @@ class BuildResult:
     reused: bool
     validated: bool = False
     metrics: Mapping[str, Score] = field(default_factory=dict)
+    parity: float | None = None
 
 
 def build(
@@ -124,7 +130,8 @@ def build(
     RegistryError
         There is no such model. Nothing was logged.
     BuildError
-        What was logged does not answer as the engine does. Nothing was registered.
+        Upstream's embeddings are others, or what was logged does not answer as the engine does.
+        Nothing was registered.
     """
     settings = model_settings(allowed_path_prefixes, with_hvg=with_hvg)
     packages = requirements(with_hvg=with_hvg)
@@ -146,25 +153,27 @@ def build(
                 validate(f"models:/{model}/{known.number}", embedder, here, clean=True)
                 known = registry.tag(known, {registry.VALIDATED: "true"})
             return _result(registry.tag(known, origin or {}), reused=True)
+        parity = compare(checkpoint, embedder, labelled)
+        notify(str(parity))
         evaluation = None
         if labelled is not None:
             evaluation = evaluate_checkpoint(embedder, labelled, champion, notify)
         tags = {**digests, registry.COMMIT: git_commit, **(origin or {})}
         notify("logging the model")
         run = _Run(experiment, tags, packages, settings, here)
-        info = _log(checkpoint, embedder, run, evaluation)
+        info = _log(checkpoint, embedder, run, evaluation, parity)
         how = "in a clean environment" if clean_environment else "with the packages of this one"
         notify(f"validating it in a process of its own, {how}, in memory and over HTTP")
         validate(info.model_uri, embedder, here, clean=clean_environment)
     tags[registry.VALIDATED] = str(clean_environment).lower()
-    tags |= evaluation.tags if evaluation else {}
+    tags |= parity.tags | (evaluation.tags if evaluation else {})
     notify("registering the version")
     created = MlflowClient().create_model_version(
         model,
         info.model_uri,
         run_id=info.run_id,
         tags=tags,
-        description=model_card(embedder, tags, evaluation),
+        description=model_card(embedder, tags, evaluation, parity),
         model_id=info.model_id,
     )
     return _result(registry.get(model, int(created.version)), reused=False)
@@ -248,8 +257,9 @@ def signature_digest(signature: ModelSignature) -> str:
 
 
 def image_digest(packages: Sequence[str], settings: Mapping[str, Any]) -> str:
-    """sha256 over what is served beside the engine: pinned packages, and settings of the model."""
-    text = json.dumps([list(packages), settings], sort_keys=True)
+    """sha256 over what is served beside the engine: Python, pinned packages, model settings."""
+    # MLflow logs the Python that logs; the image is made with that one.
+    text = json.dumps([platform.python_version(), list(packages), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -282,7 +292,11 @@ class _Run:
 
 
 def _log(
-    checkpoint: Path, embedder: Embedder, run: _Run, evaluation: Evaluation | None = None
+    checkpoint: Path,
+    embedder: Embedder,
+    run: _Run,
+    evaluation: Evaluation | None = None,
+    parity: Parity | None = None,
 ) -> Any:
     """Log the model, and what was found out about it, to a run of the experiment."""
     entry = ship_engine(run.scratch)
@@ -309,6 +323,8 @@ def _log(
             model_config=run.settings,
             metadata=run.tags,
         )
+        if parity is not None:
+            mlflow.log_metrics(parity.metrics, model_id=info.model_id)
         if evaluation is not None:
             mlflow.log_input(evaluation.dataset, context="evaluation")
             mlflow.log_metrics(
@@ -356,4 +372,5 @@ def _result(version: Version, *, reused: bool) -> BuildResult:
         reused=reused,
         validated=version.validated,
         metrics=version.metrics,
+        parity=float(version.tags[registry.PARITY]) if registry.PARITY in version.tags else None,
     )

@@ -100,11 +100,7 @@ class Ledger:
         except AlreadyExists:
             self.require_free(entry)
         except NotFound as error:
-            name = self.settings.environment
-            raise DeployError(
-                f"{name} has no volume {self.settings.names.full_volume}, which holds the "
-                f"history of its versions: `scgpt deploy {name}` makes it"
-            ) from error
+            raise self._no_volume() from error
 
     def require_free(self, entry: Entry, *, resume: bool = False) -> Entry:
         """Return the entry to go on with: the open one where it is of the same work.
@@ -139,18 +135,28 @@ class Ledger:
         volume.remove(self.client, f"{self._folder}/{_OPEN}")
 
     def add(self, entry: Entry) -> None:
-        """Write down what was done at once."""
-        self.client.files.create_directory(self._folder)
-        self._write(entry.file, entry.model_copy(update={"state": "done"}))
+        """Write down what was done at once.
 
-    def entries(self, last: int | None = None) -> list[Entry]:
-        """Return the operations, the oldest first; an open one is the last."""
+        Raises
+        ------
+        DeployError
+            The environment has no volume yet.
+        """
         from databricks.sdk.errors import NotFound
 
         try:
-            listed = [str(f.name) for f in self.client.files.list_directory_contents(self._folder)]
-        except NotFound:
-            return []
+            self.client.files.create_directory(self._folder)
+            self._write(entry.file, entry.model_copy(update={"state": "done"}))
+        except NotFound as error:
+            raise self._no_volume() from error
+
+    def has(self, id_: str) -> bool:
+        """Tell whether an operation that ended has this id."""
+        return any(name.endswith(f"-{id_}.json") for name in self._files())
+
+    def entries(self, last: int | None = None) -> list[Entry]:
+        """Return the operations, the oldest first; an open one is the last."""
+        listed = self._files()
         names = sorted(name for name in listed if name != _OPEN)
         names = names[-last:] if last else names
         found = [self._read(name) for name in [*names, *([_OPEN] if _OPEN in listed else [])]]
@@ -159,6 +165,21 @@ class Ledger:
     @property
     def _folder(self) -> str:
         return self.settings.names.history
+
+    def _files(self) -> list[str]:
+        from databricks.sdk.errors import NotFound
+
+        try:
+            return [str(f.name) for f in self.client.files.list_directory_contents(self._folder)]
+        except NotFound:
+            return []
+
+    def _no_volume(self) -> DeployError:
+        name = self.settings.environment
+        return DeployError(
+            f"{name} has no volume {self.settings.names.full_volume}, which holds the history of "
+            f"its versions: `scgpt deploy {name}` makes it"
+        )
 
     def _write(self, name: str, entry: Entry, *, overwrite: bool = True) -> None:
         volume.write(self.client, f"{self._folder}/{name}", entry, overwrite=overwrite)

@@ -8,6 +8,7 @@ from .. import registry
 from ..judge.metrics import Score
 from ..scgpt.embedder import Embedder
 from .evaluation import Evaluation
+from .parity import Parity
 
 _LIMITS = (
     "For research. Genes outside the vocabulary are ignored. The scores hold for cells like those "
@@ -15,7 +16,9 @@ _LIMITS = (
 )
 
 
-def model_card(embedder: Embedder, tags: Mapping[str, str], evaluation: Evaluation | None) -> str:
+def model_card(
+    embedder: Embedder, tags: Mapping[str, str], evaluation: Evaluation | None, parity: Parity
+) -> str:
     """Return the card in Markdown: what it is, how good it is, where it comes from."""
     config = embedder.config
     summary = (
@@ -35,6 +38,7 @@ def model_card(embedder: Embedder, tags: Mapping[str, str], evaluation: Evaluati
     parts = {
         "# scGPT: embeddings of single cells": summary,
         "## Evaluation": _evaluation(evaluation),
+        "## Parity": f"{str(parity)[0].upper()}{str(parity)[1:]}.",
         "## Origin": _table(["", ""], origin),
         "## Limits": _LIMITS,
     }

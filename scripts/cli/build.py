@@ -63,6 +63,7 @@ _LONGEST_TAG = 1000  # characters, in Unity Catalog
     is_flag=True,
     help="Let ENV's release manifest name this version, in place of those that it names now.",
 )
+@click.option("--why", default="", help="Reason, for the history of the environment.")
 @dry_run_option
 @json_option
 def build(
@@ -77,6 +78,7 @@ def build(
     clean_environment: bool,
     force: bool,
     release_now: bool,
+    why: str,
     dry_run: bool,
     as_json: bool,
     **how: Any,
@@ -121,9 +123,15 @@ def build(
             notify=lambda text: err.print(f"  {text}"),
             force=force,
             release_now=release_now,
+            why=why,
         )
     show(
-        {**asdict(built.version), "manifest": str(built.manifest), "released": built.released},
+        {
+            **asdict(built.version),
+            "manifest": str(built.manifest),
+            "released": built.released,
+            "vocabulary": built.vocabulary,
+        },
         as_json,
         _text(built),
         f"scgpt plan {environment}"
@@ -138,6 +146,8 @@ def _text(built: Built) -> str:
     done = f"{how} {version.model} version {version.version}"
     if not version.validated:
         done += "; not validated in a clean environment"
+    if version.parity is not None:
+        done += f"\n  largest difference from upstream scGPT: {version.parity:.1e}"
     for name, score in version.metrics.items():
         done += f"\n  {name}: {score}"
     if built.released:

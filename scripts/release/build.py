@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
@@ -19,7 +20,13 @@ from scgpt_databricks.model.evidence.labelled import Labelled
 
 from ..commit import git_commit
 from ..connection import use_mlflow, workspace_client
+from ..ledger import Entry, Ledger, shares
+from .candidates import require_no_canary
 from .point import point_to
+from .vocabulary import beside_champion
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,8 @@ class Built:
     manifest: Path
     released: bool
     """True where the manifest gives all requests to this version."""
+    vocabulary: str = ""
+    """How its vocabulary differs from the champion's; empty where it does not."""
 
 
 def build_for(
@@ -45,26 +54,37 @@ def build_for(
     notify: Callable[[str], None] = lambda message: None,
     force: bool = False,
     release_now: bool = False,
+    why: str = "",
 ) -> Built:
     """Build, validate and register a version; release it where nothing is replaced by accident.
 
     The first version of an environment and every one of a local workspace is released at once.
     Elsewhere the version is proposed: the manifest stays as it is. The manifest is written last, so
-    a build that fails changes nothing that is live. Aliases follow it. ``release_now`` replaces
-    what it names in any environment; the other options are those of
-    ``scgpt_databricks.model.build.build``.
+    a build that fails changes nothing that is live. Aliases follow it, and the history of the
+    environment. ``release_now`` replaces what it names in any environment; the other options are
+    those of ``scgpt_databricks.model.build.build``.
 
     Raises
     ------
     ReleaseError
-        The manifest that is there is broken, of another environment or model, or names a champion
-        that the registry does not hold. Raised before anything is built.
+        The manifest that is there is broken, of another environment or model, names a champion
+        that the registry does not hold, or is to be replaced during a canary. Raised before
+        anything is built.
     DeployError
         The workspace cannot be reached, or holds no schema for the model.
     """
     settings = load(environment, folder)
     current = _current(settings)
-    reach(settings)
+    replace = release_now or settings.is_local
+    if replace:
+        require_no_canary(settings, current)
+    client = reach(settings)
+    vocabulary = ""
+    if current is not None:
+        model, live = settings.names.full_model, current.champion.version
+        vocabulary = beside_champion(checkpoint, model, live)
+    if vocabulary:
+        notify(vocabulary)
     champion = _champion(settings, current) if labelled is not None else None
     version = build(
         checkpoint,
@@ -80,20 +100,24 @@ def build_for(
         notify=notify,
         force=force,
     )
-    released = _release(settings, _alone(version), replace=release_now or settings.is_local)
+    before = shares(_current(settings))
+    released = _release(settings, _alone(version), replace=replace)
     if released:
         _move_aliases(version, notify)
-    return Built(version, settings.manifest_path, released)
+    built = Built(version, settings.manifest_path, released, vocabulary)
+    _write_down(Ledger(client, settings), built, before, why, notify)
+    return built
 
 
-def reach(settings: Settings) -> None:
+def reach(settings: Settings) -> WorkspaceClient:
     """Point mlflow to the workspace; stop where no deploy has made the model's schema yet."""
     from databricks.sdk.errors import NotFound, PermissionDenied
 
     use_mlflow(settings)
     schema, name = settings.names.full_schema, settings.environment
+    client = workspace_client(settings)
     try:
-        workspace_client(settings).schemas.get(schema)
+        client.schemas.get(schema)
     except NotFound as error:
         raise DeployError(
             f"{name} has no schema {schema} yet, in which the version would be registered: "
@@ -101,6 +125,50 @@ def reach(settings: Settings) -> None:
         ) from error
     except PermissionDenied:  # who may not see it may still register there
         pass
+    return client
+
+
+def _write_down(
+    ledger: Ledger,
+    built: Built,
+    before: Mapping[int, int],
+    why: str,
+    notify: Callable[[str], None],
+) -> None:
+    """Write a new version, or the release of an old one, into the history.
+
+    The entry of a new version has an id that follows from its run, so that a build which was cut
+    off before this is written down by the next one, once.
+    """
+    from databricks.sdk.errors import DatabricksError
+
+    version = built.version
+    after = shares(_current(ledger.settings)) if built.released else {}
+    moved = bool(after) and after != before
+    facts: dict[str, Any] = {
+        "checkpoint_sha256": version.checkpoint_sha256,
+        "run_id": version.run_id,
+        "validated": version.validated,
+        "parity": version.parity,
+        "vocabulary": built.vocabulary,
+    }
+    first = version.run_id[-8:]
+    try:
+        known = ledger.has(first)
+        if known and not moved:
+            return
+        entry = Entry(
+            operation="release" if known else "build",
+            what=f"version {version.version}",
+            by=str(ledger.client.current_user.me().user_name),
+            why=why,
+            before=dict(before),
+            after=after,
+            facts=facts,
+        )
+        ledger.add(entry if known else entry.model_copy(update={"id": first}))
+    except (DatabricksError, DeployError) as error:  # who may build need not hold the volume
+        notify(f"the history lacks this build: {error}")
 
 
 def _release(settings: Settings, version: Served, *, replace: bool) -> bool:

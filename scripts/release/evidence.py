@@ -22,6 +22,8 @@ from scgpt_databricks.model.judge.metrics import check_labels, evaluate
 from scgpt_databricks.model.registry import Version
 from scgpt_databricks.model.wire.codec import encode_cells
 
+from . import vocabulary
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -163,10 +165,4 @@ def _signature(files: Path) -> dict[str, Any]:
 
 def _lost_genes(candidate: Path, champion: Path) -> tuple[str, ...]:
     """Return the genes that the champion's vocabulary has and the candidate's lacks."""
-    ours, theirs = _vocabulary(candidate), _vocabulary(champion)
-    return tuple(sorted(theirs - ours))
-
-
-def _vocabulary(files: Path) -> set[str]:
-    found = next(files.rglob("vocab.json"), None)
-    return set(json.loads(found.read_text())) if found else set()
+    return tuple(sorted(vocabulary.of_files(champion) - vocabulary.of_files(candidate)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks.checkpoints import whole_human
-from benchmarks.upstream.pipe import PYTHON, Upstream
+from scgpt_databricks.model.evidence.upstream.pipe import PYTHON, Upstream
 from scgpt_databricks.model.scgpt import demo
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.scgpt.tokenizer import TIES, Ties, _draws, _edges_around, tokenize

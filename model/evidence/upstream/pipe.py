@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scgpt_databricks.model.scgpt.tokenizer import Tokens
+from ...scgpt.tokenizer import Tokens
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".reference" / "bin" / "python"
 WORKER = Path(__file__).with_name("worker.py")
 

@@ -18,6 +18,7 @@ from scgpt_databricks.model.evidence.evaluation import (
     log_normalised,
 )
 from scgpt_databricks.model.evidence.labelled import read_labelled
+from scgpt_databricks.model.evidence.parity import Parity
 from scgpt_databricks.model.scgpt.embedder import Embedder
 
 TAGS = {**dict.fromkeys(registry.DIGESTS, "a" * 64), registry.COMMIT: "c0ffee"}
@@ -57,12 +58,13 @@ def test_the_baseline_holds_deciles_and_moments(evaluation: Evaluation) -> None:
 
 
 def test_the_card_shows_the_evidence(evaluation: Evaluation, embedder: Embedder) -> None:
-    card = model_card(embedder, {**TAGS, registry.LICENCE: "MIT"}, evaluation)
+    card = model_card(embedder, {**TAGS, registry.LICENCE: "MIT"}, evaluation, Parity(20, 2.4e-7))
     assert f"| ari | {evaluation.scores['ari']} | {evaluation.pca['ari']} |" in card
     assert "| licence | MIT |" in card
     assert "| provenance | not named |" in card
     assert "No scores of the champion: there is no champion yet." in card
-    assert "Not evaluated" in model_card(embedder, TAGS, None)
+    assert "## Parity\n\nNo number of an embedding of 20 cells is further than 2.4e-07" in card
+    assert "Not evaluated" in model_card(embedder, TAGS, None, Parity(note="no"))
 
 
 def test_counts_are_normalised_and_other_values_are_left() -> None:

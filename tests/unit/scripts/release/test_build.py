@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
 from mlflow.exceptions import RestException
 
 from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.release import ReleaseError
+from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.model.build import BuildResult
 from scgpt_databricks.scripts.cli.main import cli
+from scgpt_databricks.scripts.ledger import Entry
 from scgpt_databricks.scripts.release import build as module
+from scgpt_databricks.scripts.release.build import build_for
 from scgpt_databricks.scripts.release.point import point_to
 from tests.unit.infra.manifests import served
 
@@ -42,11 +48,38 @@ class Registry:
         )
 
 
+class History:
+    """The ledgers of these tests: what was written down, in the order of time."""
+
+    entries: ClassVar[list[Entry]] = []
+    broken = False
+
+    def __init__(self, client: Any, settings: Settings) -> None:
+        self.client, self.settings = client, settings
+
+    def has(self, id_: str) -> bool:
+        return any(entry.id == id_ for entry in self.entries)
+
+    def add(self, entry: Entry) -> None:
+        if self.broken:
+            raise DeployError("dev has no volume")
+        self.entries.append(entry)
+
+
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+def history(monkeypatch: pytest.MonkeyPatch) -> type[History]:
+    monkeypatch.setattr(History, "entries", [])
+    monkeypatch.setattr(module, "Ledger", History)
+    return History
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch, history: type[History]) -> Registry:
     found = Registry()
+    me = SimpleNamespace(me=lambda: SimpleNamespace(user_name="a builder"))
     monkeypatch.setattr(module, "build", found.build)
-    monkeypatch.setattr(module, "reach", lambda settings: None)
+    monkeypatch.setattr(module, "reach", lambda settings: SimpleNamespace(current_user=me))
+    monkeypatch.setattr(module, "beside_champion", lambda checkpoint, model, champion: "")
     monkeypatch.setattr(module.registry, "point_aliases", lambda model, champion: None)
     return found
 
@@ -151,3 +184,63 @@ def test_a_builder_who_may_not_move_aliases_still_builds(
     assert done.exit_code == 0
     assert "aliases stay: Ask its owner." in done.stderr
     assert named(folder, "dev") == [(1, 100)]
+
+
+@pytest.mark.usefixtures("registry")
+def test_each_build_stands_in_the_history_once(folder: Path, history: type[History]) -> None:
+    build(folder, "dev", "--why", "the first")
+    build(folder, "dev")
+    first, second = history.entries
+    assert (first.operation, first.what, first.by) == ("build", "version 1", "a builder")
+    assert (first.why, first.before, first.after) == ("the first", {}, {1: 100})
+    assert (second.what, second.before, second.after) == ("version 2", {1: 100}, {})
+
+
+def test_a_release_of_a_version_that_was_built_before_is_an_entry_of_its_own(
+    folder: Path, registry: Registry, history: type[History]
+) -> None:
+    build(folder, "dev")
+    build(folder, "dev")
+    registry.versions = 1  # the registry finds the equal version
+    build(folder, "dev", "--release")
+    registry.versions = 1
+    build(folder, "dev", "--release")  # which changes nothing
+    assert [(each.operation, each.what) for each in history.entries] == [
+        ("build", "version 1"),
+        ("build", "version 2"),
+        ("release", "version 2"),
+    ]
+    assert (history.entries[-1].before, history.entries[-1].after) == ({1: 100}, {2: 100})
+
+
+@pytest.mark.usefixtures("registry")
+def test_without_a_volume_a_build_says_that_the_history_lacks_it(
+    folder: Path, history: type[History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "broken", True)
+    done = build(folder, "dev")
+    assert done.exit_code == 0
+    assert "the history lacks this build: dev has no volume" in done.stderr
+
+
+@pytest.mark.parametrize("environment", ["dev", "local"])
+def test_a_release_waits_for_the_end_of_a_canary(
+    folder: Path, registry: Registry, environment: str
+) -> None:
+    split = [served(1, 90, "champion"), served(2, 10, "challenger")]
+    point_to(settings.load(environment, folder), split)
+    with pytest.raises(ReleaseError, match=f"a canary of version 2 runs in {environment}"):
+        build_for(environment, folder, folder=folder, release_now=True)
+    assert registry.versions == 0
+    assert named(folder, environment) == [(1, 90), (2, 10)]
+
+
+def test_another_vocabulary_than_the_champions_is_told(
+    folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(folder, "dev")
+    told = "it lacks 1 gene (A)"
+    monkeypatch.setattr(module, "beside_champion", lambda checkpoint, model, champion: told)
+    done = build(folder, "dev", "--json")
+    assert told in done.stderr
+    assert json.loads(done.stdout)["vocabulary"] == told
