@@ -57,11 +57,14 @@ from cdktf_cdktf_provider_databricks.job import (
     JobEnvironmentSpec,
     JobJobCluster,
     JobJobClusterNewCluster,
+    JobParameter,
     JobQueue,
+    JobRunAs,
     JobSchedule,
     JobTask,
     JobTaskLibrary,
     JobTaskLibraryPypi,
+    JobTaskDependsOn,
     JobTaskPythonWheelTask,
 )
 from cdktf_cdktf_provider_databricks.mlflow_experiment import MlflowExperiment

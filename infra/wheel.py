@@ -76,6 +76,42 @@ _TABLES_SOURCES = (
     "model/serve",
     "model/wire",
 )
+DEPLOYMENT = "scgpt-deployment"
+"""The wheel of the deployment job, which brings the model's own code."""
+DEPLOYMENT_ENTRY_POINTS = {
+    "scgpt-deployment": "scgpt_databricks.scripts.release.deployment_job:main"
+}
+_DEPLOYMENT_SOURCES = (
+    "__init__.py",
+    "quartz.py",
+    "whole_file.py",
+    *(
+        f"infra/{name}"
+        for name in (
+            *("__init__.py", "errors.py", "layout.py", "naming.py", "plain_secrets.py"),
+            *("problems.py", "release.py", "settings", "sizes.py"),
+        )
+    ),
+    *(
+        f"model/{name}"
+        for name in (
+            *("__init__.py", "contract.py", "errors.py", "pyfunc.py", "registry.py"),
+            *("side_by_side.py", "cells", "evidence", "judge", "scgpt", "serve", "wire"),
+        )
+    ),
+    "scripts/__init__.py",
+    *(f"scripts/{name}.py" for name in ("commit", "ledger", "volume")),
+    *(
+        f"scripts/release/{name}.py"
+        for name in ("__init__", "copy", "deployment_job", "evidence", "text", "vocabulary")
+    ),
+)
+# Named as ranges: the versions that are judged bring the pins that they are served with.
+_DEPLOYMENT_REQUIRES = (
+    *("anndata>=0.11", "databricks-sdk>=0.64", "h5py>=3.10", "mlflow==3.17.2", "numpy>=1.26"),
+    *("pandas>=2.1", "pydantic>=2.10", "scanpy>=1.10", "scikit-learn>=1.7", "scipy>=1.12"),
+    "torch>=2.11",
+)
 _SUFFIXES = (".py", ".sql")
 _METADATA = """\
 Metadata-Version: 2.1
@@ -118,6 +154,13 @@ def wheel() -> Wheel:
 def tables_wheel() -> Wheel:
     """Return the wheel that embeds tables of cells; the cluster brings what it needs."""
     return _built(TABLES, TABLES_ENTRY_POINTS, _TABLES_SOURCES, ())
+
+
+@cache
+def deployment_wheel() -> Wheel:
+    """Return the wheel of the deployment job."""
+    entries, sources = DEPLOYMENT_ENTRY_POINTS, _DEPLOYMENT_SOURCES
+    return _built(DEPLOYMENT, entries, sources, _DEPLOYMENT_REQUIRES)
 
 
 def _built(

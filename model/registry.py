@@ -37,9 +37,11 @@ PARITY = "upstream_difference"
 COPIED_FROM = "copied_from"
 """``catalog.schema.model/7``: the version that this one is a copy of."""
 _APPROVED_BY = "approved_by_"
+BUTTON = "approval"
+"""Tag that the button of a deployment job sets, to ``Approved``; its task has this name."""
 ROLLED_BACK = "rolled_back"
 """Reason for which a canary of the version was rolled back; no deploy gives it requests again."""
-OF_ONE_ENVIRONMENT = (_APPROVED_BY, ROLLED_BACK)
+OF_ONE_ENVIRONMENT = (_APPROVED_BY, BUTTON, ROLLED_BACK)
 """Starts of tags that say something about one environment, which a copy must not carry over."""
 
 READY = "READY"
@@ -83,7 +85,10 @@ class Version:
 
     def approved_by(self, environment: str) -> str:
         """Return who approved the version for an environment, or an empty string."""
-        return self.tags.get(approval_tag(environment), "")
+        by_button = self.tags.get(BUTTON, "").lower() == "approved"
+        return self.tags.get(approval_tag(environment)) or (
+            "the button of the deployment job" if by_button else ""
+        )
 
 
 def approval_tag(environment: str) -> str:

@@ -146,7 +146,8 @@ class Ledger:
 
         try:
             self.client.files.create_directory(self._folder)
-            self._write(entry.file, entry.model_copy(update={"state": "done"}))
+            state = "done" if entry.state == "open" else entry.state
+            self._write(entry.file, entry.model_copy(update={"state": state}))
         except NotFound as error:
             raise self._no_volume() from error
 

@@ -82,6 +82,18 @@ def builder_grant(principal: str) -> Grant:
     )
 
 
+def judge_grant(principal: str) -> Grant:
+    """Return the grant of the deployment job: read versions, write into the history."""
+    return Grant.model_validate(
+        {
+            "principal": principal,
+            "schema": ("USE_SCHEMA",),
+            "model": ("EXECUTE",),
+            "volume": ("READ_VOLUME", "WRITE_VOLUME"),
+        }
+    )
+
+
 def reader_grant(principal: str) -> Grant:
     """Return the grant that using the model takes."""
     return Grant.model_validate(

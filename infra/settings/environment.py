@@ -29,6 +29,7 @@ from .access import (
     Waiver,
     WorkspaceObject,
     builder_grant,
+    judge_grant,
     owner_grant,
     payload_reader_grant,
     planner_grant,
@@ -195,7 +196,7 @@ class Settings(Closed):
         levels = self.permissions
         roles = (
             *(self.owner, self.builder, self.deployer, self.planner),
-            *(*self.readers, *self.payload_readers),
+            *(self.promotion.deployment_job, *self.readers, *self.payload_readers),
         )
         limited = (limit.principal for limit in self.gateway.rate_limits)
         refuse_other_spellings(
@@ -294,6 +295,7 @@ class Settings(Closed):
             *([owner_grant(self.owner)] if self.owner else []),
             *([builder_grant(self.builder)] if self.builder else []),
             *([planner_grant(self.planner)] if self.planner else []),
+            *([judge_grant(judge)] if (judge := self.promotion.deployment_job) else []),
             *(reader_grant(reader) for reader in self.readers),
             *(payload_reader_grant(reader) for reader in self.payload_readers),
         ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from .fields import Closed, EnvironmentName, NonEmpty, unique
+from .fields import Closed, EnvironmentName, Identity, NonEmpty, unique
 
 
 class Promotion(Closed):
@@ -20,3 +20,6 @@ class Promotion(Closed):
     """Most that a version may take for a token, over the champion's time."""
     licences: Annotated[tuple[NonEmpty, ...], AfterValidator(unique)] = ()
     """Licences that may be served; left out, any that a version names."""
+    deployment_job: Identity | None = None
+    """Application id of the service principal that runs the deployment job, which each new version
+    of the model starts; left out, there is no such job."""

@@ -1,8 +1,9 @@
-"""The objects that a version needs: schema, volumes, model, experiment, grants."""
+"""The objects that a version needs: schema, volumes, model, experiment, grants, its job."""
 
 from __future__ import annotations
 
 from ..bindings import App
+from ..constructs.deployment_job import DeploymentJob
 from ..constructs.experiment import Experiment
 from ..constructs.registered_model import GovernedModel
 from ..constructs.schema import SchemaWithVolumes
@@ -19,3 +20,5 @@ class RegistryStack(EnvironmentStack):
         GovernedModel(self, "governed_model", settings, after=schema.schema)
         if settings.manage_experiment:
             Experiment(self, "experiment_of_builds", settings)
+        if (judge := settings.promotion.deployment_job) is not None:
+            DeploymentJob(self, "deployment_job", settings, runs_as=judge)

@@ -46,6 +46,7 @@ async def create_model(call: Call) -> dict[str, Any]:
     with workspace.store.transaction():
         document = securables.create_securable(workspace, KINDS["models"], who, fields)
         document["tags"] = versions.tags_of(call.body)
+        document |= versions.deployment_job(workspace, call.body)
         workspace.store.put("models", document["full_name"], document)
     return {"registered_model": versions.model_view(workspace, document)}
 
@@ -71,7 +72,10 @@ async def search_models(call: Call) -> dict[str, Any]:
 async def update_model(call: Call) -> dict[str, Any]:
     if call.body.get("new_name"):
         raise invalid(f"Registered model '{_by_name(call)}' cannot be renamed here.")
-    document = _change_model(call, {"comment": call.body.get("description", "")})
+    changes = versions.deployment_job(call.workspace, call.body)
+    if "description" in call.body or not changes:
+        changes["comment"] = call.body.get("description", "")
+    document = _change_model(call, changes)
     return {"registered_model": versions.model_view(call.workspace, document)}
 
 

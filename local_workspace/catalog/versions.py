@@ -18,9 +18,12 @@ from ..core.errors import ApiError, invalid, not_found
 from ..core.routing import whole_number
 from ..core.store import Document
 from ..core.workspace import Workspace
+from ..objects import documents
 from . import securables
 
 PENDING, READY = "PENDING_REGISTRATION", "READY"
+START_JOB = "start_job"
+"""Key in the workspace's runtime of what starts jobs, which lies in a room above this one."""
 
 _ALIAS = re.compile(r"(?!v\d+$|latest$)[\w\-]{1,255}", re.IGNORECASE)
 
@@ -132,7 +135,40 @@ def finalize(workspace: Workspace, full_name: str, version: int | str, who: str)
             "INVALID_STATE",
             f"Model version '{full_name}/{version}' holds no MLmodel file: upload its files first.",
         )
-    return update(workspace, full_name, version, who, {"status": READY})
+    finished = update(workspace, full_name, version, who, {"status": READY})
+    if document["status"] != READY:
+        _start_deployment(workspace, finished)
+    return finished
+
+
+def deployment_job(workspace: Workspace, fields: Mapping[str, Any]) -> Document:
+    """Return the deployment job that a body gives a model; an empty one disconnects it.
+
+    Raises
+    ------
+    ApiError
+        404 when there is no such job, 400 when it does not take what it would be given.
+    """
+    if "deployment_job_id" not in fields:
+        return {}
+    job_id = str(fields["deployment_job_id"])
+    if job_id:
+        job = documents.get(workspace, documents.JOB, job_id)
+        taken = {each["name"] for each in job["settings"].get("parameters") or []}
+        if lacking := sorted({"model_name", "model_version"} - taken):
+            raise invalid(f"Job {job_id} has no parameter {' and no '.join(lacking)}.")
+    return {"deployment_job_id": job_id}
+
+
+def _start_deployment(workspace: Workspace, version: Document) -> None:
+    """Start the model's deployment job, with the name of the model's owner."""
+    model = securables.get(workspace, "models", version["name"])
+    job = workspace.store.get(documents.JOB.name, model.get("deployment_job_id") or "")
+    start = workspace.runtime.get(START_JOB)
+    if job is not None and start is not None:
+        number = str(version["version"])
+        parameters = {"model_name": version["name"], "model_version": number}
+        start(job, model["owner"], "ONE_TIME", parameters)
 
 
 def update(
@@ -227,7 +263,14 @@ def model_view(workspace: Workspace, document: Document) -> dict[str, Any]:
             for alias, number in sorted(document.get("aliases", {}).items())
         ],
         "tags": _pairs(document),
+        **_job_view(document),
     }
+
+
+def _job_view(model: Document) -> dict[str, str]:
+    job_id = model.get("deployment_job_id")
+    state = {"deployment_job_state": "CONNECTED"}
+    return {"deployment_job_id": job_id, **state} if job_id else {}
 
 
 def version_view(workspace: Workspace, document: Document) -> dict[str, Any]:

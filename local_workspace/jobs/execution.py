@@ -84,6 +84,20 @@ class Runs:
             self._save({**run, "state": skipped, "ended_at": workspace.now_ms()})
         return run
 
+    def repair(self, run: Document) -> int:
+        """Begin a run anew with the tasks that did not succeed; return the number of the repair."""
+        for task in run["tasks"]:
+            if task["state"]["result"] != job_states.SUCCESS:
+                task |= {"id": job_spec.new_id(), "state": state(PENDING)}
+                for key in ("error", "trace", "started_at", "ended_at"):
+                    task.pop(key, None)
+        run["state"] = state(PENDING)
+        run["repairs"] = run.get("repairs", 0) + 1
+        run.pop("ended_at", None)
+        self._save(run)
+        self._begin(run)
+        return int(run["repairs"])
+
     def get(self, run_id: int) -> Document | None:
         return self._workspace.store.get(KIND, str(run_id))
 
@@ -150,7 +164,9 @@ class Runs:
         for task in run["tasks"]:
             spec = specs[task["task_key"]]
             before = {results[need["task_key"]] for need in job_spec.needed(spec)}
-            if active.cancelled:
+            if task["state"]["result"] == job_states.SUCCESS:
+                pass  # in a run that is repaired
+            elif active.cancelled:
                 task["state"] = state(job_states.TERMINATED, job_states.CANCELED, "Run cancelled.")
             elif spec.get("run_if") != "ALL_DONE" and before - {job_states.SUCCESS}:
                 reason = "A task that it depends on did not succeed."

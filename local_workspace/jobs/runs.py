@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..catalog.versions import START_JOB
 from ..core.errors import ApiError, invalid, not_found
 from ..core.routing import Call, Routes, page, whole_number
 from ..core.store import Document
@@ -26,6 +27,7 @@ _LOG_LIMIT = 5 << 20
 
 async def startup(workspace: Workspace) -> None:
     workspace.runtime["jobs"] = Runs(workspace)
+    workspace.runtime[START_JOB] = of(workspace).start
     of(workspace).resume()
 
 
@@ -98,6 +100,17 @@ async def get_output(call: Call) -> dict[str, Any]:
     if task.get("error"):
         answer |= {"error": task["error"], "error_trace": task["trace"]}
     return answer
+
+
+@routes.add("POST", *paths("runs/repair"))
+async def repair(call: Call) -> dict[str, Any]:
+    """Run again what did not succeed; answers the number of the repair."""
+    run, _ = _find(call, call.need("run_id"), "CAN_MANAGE_RUN")
+    if not call.body.get("rerun_all_failed_tasks"):
+        raise invalid("runs/repair: give rerun_all_failed_tasks; single tasks are not taken here.")
+    if run["state"]["life"] not in OVER:
+        raise invalid(f"Run {run['id']} is not over yet, so there is nothing to repair.")
+    return {"repair_id": of(call.workspace).repair(run)}
 
 
 @routes.add("POST", *paths("runs/cancel"))

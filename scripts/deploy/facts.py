@@ -32,7 +32,7 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
     served = frozenset(_served_versions(plans))
     models = {settings.names.full_model, *_replaced_models(plans), *(model for model, _ in served)}
     ready = frozenset(version for model in models for version in _ready_versions(client, model))
-    tags = {each: _tags(client, *each) for each in ready & served}
+    tags = {each: version_tags(client, *each) for each in ready & served}
     existing = {
         change.address: found
         for plan in plans
@@ -207,7 +207,7 @@ def _ready_versions(client: WorkspaceClient, model: str) -> frozenset[Version]:
         return frozenset()
 
 
-def _tags(client: WorkspaceClient, model: str, version: int) -> dict[str, str]:
+def version_tags(client: WorkspaceClient, model: str, version: int) -> dict[str, str]:
     """Return the tags of a version, by which builds and canaries say what they found."""
     answer = client.api_client.do(
         "GET",

@@ -15,7 +15,7 @@ from scgpt_databricks.infra.guards import Facts, Finding, deployer, destruction,
 
 from .. import connection, wheel
 from ..commit import git_commit
-from . import aliases, facts, record
+from . import aliases, deployment_job, facts, record
 from .deployment import Deployment, opened
 from .results import DeployResult, PlanResult, StackPlan
 from .sweep import sweep
@@ -82,6 +82,8 @@ def deploy(
                 if (built := wheel.of_stack(deployment.settings, terraform.stack)) is not None:
                     wheel.upload(deployment.client, deployment.settings, built)
                 _apply(terraform, stack, deployment.client, planned.facts)
+                if _has_deployment_job(deployment, stack):
+                    deployment_job.connect(deployment.client, deployment.settings)
         except ApplyError as error:
             # The state may now claim changes that were never made, which no later plan shows.
             lines = [f"{error}\n  Run it again, to go on from here.", *_compared(deployment)]
@@ -186,6 +188,14 @@ def _apply(terraform: Terraform, planned: StackPlan, client: WorkspaceClient, kn
         if change.importing:  # of which Terraform says nothing
             terraform.report(f"{planned.stack}: {change.address}: taken over")
     sweep(client, terraform, planned, known)
+
+
+def _has_deployment_job(deployment: Deployment, planned: StackPlan) -> bool:
+    """Tell whether a stack has the deployment job, or has just lost it."""
+    if planned.stack != deployment.settings.names.stack("registry"):
+        return False
+    changed = any(each.address.endswith(".job_deployment") for each in planned.plan.changes)
+    return changed or deployment.settings.promotion.deployment_job is not None
 
 
 def _verify(deployment: Deployment, planned: PlanResult) -> None:

@@ -1,11 +1,14 @@
-"""The versions that a plan takes away and brings, with what their builds logged."""
+"""The versions that a plan takes away and brings, with what their builds found out."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..deploy.facts import version_tags
 from .endpoint import Split, Version, title
 from .markdown import code, table
 
@@ -18,7 +21,7 @@ _MOST_METRICS = 25
 
 @dataclass(frozen=True)
 class Built:
-    """The MLflow run of one version; empty where the run or the version is gone."""
+    """The evidence on one version; empty where the version is gone."""
 
     weights: str | None = None
     """Digest of the checkpoint."""
@@ -27,26 +30,40 @@ class Built:
 
 
 def built(client: WorkspaceClient, model: str, version: Version) -> Built:
-    """Ask the registry for a version, and tracking for its run."""
+    """Ask the registry for a version, and tracking for its run.
+
+    A copy of another workspace has no run here; its tags say the same.
+    """
     if isinstance(version, str):
         return Built()  # what is no version of a model
     from databricks.sdk.errors import NotFound, PermissionDenied
 
     try:
+        tags = version_tags(client, model, version)
         run_id = client.model_versions.get(model, version).run_id
-        run = client.experiments.get_run(run_id).run if run_id else None
     except (NotFound, PermissionDenied):
         # A review without metrics is better than none.
         return Built()
-    if run is None or run.data is None:
-        return Built()
-    tags = {tag.key: tag.value for tag in run.data.tags or []}
-    metrics = {
-        str(metric.key): float(metric.value)
-        for metric in run.data.metrics or []
-        if metric.value is not None
-    }
+    metrics = _tagged(tags.get("metrics", "{}"))
+    with suppress(NotFound, PermissionDenied):
+        run = client.experiments.get_run(run_id).run if run_id else None
+        if run is not None and run.data is not None:
+            metrics |= {
+                str(metric.key): float(metric.value)
+                for metric in run.data.metrics or []
+                if metric.value is not None
+            }
+            tags = {**{str(tag.key): str(tag.value) for tag in run.data.tags or []}, **tags}
     return Built(tags.get("checkpoint_sha256"), tags.get("git_commit"), metrics)
+
+
+def _tagged(text: str) -> dict[str, float]:
+    """Return the scores in a version's tag, under the names that its run has them by."""
+    return {
+        f"{name}{end}": float(value)
+        for name, numbers in json.loads(text).items()
+        for end, value in zip(("", "_low", "_high"), numbers, strict=True)
+    }
 
 
 def comparison(split: Split, found: Mapping[Version, Built]) -> str:
@@ -65,9 +82,9 @@ def comparison(split: Split, found: Mapping[Version, Built]) -> str:
     ]
     text = table(["", *map(title, versions)], rows)
     if not names:
-        return f"{text}\n\nNo metrics were logged to the runs of these versions."
+        return f"{text}\n\nNo metrics are known of these versions."
     more = len(names) - _MOST_METRICS
-    return f"{text}\n\n{more} more metrics are in the runs." if more > 0 else text
+    return f"{text}\n\n{more} more metrics are in the registry." if more > 0 else text
 
 
 def weights_sentence(split: Split, found: Mapping[Version, Built]) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scgpt_databricks.infra.naming import COMMENTS
 from scgpt_databricks.infra.settings import Securable, Settings
 
+from .. import deployment_job
 from .difference import ABSENT, Difference, compare, get_or_none, level_differences, missing
 
 if TYPE_CHECKING:
@@ -58,7 +59,17 @@ def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Di
                 found += compare(resource, {"type": _MANAGED}, {"type": _type(there)})
             declared = settings.privileges(securable)
             found += _grants(client, resource, kind, name, declared)
-    return found + list(_experiment(client, settings))
+    return [*found, *_experiment(client, settings), *_deployment_job(client, settings)]
+
+
+def _deployment_job(client: WorkspaceClient, settings: Settings) -> Iterator[Difference]:
+    """Compare the job that new versions start with the declared one."""
+    if settings.promotion.deployment_job is None:
+        return
+    declared = deployment_job.declared(client, settings) or ABSENT
+    if (found := deployment_job.connected(client, settings) or ABSENT) != declared:
+        resource = f"model {settings.names.full_model}"
+        yield Difference(resource, "deployment job", declared, found)
 
 
 def _grants(

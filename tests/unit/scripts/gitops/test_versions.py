@@ -23,7 +23,7 @@ def test_side_by_side() -> None:
 def test_versions_without_metrics_or_runs() -> None:
     text = comparison(Split({}, {1: 100}), {1: Built()})
     assert "| weights | unknown |" in text
-    assert text.endswith("No metrics were logged to the runs of these versions.")
+    assert text.endswith("No metrics are known of these versions.")
 
 
 def test_many_metrics_are_cut() -> None:
@@ -31,7 +31,7 @@ def test_many_metrics_are_cut() -> None:
     text = comparison(Split({}, {1: 100}), {1: many})
     assert "| `m024` |" in text
     assert "| `m025` |" not in text
-    assert text.endswith("15 more metrics are in the runs.")
+    assert text.endswith("15 more metrics are in the registry.")
 
 
 def test_may_old_and_new_embeddings_be_compared() -> None:
