@@ -112,7 +112,7 @@ TASKS = {"judge": judge, "approval": require_approval, "ready": hand_over}
 """Key of the task -> what it does; the platform's own button needs the key ``approval``."""
 
 
-def _entry(client: WorkspaceClient, task: str, version: Version, facts: dict[str, object]) -> Entry:
+def _entry(client: WorkspaceClient, task: str, version: Version, facts: dict[str, Any]) -> Entry:
     return Entry(
         operation=f"deployment job: {task}",
         what=f"version {version.number}",
