@@ -104,7 +104,8 @@ def hand_over(client: WorkspaceClient, settings: Settings, version: Version) -> 
     facts = {"approved_by": version.approved_by(name)}
     Ledger(client, settings).add(_entry(client, "ready", version, facts))
     source = version.tags.get(registry.COPIED_FROM)
-    way = f"the promotion of {source}, again" if source else f"scgpt build {name} ... --release"
+    build = f"`scgpt build {name} --checkpoint DIR --release`"
+    way = f"the promotion of {source}, again" if source else build
     return f"{version.name} may serve {name}. Next: {way}, or a canary of it"
 
 
