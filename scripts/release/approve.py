@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scgpt_databricks.infra.settings import Settings
@@ -24,11 +25,14 @@ def approve(settings: Settings, version: int) -> str:
     RegistryError
         There is no such version, or it is not ready.
     """
+    from databricks.sdk.errors import PermissionDenied
+
     with connected(settings) as client:
         who = str(client.current_user.me().user_name)
         found = registry.ready(settings.names.full_model, version)
         registry.tag(found, {registry.approval_tag(settings.environment): who})
-        _go_on(client, settings, version)
+        with suppress(PermissionDenied):  # whoever approves need not hold the job
+            _go_on(client, settings, version)
     return who
 
 

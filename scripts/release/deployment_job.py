@@ -60,14 +60,15 @@ def judge(client: WorkspaceClient, settings: Settings, version: Version) -> str:
         found = evidence.gather(
             (version, _files(version, scratch / "candidate")),
             (champion, _files(champion, scratch / "champion")) if champion else None,
-            approval_needed=False,  # a task of its own
+            approval_needed=False,
             cells=evidence.reference(None, LABELS),
             approved_by="",
             scratch=scratch,
         )
     promotion = settings.promotion
     limits = gates.Limits(promotion.slowdown, frozenset(promotion.licences))
-    judged = gates.report(found, limits=limits)
+    # The approval is a task of its own.
+    judged = [gate for gate in gates.report(found, limits=limits) if gate.name != "approval"]
     failed = [gate for gate in judged if gate.state == "failed"]
     refused = "\n  ".join(f"{gate.name}: {gate.sentence}" for gate in failed)
     facts: dict[str, Any] = {"gates": [asdict(gate) for gate in judged]}
