@@ -62,9 +62,9 @@ from cdktf_cdktf_provider_databricks.job import (
     JobRunAs,
     JobSchedule,
     JobTask,
+    JobTaskDependsOn,
     JobTaskLibrary,
     JobTaskLibraryPypi,
-    JobTaskDependsOn,
     JobTaskPythonWheelTask,
 )
 from cdktf_cdktf_provider_databricks.mlflow_experiment import MlflowExperiment
