@@ -36,7 +36,7 @@ def main() -> None:
     torch.set_num_threads(1)  # two threads on a busy machine wait for each other
     found: dict[str, list[Row]] = {}
     for name, rows in measure():
-        print(f"\n{name}\n\n{_markdown(rows)}", flush=True)
+        print(f"\n{name}\n\n{markdown(rows)}", flush=True)
         found[name] = rows
     RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
@@ -268,7 +268,8 @@ def _engine(checkpoint: Path) -> Embedder:
     return Embedder.load(checkpoint, device="cpu", precision="float32")
 
 
-def _markdown(rows: list[Row]) -> str:
+def markdown(rows: list[Row]) -> str:
+    """Write rows as a table; columns that a row lacks stay empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
 
     def cell(value: Any) -> str:

@@ -81,10 +81,13 @@ class Upstream:
         path = self._save("cells", **_cells(cells, genes))
         return float(self._ask("guide", checkpoint=str(checkpoint), cells=path)["seconds"])
 
-    def bins(self, cells: sparse.csr_matrix, draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    def bins(
+        self, cells: sparse.csr_matrix, draws: NDArray[np.float64], n_bins: int = 51
+    ) -> NDArray[np.int64]:
         """Upstream's bin of each stored value, its uniform draws replaced: int64 ``[stored]``."""
         names = [str(i) for i in range(cells.shape[1])]
-        return self._answer("bins", cells=self._save("cells", draws=draws, **_cells(cells, names)))
+        path = self._save("cells", draws=draws, **_cells(cells, names))
+        return self._answer("bins", cells=path, n_bins=n_bins)
 
     def encode(self, tokens: Tokens, pad_id: int, pad_value: int) -> NDArray[np.float32]:
         """Upstream's network on our tokens, padded as upstream pads: float32 ``[cells, dim]``."""

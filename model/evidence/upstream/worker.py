@@ -5,7 +5,7 @@ Runs in the reference environment (``make reference``). Arrays travel as ``.npz`
 - ``load checkpoint``: build upstream's model as its ``embed_data`` does; every weight must arrive.
 - ``embed cells out``: ``get_batch_cell_embeddings``, untouched: its own draws (repeatable by
   `seed`), subsets, batches.
-- ``bins cells out``: upstream's ``binning`` of each cell with the uniform draws given.
+- ``bins cells out n_bins``: upstream's ``binning`` of each cell with the uniform draws given.
 - ``load_weights checkpoint``, ``guide checkpoint cells``: seconds of what others do per request.
 - ``encode tokens out``: upstream's network on given tokens, one padded batch, normalised ``<cls>``.
 """
@@ -128,7 +128,7 @@ class Upstream:
         {g: table[i] for g, i in self.vocab.get_stoi().items() if g in adata.var.index.tolist()}
         return {"seconds": time.perf_counter() - started}
 
-    def bins(self, cells: str, out: str) -> dict[str, Any]:
+    def bins(self, cells: str, out: str, n_bins: int) -> dict[str, Any]:
         matrix, _ = _cells(cells)
         draws = np.load(cells)["draws"]
         binned = np.zeros(len(matrix.data), np.int64)
@@ -136,7 +136,7 @@ class Upstream:
         try:
             for start, stop in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
                 np.random.rand = lambda n, a=start: draws[a : a + n]
-                binned[start:stop] = preprocess.binning(matrix.data[start:stop], 51)
+                binned[start:stop] = preprocess.binning(matrix.data[start:stop], n_bins)
         finally:
             np.random.rand = original
         np.save(out, binned)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import page
 from benchmarks.run import RESULTS
 
-FIDELITY = RESULTS.with_name("fidelity.json")
+FIDELITY, BINS = RESULTS.with_name("fidelity.json"), RESULTS.with_name("bins.json")
 TIES = ("mean cosine", "least cosine", "neighbour overlap", "overlap with the mean draw",
         "label of neighbours", "distinct bins per cell")  # fmt: skip
 
@@ -46,6 +46,12 @@ def test_a_missed_goal_says_so(said: str, ratio: float, shown: str) -> None:
 )
 def test_three_figures(value: float, shown: str) -> None:
     assert page.number(value) == shown
+
+
+def test_the_table_of_bins_is_what_was_measured() -> None:
+    said = (page.PAGE.parent / "fidelity.md").read_text()
+    for row in json.loads(BINS.read_text()):
+        assert f"| {' | '.join(map(str, row.values()))} |" in said
 
 
 def test_the_table_of_ties_is_what_was_measured() -> None:

@@ -69,6 +69,21 @@ def test_bins_equal_scgpts_at_awkward_lengths(n_genes: int, kind: str) -> None:
     np.testing.assert_array_equal(got.values[1:], by_quantile(x, 51, 0.5))
 
 
+@pytest.mark.parametrize(("n_bins", "differ"), [(51, 0), (101, 20), (201, 1)])
+def test_other_numbers_of_bins_differ_by_one_at_most(n_bins: int, differ: int) -> None:
+    """Counts without ties in cells of 1 to 399 genes: told in docs/fidelity.md, bounded here."""
+    dense = np.tril(np.tile(np.arange(1, 400, dtype=np.float32), (399, 1)))
+    tokens = tokenize(
+        sparse.csr_matrix(dense), np.arange(399), cls_id=399, n_bins=n_bins, pad_value=-2,
+        max_length=400,
+    )  # fmt: skip
+    ours = np.split(tokens.values, tokens.indptr[1:-1])
+    apart = [np.abs(x[1:] - by_quantile(row[: len(x) - 1], n_bins, 0.5))
+             for x, row in zip(ours, dense, strict=True)]  # fmt: skip
+    found = np.concatenate(apart)
+    assert (found.max() <= 1, found.sum()) == (True, differ)
+
+
 @settings(deadline=None)
 @given(counts_of_a_cell, st.sampled_from(["mid", "spread"]))
 def test_counts_normalised_and_log1p_give_the_same_tokens(cell: np.ndarray, ties: str) -> None:
