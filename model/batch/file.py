@@ -16,6 +16,7 @@ from ..cells.h5ad import CellsFile
 from ..cells.imputed import check_data_set
 from ..cells.job_options import CELLS_PER_READ, OBSM_KEY
 from ..cells.known_genes import CheckedCells, check_known_fraction
+from ..client.answered import Answered
 from ..contract import Options, read_params
 from ..scgpt.embedder import Embedder
 from ..scgpt.read_ahead import read_ahead
@@ -58,9 +59,9 @@ def embed_file(
     chunk
         Cells of which a file is read at a time; two such pieces are in memory.
     layer, raw
-        Where the counts lie: in this layer, or in ``raw``; by default in ``X``.
+        Where the counts lie, as ``client.embed`` takes it.
     gene_names
-        Column of ``var`` that names the genes (``feature_name``); by default the index does.
+        Column of ``var`` that names the genes, as ``client.embed`` takes it.
     sum_duplicates
         Add up the columns of one name; else they are refused.
     min_known_fraction, allow_imputed
@@ -78,7 +79,7 @@ def embed_file(
         {"min_known_fraction": min_known_fraction, "allow_imputed": allow_imputed}, Options
     )
     here = _Here(embedder, options)
-    place = CountsPlace(layer, raw, gene_names, sum_duplicates)
+    place = CountsPlace.asked(layer, raw, gene_names, sum_duplicates)
     return run(source, target, here, key=key, chunk=chunk, place=place, progress=progress)
 
 
@@ -118,7 +119,7 @@ class _Here:
         read = partial(self._tokens, cells, chunk)
         starts = range(work.done, cells.n_cells, chunk)
         for found in read_ahead(read, self.embedder.embed_tokens, starts):
-            work.add(found, origin)
+            work.add(Answered.of(found), origin)
             if progress:
                 progress(work.done, cells.n_cells)
 

@@ -19,7 +19,7 @@ from anndata.io import write_elem
 from scgpt_databricks.whole_file import check_target, draft, draft_in_any_order
 
 from ..cells.h5ad import CellsFile
-from ..cells.job_options import OBS_COLUMNS
+from ..cells.job_options import COUNTED, OBS_COLUMNS, STATUS_COLUMN
 from ..errors import InvalidRequest
 from .unfinished import Unfinished
 
@@ -47,7 +47,8 @@ class Result:
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the vectors a piece at a time: a row per cell, by its name."""
-        for start, vectors, _ in self.work.rows():
+        for start, rows in self.work.rows():
+            vectors = rows.embeddings
             columns = [f"{self.key}_{number}" for number in range(vectors.shape[1])]
             names = pd.Index(self.cells.names(start, start + len(vectors)), name="cell")
             yield pd.DataFrame(vectors, index=names, columns=columns)
@@ -107,20 +108,31 @@ def _put_into(copy: Path, result: Result) -> None:
             if group not in file:
                 write_elem(file, group, {})
         _put_rows(file["obsm"], result)
-        counts = np.concatenate([counted for _, _, counted in result.work.rows()])
-        for column, name in enumerate(OBS_COLUMNS):
-            write_elem(file["obs"], name, counts[:, column])
+        for name, column in _columns(result.work).items():
+            write_elem(file["obs"], name, column)
             order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
             file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
         served = np.array(result.work.origin["served_entities"], dtype=object)
         write_elem(file["uns"], "scgpt", {**result.work.origin, "served_entities": served})
 
 
+def _columns(work: Unfinished) -> dict[str, Any]:
+    """Return what obs gets to know of each cell, by the name of the column."""
+    kept = [rows for _, rows in work.rows()]
+    counted = {
+        column: np.concatenate([getattr(rows, name) for rows in kept])
+        for column, name in zip(OBS_COLUMNS, COUNTED, strict=True)
+    }
+    status = pd.Categorical(np.concatenate([rows.status for rows in kept]))
+    return {**counted, STATUS_COLUMN: status}
+
+
 def _put_rows(group: h5py.Group, result: Result) -> None:
     """Write the vectors as anndata's format has an array, a piece at a time."""
     if result.key in group:
         del group[result.key]
-    for start, vectors, _ in result.work.rows():
+    for start, rows in result.work.rows():
+        vectors = rows.embeddings
         if not start:
             shape = (result.cells.n_cells, vectors.shape[1])
             stored = group.create_dataset(result.key, shape, np.float32)
@@ -129,11 +141,9 @@ def _put_rows(group: h5py.Group, result: Result) -> None:
 
 
 def _write_alone(path: Path, result: Result) -> None:
-    pieces = list(result.work.rows())
-    counts = np.concatenate([counted for _, _, counted in pieces])
     names = result.cells.names(0, result.cells.n_cells)
-    adata = AnnData(obs=pd.DataFrame(counts, index=names, columns=list(OBS_COLUMNS)))
-    adata.obsm[result.key] = np.concatenate([vectors for _, vectors, _ in pieces])
+    adata = AnnData(obs=pd.DataFrame(_columns(result.work), index=names))
+    adata.obsm[result.key] = np.concatenate([rows.embeddings for _, rows in result.work.rows()])
     adata.uns["scgpt"] = result.work.origin
     adata.write_h5ad(path)
 
@@ -163,7 +173,8 @@ def _parquet(result: Result) -> str:
 
 def _npy(result: Result) -> str:
     with draft(result.work.target, result.work.folder) as path, path.open("wb") as file:
-        for start, vectors, _ in result.work.rows():
+        for start, rows in result.work.rows():
+            vectors = rows.embeddings
             if not start:
                 described = np.lib.format.header_data_from_array_1_0(vectors)
                 described["shape"] = (result.cells.n_cells, vectors.shape[1])

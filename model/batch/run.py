@@ -16,6 +16,7 @@ from scgpt_databricks.whole_file import TargetError
 
 from ..cells.counts_place import CountsPlace
 from ..cells.files import open_cells, state_of
+from ..cells.find_counts import naming_the_counts
 from ..cells.h5ad import CellsFile
 from ..cells.job_options import check_chunk, check_key
 from ..errors import InvalidRequest
@@ -91,7 +92,9 @@ def run(
         if not cells.n_cells:
             raise InvalidRequest("no_cells", f"{source.name}: the AnnData holds no cell.")
         check_result(target, cells)
-        engine.check(cells, chunk)
+        with naming_the_counts(cells):
+            engine.check(cells, chunk)
+        cells.gene_columns.warn()
         with Unfinished(target) as work:
             job = {"source": state, "place": asdict(place), **engine.identity()}
             work.go_on(job)

@@ -11,8 +11,9 @@ from ..cells.counts_place import CountsPlace
 from ..cells.h5ad import CellsFile
 from ..cells.job_options import CELLS_PER_REQUEST, OBSM_KEY
 from ..client import Endpoint, Report
-from ..client.embed import Questions, checked_params
-from ..client.endpoint import Conversation, converse
+from ..client.conversation import Conversation, converse
+from ..client.pace import CONCURRENCY
+from ..client.questions import REQUEST_BYTES, Limits, Questions, checked_params
 from .run import FileReport, Progress, run
 from .unfinished import Unfinished
 
@@ -24,10 +25,14 @@ def embed_file_through(
     *,
     key: str = OBSM_KEY,
     chunk: int = CELLS_PER_REQUEST,
+    request_bytes: int = REQUEST_BYTES,
+    concurrency: int = CONCURRENCY,
+    patience: float | None = None,
     layer: str | None = None,
     raw: bool = False,
     gene_names: str | None = None,
     sum_duplicates: bool = False,
+    cell_names: bool = False,
     params: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[FileReport, Report]:
@@ -40,7 +45,8 @@ def embed_file_through(
     ----------
     source, target
         As ``batch.file.embed_file`` takes them. A matrix that is stored by columns is taken too.
-    endpoint, key, chunk, layer, raw, gene_names, sum_duplicates, params, progress
+    endpoint, key, chunk, request_bytes, concurrency, patience, layer, raw, gene_names, \
+sum_duplicates, cell_names, params, progress
         As ``client.embed`` takes them.
 
     Raises
@@ -48,8 +54,9 @@ def embed_file_through(
     InvalidRequest, EndpointError
         As ``client.embed`` and ``run``.
     """
-    there = _There(endpoint, checked_params(params))
-    place = CountsPlace(layer, raw, gene_names, sum_duplicates)
+    limits = Limits(chunk, request_bytes, concurrency, patience)
+    there = _There(endpoint, checked_params(params), limits, cell_names)
+    place = CountsPlace.asked(layer, raw, gene_names, sum_duplicates)
     done = run(source, target, there, key=key, chunk=chunk, place=place, progress=progress)
     return done, there.report
 
@@ -60,6 +67,8 @@ class _There:
 
     endpoint: Endpoint
     params: Mapping[str, Any]
+    limits: Limits
+    cell_names: bool
     by_columns: bool = True
     report: Report = field(init=False)
 
@@ -69,13 +78,13 @@ class _There:
 
     def check(self, cells: CellsFile, chunk: int) -> None:
         """Look at every cell before the first request."""
-        Questions(cells, chunk, self.params).check()
+        self._questions(cells).check()
 
     def embed(
         self, cells: CellsFile, chunk: int, work: Unfinished, progress: Progress | None
     ) -> None:
         """Ask for the rows that are not done yet; a later beginning forgets them all."""
-        questions, beginnings = Questions(cells, chunk, self.params), iter((True,))
+        questions, beginnings = self._questions(cells), iter((True,))
 
         def ask_all(conversation: Conversation) -> Report:
             if next(beginnings, False) and work.done:
@@ -88,4 +97,10 @@ class _There:
                     progress(done, cells.n_cells)
             return conversation.report()
 
-        self.report = converse(self.endpoint, ask_all)
+        limits = self.limits
+        self.report = converse(
+            self.endpoint, ask_all, concurrency=limits.concurrency, patience=limits.patience
+        )
+
+    def _questions(self, cells: CellsFile) -> Questions:
+        return Questions(cells, self.params, self.limits, cell_names=self.cell_names)

@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scgpt_databricks.whole_file import TargetError, draft, write_text
 
 from ..cells.job_options import COUNTED
+from ..client.answered import Answered
 from ..errors import InvalidRequest
 
 _JOB, _ORIGIN, _HOLDER, _ROWS = "job.json", "origin.json", "holder.json", ".rows"
@@ -102,8 +102,8 @@ class Unfinished:
         for _, _, path in self._pieces():
             path.unlink()
 
-    def add(self, answer: Any, origin: Mapping[str, Any]) -> None:
-        """Keep the next rows: ``answer.embeddings``, and of ``COUNTED`` each."""
+    def add(self, answer: Answered, origin: Mapping[str, Any]) -> None:
+        """Keep the next rows."""
         stop = self.done + len(answer.embeddings)
         counts = np.stack([getattr(answer, name) for name in COUNTED], axis=1)
         if origin != self.origin:
@@ -113,12 +113,13 @@ class Unfinished:
         with draft(piece) as path, path.open("wb") as file:
             np.save(file, answer.embeddings)
             np.save(file, counts)
+            np.save(file, answer.status)
         self.done = stop
 
-    def rows(self) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int32]]]:
-        """Yield number of the first cell, vectors, and counted genes of each piece, in order."""
+    def rows(self) -> Iterator[tuple[int, Answered]]:
+        """Yield the number of the first cell and the rows of each piece, in order."""
         for start, _, path in self._pieces():
-            yield start, *_load(path)
+            yield start, _load(path)
 
     def finish(self) -> None:
         """Say that the target is there: the folder goes on leaving."""
@@ -174,9 +175,11 @@ class Unfinished:
         )
 
 
-def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _load(path: Path) -> Answered:
     with path.open("rb") as file:
-        return np.load(file), np.load(file)
+        vectors, counts, status = np.load(file), np.load(file), np.load(file)
+    matched, unknown, truncated = counts.T
+    return Answered(vectors, matched, unknown, truncated, status)
 
 
 def _is_whole(path: Path) -> bool:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InvalidRequest
+from .find_counts import Sample, find_matrix, find_names
 from .gene_columns import GeneColumns
 from .labels import labels
 
@@ -32,6 +33,8 @@ class CountsPlace:
         there keeps that of the index.
     sum_duplicates
         Columns of one name are added up; else they are refused.
+    find_matrix, find_genes
+        The rule of ``find_counts`` finds the matrix, or the names of its genes.
 
     Raises
     ------
@@ -43,6 +46,43 @@ class CountsPlace:
     raw: bool = False
     gene_names: str | None = None
     sum_duplicates: bool = False
+    find_matrix: bool = False
+    find_genes: bool = False
+
+    @classmethod
+    def asked(
+        cls,
+        layer: str | None = None,
+        raw: bool = False,
+        gene_names: str | None = None,
+        sum_duplicates: bool = False,
+    ) -> Self:
+        """Take what a user names; the rule finds the rest.
+
+        Parameters
+        ----------
+        layer
+            A layer, or ``X``; None: ``raw`` if asked for, else by the rule.
+        raw
+            ``raw``.
+        gene_names
+            A column of ``var``, or ``index``; None: by the rule.
+        sum_duplicates
+            As above.
+        """
+        find = {"find_matrix": layer is None and not raw, "find_genes": gene_names is None}
+        layer, gene_names = (
+            None if given == own else given for given, own in ((layer, "X"), (gene_names, "index"))
+        )
+        return cls(layer, raw, gene_names, sum_duplicates, **find)
+
+    def found(self, matrices: Mapping[str, Sample]) -> Self:
+        """Return the place whose matrix the rule finds; this one where it is named."""
+        if not self.find_matrix:
+            return self
+        path = find_matrix(matrices)
+        layer = path.removeprefix("layers/") if path.startswith("layers/") else None
+        return replace(self, layer=layer, raw=path == "raw/X", find_matrix=False)
 
     def __post_init__(self) -> None:
         if self.raw and self.layer is not None:
@@ -92,23 +132,27 @@ class CountsPlace:
         InvalidRequest
             ``no_gene_names``: ``var`` has no such column, or one of another length.
         """
-        if self.gene_names is None:
+        known = list(there)
+        column = find_names(index, known) if self.find_genes else self.gene_names
+        if column is None:
             return GeneColumns.of(index, sum_duplicates=self.sum_duplicates)
-        if self.gene_names not in (known := list(there)):
+        if column not in known:
             raise InvalidRequest(
                 "no_gene_names",
-                f"{self.var} has no column {self.gene_names!r}; its columns: "
+                f"{self.var} has no column {column!r}; its columns: "
                 f"{', '.join(map(str, known)) or 'none'}.",
             )
-        found = labels(read(self.gene_names))
+        found = labels(read(column))
         if len(found) != len(index):
             raise InvalidRequest(
                 "no_gene_names",
-                f"{self.gene_names!r} of {self.var} names {len(found)} of {len(index)} genes; "
+                f"{column!r} of {self.var} names {len(found)} of {len(index)} genes; "
                 "write the file anew.",
             )
         names = [name or own for name, own in zip(found, index, strict=True)]
-        return GeneColumns.of(names, sum_duplicates=self.sum_duplicates)
+        if self.find_genes and not self.sum_duplicates:
+            return GeneColumns.first_keeps(names, index, column)
+        return GeneColumns.of(names, sum_duplicates=self.sum_duplicates, column=column)
 
     def of(self, adata: AnnData) -> AnnData:
         """The cells with this matrix as ``X`` and its genes as ``var``; shares memory.

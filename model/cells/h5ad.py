@@ -8,7 +8,9 @@ becomes another class with ``genes``, ``n_cells``, ``rows`` and ``names``.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +19,7 @@ import h5py
 import numpy as np
 import pandas as pd
 from anndata.io import read_elem, sparse_dataset
+from numpy.typing import NDArray
 from scipy import sparse
 
 from ..contract import MAX_BODY_BYTES
@@ -24,6 +27,7 @@ from ..errors import InvalidRequest, LimitExceeded
 from .cells import Cells
 from .checks import check_size
 from .counts_place import CountsPlace
+from .find_counts import JUDGED_ROWS, JUDGED_VALUES, Sample
 from .hdf5 import check_chunks, open_hdf5
 from .kinds import damages_told
 from .labels import labels
@@ -112,6 +116,8 @@ class CellsFile:
         Rows of the matrix.
     genes
         Names of its genes.
+    path_used, matrices, gene_columns
+        As of ``AnnDataCells``.
 
     Raises
     ------
@@ -129,6 +135,9 @@ class CellsFile:
 
     def _open(self, path: Path, place: CountsPlace, *, by_columns: bool) -> None:
         try:
+            self.matrices = _matrices(path, self._file)
+            place = place.found(self.matrices)
+            self.path_used = place.path
             self._matrix = StoredMatrix.find(path, self._file, place)
             stored = _index(path, self._file, place.var), _index(path, self._file, *_WRITTEN_TO)
             check_chunks(path, *self._matrix.parts, *stored)
@@ -138,8 +147,10 @@ class CellsFile:
             genes, self._names = (_Names(each) for each in stored)
             var = self._file[place.var]
             there = [name for name in var if not name.startswith("_")]
-            self._genes = place.columns(genes[:], there, lambda name: _bounded(var[name], name))
-            self.genes, self.n_cells = self._genes.names, self._matrix.shape[0]
+            self.gene_columns = place.columns(
+                genes[:], there, lambda name: _bounded(var[name], name)
+            )
+            self.genes, self.n_cells = self.gene_columns.names, self._matrix.shape[0]
             self._names.check(path, self.n_cells)
         except BaseException:
             self._file.close()
@@ -159,7 +170,7 @@ class CellsFile:
     def rows(self, start: int, stop: int) -> sparse.csr_matrix:
         """Read some cells: ``[at most stop - start, genes]``."""
         with damages_told(self.path):
-            return self._genes.count(self._matrix.rows(start, stop))
+            return self.gene_columns.count(self._matrix.rows(start, stop))
 
     def names(self, start: int, stop: int) -> list[str]:
         """Read the index of ``obs`` of some cells."""
@@ -252,6 +263,22 @@ class StoredMatrix:
                 f"rows {start} to {stop} of the file cannot be read: {error}. Write it anew.",
             ) from error
         return as_csr(found)
+
+
+def _matrices(path: Path, file: h5py.File) -> dict[str, Sample]:
+    """Find all matrices of a file, unread; those that are none are left out."""
+    layers = [CountsPlace(layer=name) for name in file.get("layers", ())]
+    found: dict[str, Sample] = {}
+    for place in (*layers, CountsPlace(raw=True), _X):
+        with suppress(InvalidRequest, LookupError, ValueError, TypeError):
+            found[place.path] = partial(_some_values, path, StoredMatrix.find(path, file, place))
+    return found
+
+
+def _some_values(path: Path, matrix: StoredMatrix) -> NDArray[Any]:
+    check_chunks(path, *matrix.parts)
+    dense = matrix.kind is None
+    return np.asarray(native(matrix.parts[0][: JUDGED_ROWS if dense else JUDGED_VALUES]))
 
 
 def _wide(values: Any) -> Any:

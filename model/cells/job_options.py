@@ -10,6 +10,7 @@ from ..errors import InvalidRequest
 OBSM_KEY = "X_scGPT"  # where scGPT's own code puts embeddings
 COUNTED = ("matched", "unknown", "truncated")  # of each cell's genes, as answers name them
 OBS_COLUMNS = tuple(f"scgpt_{name}_genes" for name in COUNTED)
+STATUS_COLUMN = "scgpt_status"  # of obs: ok, no_known_gene, or failed and why
 
 CELLS_PER_REQUEST = 100  # float32 answers of 512 numbers stay below the 1 MiB that gets logged
 CELLS_PER_READ = 2048  # of a file; two such pieces are in memory

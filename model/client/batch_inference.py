@@ -21,7 +21,8 @@ from ..scgpt.params import ScgptOptions
 from ..wire.codec import encode_cells
 from ..wire.envelope import check_total
 from ..wire.rows import read_rows
-from .endpoint import Conversation, Endpoint, converse
+from .conversation import Conversation, converse
+from .endpoint import Endpoint
 
 if TYPE_CHECKING:
     from anndata import AnnData

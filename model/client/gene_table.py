@@ -10,7 +10,8 @@ import numpy as np
 from ..contract import GENE_EMBEDDINGS, PACKED, VAR
 from ..errors import InvalidRequest
 from ..wire.codec import PackedEmbeddings, decode_embeddings
-from .endpoint import Conversation, Endpoint, Report, converse
+from .conversation import Conversation, Report, converse
+from .endpoint import Endpoint
 from .progress import Progress, teller
 
 if TYPE_CHECKING:

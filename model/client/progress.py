@@ -14,11 +14,15 @@ Progress = Callable[[int, int], None]
 def teller(progress: Progress | bool | None, what: str) -> Progress:
     """Return the function to call; for True one that keeps a line on stderr up to date.
 
+    None stands for True in a terminal and in a notebook.
+
     Raises
     ------
     InvalidRequest
         ``invalid_progress``: another type.
     """
+    if progress is None:
+        progress = _is_watched()
     if progress is True:
         return lambda done, total: _show(what, done, total)
     if not progress:
@@ -29,6 +33,12 @@ def teller(progress: Progress | bool | None, what: str) -> Progress:
             f"progress is {progress!r}; it must be True, or a function of (done, in all).",
         )
     return progress
+
+
+def _is_watched() -> bool:
+    """Say if somebody looks at stderr: in a terminal, or below the cell of a notebook."""
+    notebook = sys.modules.get("IPython")
+    return sys.stderr.isatty() or bool(notebook and notebook.get_ipython() is not None)
 
 
 def _show(what: str, done: int, total: int) -> None:

@@ -31,12 +31,17 @@ _CELLS = (
         help=".h5ad: a copy of the cells with embeddings. .csv, .parquet, .npy: these alone.",
     ),
     click.option("--key", default=OBSM_KEY, show_default=True, help="Key of obsm to write."),
-    click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]"),
+    click.option(
+        "--layer",
+        metavar="NAME",
+        help="The counts are in this layer, or in X.  [default: where counts are found]",
+    ),
     click.option("--raw", is_flag=True, help="The counts are in raw, which has its own genes."),
     click.option(
         "--gene-names",
         metavar="COLUMN",
-        help="Column of var that names the genes (feature_name).  [default: its index]",
+        help="Column of var that names the genes, or index.  [default: the index, or "
+        "feature_name, gene_symbols, gene_name where the index holds ids]",
     ),
     click.option("--sum-duplicates", is_flag=True, help="Add up the columns of one gene name."),
     click.option(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scgpt_databricks.model.client import endpoint
+from scgpt_databricks.model.client import conversation
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from tests.unit.model.reference import ReferenceModel, make_model, write_checkpoint
 from tests.unit.model.served import Server, running
@@ -29,6 +29,6 @@ def embedder(checkpoint: Path) -> Embedder:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Answers as the test says; nobody waits before asking again."""
-    monkeypatch.setattr(endpoint.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(conversation, "pause", lambda stopped, seconds: None)
     with running() as found:
         yield found

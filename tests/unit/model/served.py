@@ -33,6 +33,8 @@ class Server:
     def __init__(self, port: int) -> None:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.raw: list[bytes] = []
+        self.extra: dict[str, str] = {}  # headers of every answer
         self.answer: Callable[[dict[str, Any]], Answer] = embeddings
         self.split: Iterator[str] = cycle(["model-1", "model-2"])
         self.endpoint = Endpoint(
@@ -47,7 +49,9 @@ def running() -> Iterator[Server]:
             self.answer(404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": self.path})
 
         def do_POST(self) -> None:  # noqa: N802 - http.server's name
-            body = json.loads(self.sent())
+            sent = self.sent()
+            body = json.loads(sent)
+            found.raw.append(sent)
             found.requests.append({"path": self.path, **body})
             found.headers.append(dict(self.headers))
             status, answer = found.answer(body)
@@ -57,6 +61,8 @@ def running() -> Iterator[Server]:
                 status, payload = 200, payload[: whole // 2]
             self.send_response(status)
             self.send_header("served-model-name", _served(self.path) or next(found.split))
+            for name, value in found.extra.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(whole))
             self.end_headers()
             self.wfile.write(payload)
@@ -71,7 +77,7 @@ def _served(path: str) -> str | None:
     return found and found[1]
 
 
-def embeddings(body: dict[str, Any], digest: str = DIGEST) -> Answer:
+def embeddings(body: dict[str, Any], digest: str = DIGEST, truncated: int = 0) -> Answer:
     """Each cell's vector begins with the sum of its values, so that order can be seen."""
     cells = decode_cells(body["dataframe_split"]["data"][0][0])
     sums = np.asarray(cells.counts.sum(axis=1)).ravel()
@@ -82,7 +88,7 @@ def embeddings(body: dict[str, Any], digest: str = DIGEST) -> Answer:
             embeddings=vectors,
             matched=np.full(len(sums), len(cells.genes)),
             unknown=np.full(len(sums), 2),
-            truncated=np.zeros(len(sums), np.int64),
+            truncated=np.full(len(sums), truncated),
             not_found=[],
             digest=digest,
         ),

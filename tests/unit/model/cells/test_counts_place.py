@@ -55,8 +55,8 @@ def test_a_file_is_embedded_from_there(
     source, target = tmp_path / "cells.h5ad", tmp_path / "out.h5ad"
     cells = scaled()
     cells.write_h5ad(source)
-    with pytest.raises(InvalidRequest) as refusal:
-        embed_file(source, target, embedder)
+    with pytest.raises(InvalidRequest, match=r"Here .* holds") as refusal:
+        embed_file(source, target, embedder, layer="X")
     assert refusal.value.code == "negative_values"
     embed_file(source, target, embedder, chunk=8, **where)
     given = CountsPlace(**where).of(cells)

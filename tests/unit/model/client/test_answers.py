@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scgpt_databricks.model.client import Endpoint, embed, endpoint
+from scgpt_databricks.model.client import Endpoint, conversation, embed
 from scgpt_databricks.model.errors import EndpointError, InvalidRequest
 from tests.unit.model.served import (
     CUT_OFF,
@@ -32,13 +32,18 @@ def test_a_busy_endpoint_is_asked_again(server: Server, status: int) -> None:
     assert adata.obsm["X_scGPT"].shape == (7, 2)
 
 
-def test_an_endpoint_that_stays_busy_is_given_up(server: Server) -> None:
+def test_an_endpoint_that_stays_busy_is_given_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(conversation, "pause", lambda stopped, seconds: pauses.append(seconds))
     server.answer = lambda body: (503, {"message": "no capacity"})
     adata = cells()
     with pytest.raises(EndpointError, match="e answered 503: no capacity") as caught:
-        embed(adata, server.endpoint)
+        embed(adata, server.endpoint, patience=60)
     assert caught.value.http_status == 503
-    assert len(server.requests) == endpoint.ATTEMPTS
+    assert 50 < sum(pauses) <= 60
+    assert len(server.requests) == len(pauses) + 1
     assert untouched(adata)
 
 
@@ -47,7 +52,7 @@ def test_two_models_are_never_mixed(server: Server) -> None:
     server.answer = lambda body: embeddings(body, next(digests))
     adata = cells()
     with pytest.raises(EndpointError, match="aaaaaaaaaaaa and bbbbbbbbbbbb"):
-        embed(adata, server.endpoint, chunk=3)
+        embed(adata, server.endpoint, chunk=3, concurrency=1)
     assert len(server.requests) == 2
     assert untouched(adata)
 
@@ -75,7 +80,8 @@ def test_a_data_set_begins_again_when_its_served_entity_is_taken_away(server: Se
 
     server.answer = answer
     adata, seen = cells(), []
-    report = embed(adata, server.endpoint, chunk=3, progress=lambda *done: seen.append(done))
+    told = {"progress": lambda *done: seen.append(done)}
+    report = embed(adata, server.endpoint, chunk=3, concurrency=1, **told)
     assert (report.model_digest, report.served) == ("b" * 64, ("model-2",))
     assert report.requests == 3
     assert seen == [(3, 7), (6, 7), (3, 7), (6, 7), (7, 7)]
@@ -90,17 +96,18 @@ def test_a_data_set_does_not_begin_again_for_ever(server: Server) -> None:
     server.answer = answer
     adata = cells()
     with pytest.raises(EndpointError, match=r"model-[12] is no longer served by e") as caught:
-        embed(adata, server.endpoint, chunk=3)
+        embed(adata, server.endpoint, chunk=3, concurrency=1)
     assert caught.value.code == "version_gone"
-    assert len(server.requests) == 2 * endpoint.BEGINNINGS
+    assert len(server.requests) == 2 * conversation.BEGINNINGS
     assert untouched(adata)
 
 
-def test_nothing_is_written_when_a_later_chunk_fails(server: Server) -> None:
-    server.answer = one_by_one(None, None, (500, {"message": "out of order"}))
+@pytest.mark.parametrize("status", [401, 403])
+def test_nothing_is_written_when_access_is_lost_on_the_way(server: Server, status: int) -> None:
+    server.answer = one_by_one(None, None, (status, {"message": "no longer"}))
     adata = cells()
-    with pytest.raises(EndpointError, match="500: out of order"):
-        embed(adata, server.endpoint, chunk=3)
+    with pytest.raises(EndpointError, match=f"{status}: no longer"):
+        embed(adata, server.endpoint, chunk=3, concurrency=1)
     assert len(server.requests) == 3
     assert untouched(adata)
 
@@ -181,9 +188,9 @@ def test_the_advice_is_for_the_kind_of_host(
     host: str, advice: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise endpoint.requests.ConnectionError
+        raise conversation.requests.ConnectionError
 
-    monkeypatch.setattr(endpoint.requests.Session, "post", refuse)
+    monkeypatch.setattr(conversation.requests.Session, "post", refuse)
     with pytest.raises(EndpointError, match="cannot be reached") as refusal:
         embed(cells(), Endpoint("e", host, dict))
     assert advice in str(refusal.value)
@@ -191,7 +198,7 @@ def test_the_advice_is_for_the_kind_of_host(
 
 def test_an_answer_that_does_not_come(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = threading.Event()
-    monkeypatch.setattr(endpoint, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(conversation, "TIMEOUT_S", 0.2)
     server.answer = lambda body: (gone.wait(10), embeddings(body))[1]
     adata = cells()
     with pytest.raises(EndpointError, match=r"no answer within 0\.2 s"):

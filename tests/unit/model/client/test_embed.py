@@ -27,7 +27,7 @@ def test_chunks_are_put_together_in_order(server: Server) -> None:
     )
     np.testing.assert_array_equal(adata.obsm["X_scGPT"][:, 0], np.arange(7) + 1)
     assert adata.obsm["X_scGPT"].dtype == np.float32
-    assert [r["client_request_id"] for r in server.requests] == ["job-0", "job-3", "job-6"]
+    assert {r["client_request_id"] for r in server.requests} == {"job-0", "job-3", "job-6"}
     assert seen == [(3, 7), (6, 7), (7, 7)]
     assert (report.requests, report.model_digest) == (3, DIGEST)
     assert report.served == ("model-1",)
@@ -46,6 +46,26 @@ def test_each_request_is_authenticated_and_packed(server: Server) -> None:
     assert request["params"] == {**judged, "seed": 3}
     assert request["dataframe_split"]["columns"] == [PACKED]
     assert server.headers[0]["Authorization"] == "Bearer secret"
+
+
+def test_names_of_cells_stay_at_home(server: Server) -> None:
+    """Row numbers stand for them: barcodes are patients'."""
+    adata = cells(3)
+    adata.obs["patient"] = ["ann", "bob", "eve"]
+    embed(adata, server.endpoint, chunk=2)
+    sent = [decode_cells(r["dataframe_split"]["data"][0][0]) for r in server.requests]
+    assert sorted(name for each in sent for name in each.ids or []) == ["0", "1", "2"]
+    assert [each.obs for each in sent] == [{}, {}]
+    embed(adata, server.endpoint, cell_names=True)
+    (asked,) = server.requests[2:]
+    assert decode_cells(asked["dataframe_split"]["data"][0][0]).ids == list(adata.obs_names)
+
+
+def test_rows_keep_their_order_where_names_of_cells_occur_twice(server: Server) -> None:
+    adata = cells(7)
+    adata.obs_names = ["same"] * 7
+    embed(adata, server.endpoint, chunk=2)
+    np.testing.assert_array_equal(adata.obsm["X_scGPT"][:, 0], np.arange(7) + 1)
 
 
 def test_a_column_of_var_names_the_genes(server: Server) -> None:

@@ -11,7 +11,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
 from scgpt_databricks.model.client import Endpoint
-from scgpt_databricks.model.client.endpoint import Conversation
+from scgpt_databricks.model.client.conversation import Conversation
 from scgpt_databricks.model.errors import EndpointError
 from tests.unit.loopback import JsonHandler, listening
 
