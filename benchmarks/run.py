@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks import (
     canary,
+    client,
     figures,
     infrastructure,
     memory,
@@ -54,6 +55,7 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "deploy": infrastructure.no_op_deploy,
         "canary": canary.figures,
         "watched": watched.figures,
+        "client": client.figures,
         "memory": lambda: memory.backed_memory(demo.SHIPPED),
         "spark": lambda: [*tables.spark_per_core(human), *tables.converter_memory()],
     }

@@ -16,7 +16,9 @@ from ..cells.h5ad import CellsFile
 from ..cells.imputed import check_data_set
 from ..cells.job_options import CELLS_PER_READ, OBSM_KEY
 from ..cells.known_genes import CheckedCells, check_known_fraction
+from ..client.about import about
 from ..client.answered import Answered
+from ..client.conversation import Report
 from ..contract import Options, read_params
 from ..scgpt.embedder import Embedder
 from ..scgpt.read_ahead import read_ahead
@@ -95,6 +97,11 @@ class _Here:
         """Name digest and type; rows of two precisions are no one embedding."""
         return {"digest": self.embedder.digest, "dtype": str(self.embedder.network.dtype)}
 
+    def about(self, cells: CellsFile) -> dict[str, Any]:
+        """Return how the rows were made."""
+        judged = ("min_known_fraction", "allow_imputed")
+        return about(cells, cells, {name: getattr(self.options, name) for name in judged})
+
     def check(self, cells: CellsFile, chunk: int) -> None:
         """Refuse genes and values as a request would be; a later chunk has no say, as there.
 
@@ -115,7 +122,7 @@ class _Here:
         self, cells: CellsFile, chunk: int, work: Unfinished, progress: Progress | None
     ) -> None:
         """Compute the rows that are not done yet."""
-        origin = {"endpoint": "", "model_digest": self.embedder.digest, "served_entities": []}
+        origin = Report(0, self.embedder.digest, ()).origin(None)
         read = partial(self._tokens, cells, chunk)
         starts = range(work.done, cells.n_cells, chunk)
         for found in read_ahead(read, self.embedder.embed_tokens, starts):

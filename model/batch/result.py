@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from scgpt_databricks.whole_file import check_target, draft, draft_in_any_order
 
 from ..cells.h5ad import CellsFile
 from ..cells.job_options import COUNTED, OBS_COLUMNS, STATUS_COLUMN
+from ..client.about import storable
 from ..errors import InvalidRequest
 from .unfinished import Unfinished
 
@@ -39,11 +40,14 @@ class Result:
         Its rows, and the target.
     key
         Of ``obsm``.
+    record
+        How they were made; goes into ``uns["scgpt"]``.
     """
 
     cells: CellsFile
     work: Unfinished
     key: str
+    record: Mapping[str, Any]
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the vectors a piece at a time: a row per cell, by its name."""
@@ -112,8 +116,7 @@ def _put_into(copy: Path, result: Result) -> None:
             write_elem(file["obs"], name, column)
             order = [entry for entry in file["obs"].attrs["column-order"] if entry != name]
             file["obs"].attrs["column-order"] = np.array([*order, name], dtype=object)
-        served = np.array(result.work.origin["served_entities"], dtype=object)
-        write_elem(file["uns"], "scgpt", {**result.work.origin, "served_entities": served})
+        write_elem(file["uns"], "scgpt", storable(result.record))
 
 
 def _columns(work: Unfinished) -> dict[str, Any]:
@@ -144,7 +147,7 @@ def _write_alone(path: Path, result: Result) -> None:
     names = result.cells.names(0, result.cells.n_cells)
     adata = AnnData(obs=pd.DataFrame(_columns(result.work), index=names))
     adata.obsm[result.key] = np.concatenate([rows.embeddings for _, rows in result.work.rows()])
-    adata.uns["scgpt"] = result.work.origin
+    adata.uns["scgpt"] = storable(result.record)
     adata.write_h5ad(path)
 
 
@@ -162,7 +165,7 @@ def _parquet(result: Result) -> str:
         writer = None
         for table in result.tables():
             found = pa.Table.from_pandas(table)
-            about = {**found.schema.metadata, b"scgpt": json.dumps(result.work.origin).encode()}
+            about = {**found.schema.metadata, b"scgpt": json.dumps(result.record).encode()}
             found = found.replace_schema_metadata(about)
             writer = writer or parquet.ParquetWriter(file, found.schema)
             writer.write_table(found)

@@ -39,6 +39,9 @@ class Engine(Protocol):
     def check(self, cells: CellsFile, chunk: int) -> None:
         """Refuse what cannot be embedded; nothing is kept or paid for yet."""
 
+    def about(self, cells: CellsFile) -> dict[str, Any]:
+        """Return how the rows were made, after ``check``."""
+
     def embed(
         self, cells: CellsFile, chunk: int, work: Unfinished, progress: Progress | None
     ) -> None:
@@ -59,12 +62,15 @@ class FileReport:
         The model's digest.
     note
         A sentence, where the target is not what was asked for.
+    failed
+        Cells that failed; their rows are NaN.
     """
 
     cells: int
     resumed_at: int
     model_digest: str
     note: str = ""
+    failed: int = 0
 
 
 def run(
@@ -106,10 +112,11 @@ def run(
                     f"{source} was written to while it was being embedded; start again when it "
                     "is whole.",
                 )
-            result = Result(cells, work, key)
+            result = Result(cells, work, key, {**work.origin, **engine.about(cells)})
             note, digest = write_result(result), str(work.origin["model_digest"])
+            failed = sum(int(rows.has_failed.sum()) for _, rows in work.rows())
             work.finish()
-    return FileReport(cells.n_cells, work.resumed_at, digest, note)
+    return FileReport(cells.n_cells, work.resumed_at, digest, note, failed)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class HasMatrices(Protocol):
     """A data set, of which one matrix is read."""
 
     path_used: str
-    matrices: Mapping[str, Sample]
+    matrices: dict[str, Sample]
 
 
 def find_matrix(matrices: Mapping[str, Sample]) -> str:

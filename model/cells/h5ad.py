@@ -172,6 +172,16 @@ class CellsFile:
         with damages_told(self.path):
             return self.gene_columns.count(self._matrix.rows(start, stop))
 
+    def labels(self, column: str) -> list[str | None]:
+        """Read a column of ``obs`` (``no_batches``: there is none of that name)."""
+        obs = self._file["obs"]
+        if column not in obs:
+            there = ", ".join(name for name in obs if not name.startswith("_")) or "none"
+            raise InvalidRequest(
+                "no_batches", f"obs has no column {column!r} (batch_key); its columns: {there}."
+            )
+        return labels(_bounded(obs[column], column))
+
     def names(self, start: int, stop: int) -> list[str]:
         """Read the index of ``obs`` of some cells."""
         with damages_told(self.path):

@@ -62,6 +62,11 @@ class Answered:
             ),
         )
 
+    def take(self, places: Sequence[int]) -> Answered:
+        """Return the rows at these places."""
+        some = np.asarray(places, np.int64)
+        return Answered(*(getattr(self, name)[some] for name in self.__dataclass_fields__))
+
     @property
     def has_failed(self) -> NDArray[np.bool_]:
         """Say which cells failed: bool ``[cells]``."""

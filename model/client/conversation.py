@@ -58,11 +58,12 @@ class Report:
     model_digest: str
     served: tuple[str, ...]
 
-    def origin(self, endpoint: Endpoint) -> dict[str, Any]:
-        """Return what ``uns["scgpt"]`` keeps about the answers of an endpoint."""
-        known = [endpoint.models[name] for name in self.served if name in endpoint.models]
+    def origin(self, endpoint: Endpoint | None) -> dict[str, Any]:
+        """Return what ``uns["scgpt"]`` keeps about who answered; None: this process did."""
+        models = endpoint.models if endpoint else {}
+        known = [models[name] for name in self.served if name in models]
         return {
-            "endpoint": endpoint.name,
+            "endpoint": endpoint.name if endpoint else "",
             "model_digest": self.model_digest,
             "model_uri": " ".join(known),
             "served_entities": list(self.served),
@@ -233,7 +234,8 @@ class Conversation:
                     raise _refusal(self.endpoint, answer)
                 self._tell(answer)
             waited += seconds
-            pause(self._stopped, seconds)
+            if not self._stopped.is_set():
+                pause(self._stopped, seconds)
         raise AssertionError("the loop returns or raises")
 
     def _tell(self, answer: requests.Response) -> None:

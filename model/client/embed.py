@@ -7,7 +7,8 @@ and are put together again in order.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 
 from ..cells.counts_place import CountsPlace
 from ..cells.find_counts import naming_the_counts
+from ..cells.gene_choice import GeneChoice
 from ..cells.in_memory import AnnDataCells
 from ..cells.job_options import (
     CELLS_PER_REQUEST,
@@ -24,13 +26,16 @@ from ..cells.job_options import (
     STATUS_COLUMN,
     check_key,
 )
+from ..cells.labels import labels
 from ..errors import InvalidRequest
+from .about import about, storable
 from .answered import Answered
-from .conversation import Conversation, Report, converse
+from .cache import cache_at
+from .conversation import Report, Speaker, converse
 from .endpoint import Endpoint
 from .pace import CONCURRENCY
 from .progress import Progress, teller
-from .questions import REQUEST_BYTES, Limits, Questions, checked_params
+from .questions import REQUEST_BYTES, Limits, Questions, check_data, checked_params
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,8 +43,9 @@ if TYPE_CHECKING:
 
 def embed(
     adata: AnnData,
-    endpoint: Endpoint | str,
+    endpoint: Endpoint | str | None = None,
     *,
+    checkpoint: str | Path | None = None,
     key: str = OBSM_KEY,
     chunk: int = CELLS_PER_REQUEST,
     request_bytes: int = REQUEST_BYTES,
@@ -49,7 +55,12 @@ def embed(
     raw: bool = False,
     gene_names: str | None = None,
     sum_duplicates: bool = False,
+    genes: Sequence[str] | None = None,
+    n_top_genes: int = 0,
+    hvg_flavor: str | None = None,
+    batch_key: str | None = None,
     cell_names: bool = False,
+    cache: str | Path | None = None,
     params: Mapping[str, Any] | None = None,
     request_prefix: str | None = None,
     progress: Progress | bool | None = None,
@@ -70,6 +81,9 @@ def embed(
     endpoint
         Where to send them: an ``Endpoint``, its name, or the URL of its invocations (then with the
         credentials that the Databricks SDK finds).
+    checkpoint
+        Folder of a checkpoint, instead of an endpoint: it answers in this process, which needs
+        the extra ``engine``.
     key
         Of ``obsm``.
     chunk
@@ -93,8 +107,23 @@ def embed(
         ``gene_name``. There a name that occurs again gives way to the id.
     sum_duplicates
         Add up the columns of one name; else they are refused.
+    genes
+        Embed these genes only; the list of another data set, so that both are comparable:
+        ``uns["scgpt"]["genes"]``. Those that are not in `adata` are left out, with a warning.
+    n_top_genes
+        Embed the genes that vary the most. They are chosen once over all cells; the list is kept
+        in ``uns["scgpt"]``, with its hash. 0: all genes.
+    hvg_flavor
+        How these are found: ``seurat_v3``, ``cell_ranger`` or ``seurat``, as scanpy has them. By
+        default the first for counts, and the second for other values.
+    batch_key
+        Column of ``obs`` with the batches within which genes are to vary. It is not sent.
     cell_names
         Send the names of the cells, too.
+    cache
+        Folder that keeps answers, by the cell's tokens and the model's digest: nobody asks for
+        them again. By default the answers of a run that failed are kept in this process, so that
+        the next one goes on.
     params
         More params of the contract (``ties``, ``seed``, ...); none that would change which cells
         or genes are answered for, or that the answer is packed cell embeddings.
@@ -123,30 +152,64 @@ def embed(
         Some cells failed; or some have more genes than the model reads (``max_length``).
     """
     _check_anndata(adata)
-    endpoint, tell = Endpoint.given(endpoint), teller(progress, "cells embedded")
+    tell = teller(progress, "cells embedded")
+    if endpoint is not None and checkpoint is not None:
+        raise InvalidRequest(
+            "invalid_endpoint", "both an endpoint and a checkpoint are given; give one of them."
+        )
+    place = Endpoint.given(endpoint) if checkpoint is None else None
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
+    choice = GeneChoice(genes, n_top_genes, hvg_flavor, batch_key)
     source = AnnDataCells(adata, CountsPlace.asked(layer, raw, gene_names, sum_duplicates))
     limits = Limits(chunk, request_bytes, concurrency, patience)
     check_key(key)
     sent = checked_params(_merged(params, options))
-    questions = Questions(source, sent, limits, request_prefix, cell_names)
     with naming_the_counts(source):
-        questions.check()
+        check_data(source, sent)
+    chosen, kept = choice.of(source, _batches(adata, batch_key)), cache_at(cache)
+    questions = Questions(chosen, sent, limits, request_prefix, cell_names, kept)
     _check_takes(adata)
 
-    def ask_all(conversation: Conversation) -> tuple[Answered, Report]:
+    def ask_all(speaker: Speaker) -> tuple[Answered, Report]:
         parts: list[Answered] = []
-        for done, rows in questions.ask(conversation):
+        for done, rows in questions.ask(speaker):
             parts.append(rows)
             tell(done, adata.n_obs)
-        return Answered.joined(parts), conversation.report()
+        return Answered.joined(parts), speaker.report()
 
-    rows, report = converse(endpoint, ask_all, concurrency=concurrency, patience=patience)
-    _write(adata, key, rows, report.origin(endpoint))
+    if place is None:
+        rows, report = ask_all(_in_process(checkpoint))
+    else:
+        rows, report = converse(place, ask_all, concurrency=concurrency, patience=patience)
+    _write(adata, key, rows, {**report.origin(place), **about(source, chosen, sent)})
+    kept.done()
     source.gene_columns.warn()
     rows.warn()
     return report
+
+
+def _in_process(checkpoint: Any) -> Speaker:
+    try:
+        from ..batch.in_process import InProcess
+    except ImportError as error:
+        raise InvalidRequest(
+            "missing_package",
+            f"a checkpoint in this process needs {error.name}: "
+            "pip install 'scgpt-databricks[engine]'. Or ask an endpoint.",
+        ) from error
+    return InProcess(checkpoint)
+
+
+def _batches(adata: AnnData, column: str | None) -> list[str | None] | None:
+    if column is None:
+        return None
+    if column not in adata.obs:
+        there = ", ".join(map(str, adata.obs)) or "none"
+        raise InvalidRequest(
+            "no_batches", f"obs has no column {column!r} (batch_key); its columns: {there}."
+        )
+    return labels(adata.obs[column].astype(object))
 
 
 def _check_anndata(adata: Any) -> None:
@@ -189,9 +252,9 @@ def _check_takes(adata: AnnData) -> None:
         ) from error
 
 
-def _write(adata: AnnData, key: str, rows: Answered, about: Mapping[str, Any]) -> None:
+def _write(adata: AnnData, key: str, rows: Answered, record: Mapping[str, Any]) -> None:
     adata.obsm[key] = rows.embeddings
     for column, name in zip(OBS_COLUMNS, COUNTED, strict=True):
         adata.obs[column] = getattr(rows, name)
     adata.obs[STATUS_COLUMN] = pd.Categorical(rows.status)
-    adata.uns["scgpt"] = dict(about)
+    adata.uns["scgpt"] = storable(record)

@@ -47,7 +47,7 @@ class Endpoint:
     models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def given(cls, endpoint: Endpoint | str) -> Endpoint:
+    def given(cls, endpoint: Endpoint | str | None) -> Endpoint:
         """An endpoint as callers give it: itself, or what :meth:`find` takes.
 
         Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from ..cells.cell_key import CellKeys
 from ..cells.cells import CellRows
 from ..cells.checks import check_genes, check_values
 from ..cells.imputed import check_data_set
@@ -27,6 +28,7 @@ from ..errors import EndpointError, InvalidRequest, LimitExceeded, ScgptError
 from ..scgpt.params import ScgptOptions
 from ..wire.codec import decode_embeddings, encode_cells
 from .answered import Answered
+from .cache import Cache, cache_salt
 from .conversation import Speaker
 from .pace import CONCURRENCY, in_order
 
@@ -105,6 +107,33 @@ def checked_params(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     return sent
 
 
+def check_data(cells: CellRows, params: Mapping[str, Any]) -> None:
+    """Look at every cell: none may be paid for before a later one is refused.
+
+    Parameters
+    ----------
+    cells
+        The data set, with all its genes.
+    params
+        As ``checked_params`` returns them.
+
+    Raises
+    ------
+    InvalidRequest
+        Duplicate genes, NaN, infinite or negative values, values that look imputed or scaled.
+    """
+    check_genes(cells.genes, cells.rows(0, 1).shape[1])
+    for counts in _pieces(cells):
+        check_values(counts.data)
+    if not params["allow_imputed"]:
+        check_data_set(_pieces(cells))
+
+
+def _pieces(cells: CellRows) -> Iterator[sparse.csr_matrix]:
+    for start in range(0, cells.n_cells, CELLS_PER_READ):
+        yield cells.rows(start, start + CELLS_PER_READ)
+
+
 def _not_here(name: str, value: Any, reason: str) -> InvalidRequest:
     return InvalidRequest(
         "invalid_param", f"{name} is {value!r}, which embed cannot use: {reason}. Leave it out."
@@ -117,17 +146,51 @@ class Request:
 
     Parameters
     ----------
-    start
-        Number of the first cell in the data set.
+    rows
+        Numbers of the cells in the data set.
     counts
         ``[cells, genes]``, CSR.
     packed
         The same, encoded, with those genes that are needed.
     """
 
-    start: int
+    rows: tuple[int, ...]
     counts: sparse.csr_matrix
     packed: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some cells in a row, of which some may be answered already.
+
+    Parameters
+    ----------
+    n_cells
+        Their number.
+    keys
+        Of the cells, for the cache; none without one.
+    kept
+        Rows that are known, by place.
+    asked
+        Places of the other cells.
+    request
+        Asks for these; None: all are known.
+    """
+
+    n_cells: int
+    keys: list[bytes]
+    kept: Mapping[int, Answered]
+    asked: list[int]
+    request: Request | None
+
+    def filled(self, answer: Answered | None) -> Answered:
+        """Return the rows of all cells, in their order."""
+        if not self.kept:
+            assert answer is not None
+            return answer
+        rows = Answered.joined([*self.kept.values(), *([answer] if answer else [])])
+        places = [*self.kept, *self.asked]
+        return rows.take(np.argsort(places).tolist())
 
 
 @dataclass(frozen=True)
@@ -146,6 +209,8 @@ class Questions:
         Of the client request ids; by default a random one.
     cell_names
         Send the names of the cells; else the numbers of their rows stand for them.
+    cache
+        Keeps answers, and has those that are known.
     """
 
     cells: CellRows
@@ -153,14 +218,7 @@ class Questions:
     limits: Limits = field(default_factory=Limits)
     prefix: str | None = None
     cell_names: bool = False
-
-    def check(self) -> None:
-        """Look at every cell: none may be paid for before a later one is refused."""
-        check_genes(self.cells.genes, self.cells.rows(0, 1).shape[1])
-        for counts in self._pieces():
-            check_values(counts.data)
-        if not self.params["allow_imputed"]:
-            check_data_set(self._pieces())
+    cache: Cache | None = None
 
     def ask(self, speaker: Speaker, done: int = 0) -> Iterator[tuple[int, Answered]]:
         """Ask for the cells after the first `done`; yield the cells done by then, and their rows.
@@ -177,46 +235,79 @@ class Questions:
         asking = _Asking(speaker, self.prefix or uuid.uuid4().hex[:12], dict(self.params))
         # The values were judged by all genes: a request holds only those it needs.
         asking.params["allow_imputed"] = True
-        requests, width = self._requests(done), 0
-        for request in requests:
-            rows = self._first(asking, request)
-            done, width = done + len(rows.status), rows.embeddings.shape[1]
+        windows, width = self._windows(done, asking), 0
+        for window in windows:
+            assert window.request is not None
+            rows = self._kept(asking, window, self._first(asking, window.request))
+            done, width = done + window.n_cells, rows.embeddings.shape[1]
             yield done, rows
-            if request.counts.nnz:  # the genes are the right ones; no later chunk may be judged
+            if window.request.counts.nnz:  # the genes are the right ones; none is judged again
                 asking.params["min_known_fraction"] = 0.0
+                asking.salt = cache_salt(speaker.report().model_digest, self.params)
                 break
         most = self.limits.concurrency
-        for rows in in_order(requests, partial(self._answer, asking), most, speaker.stop):
+        for rows in in_order(windows, partial(self._fill, asking), most, speaker.stop):
             done += len(rows.status)
             yield done, rows.wide(width)
 
-    def _pieces(self) -> Iterator[sparse.csr_matrix]:
-        for start in range(0, self.cells.n_cells, CELLS_PER_READ):
-            yield self.cells.rows(start, start + CELLS_PER_READ)
-
-    def _requests(self, start: int) -> Iterator[Request]:
-        """Cut the cells after `start` into requests of bounded size."""
+    def _windows(self, start: int, asking: _Asking) -> Iterator[Window]:
+        """Cut the cells after `start`, so that what is asked of each fits a request."""
         size, room = self.limits.chunk, self.limits.request_bytes
+        keys_of = CellKeys(self.cells.genes)
         while start < self.cells.n_cells:
             counts = self.cells.rows(start, start + size)
-            request, n_cells = self._request(start, counts), counts.shape[0]
-            fit = n_cells * room / len(request.packed)
-            if fit < n_cells and n_cells > 1:
-                size = max(1, min(n_cells - 1, int(fit * 0.9)))
-                continue
-            _check_fits(request)
-            yield request
+            window = self._window(start, counts, keys_of, asking)
+            n_cells, fit = counts.shape[0], float("inf")
+            if window.request:
+                fit = len(window.asked) * room / len(window.request.packed)
+                if fit < len(window.asked) and n_cells > 1:
+                    size = max(1, min(n_cells - 1, int(fit * 0.9)))
+                    continue
+                _check_fits(window.request)
+            yield window
             start += n_cells
-            size = min(self.limits.chunk, max(1, int(fit * 0.95)))
+            size = max(1, int(min(self.limits.chunk, fit * 0.95)))
 
-    def _request(self, start: int, counts: sparse.csr_matrix) -> Request:
+    def _window(
+        self, start: int, counts: sparse.csr_matrix, keys_of: CellKeys, asking: _Asking
+    ) -> Window:
+        n_cells, kept = counts.shape[0], dict[int, Answered]()
+        keys = list(keys_of.of(counts)) if self.cache else []
+        if self.cache and asking.salt:
+            known = self.cache.find([asking.salt + key for key in keys])
+            kept = {
+                at: known[asking.salt + key]
+                for at, key in enumerate(keys)
+                if asking.salt + key in known
+            }
+        asked = [at for at in range(n_cells) if at not in kept]
+        request = None
+        if asked:
+            rows = [start + at for at in asked]
+            request = self._request(rows, counts[asked] if kept else counts)
+        return Window(n_cells, keys, kept, asked, request)
+
+    def _fill(self, asking: _Asking, window: Window) -> Answered:
+        if window.request is None:
+            return window.filled(None)
+        return self._kept(asking, window, self._answer(asking, window.request))
+
+    def _kept(self, asking: _Asking, window: Window, answer: Answered) -> Answered:
+        """Put the rows of an answer into the cache, and among those that were there."""
+        if self.cache:
+            salt = cache_salt(asking.speaker.report().model_digest, self.params)
+            self.cache.keep([salt + window.keys[at] for at in window.asked], answer)
+        return window.filled(answer)
+
+    def _request(self, rows: Sequence[int], counts: sparse.csr_matrix) -> Request:
         # Genes that no cell of the chunk expresses say nothing; of none at all, the model must
         # hear.
         used = np.unique(counts.indices) if counts.nnz else np.arange(counts.shape[1])
         genes = [self.cells.genes[column] for column in used]
-        stop = start + counts.shape[0]
-        names = self.cells.names(start, stop) if self.cell_names else map(str, range(start, stop))
-        return Request(start, counts, encode_cells(counts[:, used], genes, list(names)))
+        names = [str(row) for row in rows]
+        if self.cell_names:
+            names = [name for row in rows for name in self.cells.names(row, row + 1)]
+        return Request(tuple(rows), counts, encode_cells(counts[:, used], genes, names))
 
     def _first(self, asking: _Asking, request: Request) -> Answered:
         """Answer the first request; what its genes or params are refused for, the others are."""
@@ -244,8 +335,10 @@ class Questions:
         if n_cells == 1 or not asking.may_split():
             return Answered.failed(n_cells, error.code)
         middle = n_cells // 2
-        parts = ((0, request.counts[:middle]), (middle, request.counts[middle:]))
-        halves = [self._request(request.start + at, counts) for at, counts in parts]
+        halves = [
+            self._request(request.rows[some], request.counts[some])
+            for some in (slice(middle), slice(middle, None))
+        ]
         return Answered.joined([self._answer(asking, half) for half in halves])
 
 
@@ -256,6 +349,7 @@ class _Asking:
     speaker: Speaker
     prefix: str
     params: dict[str, Any]
+    salt: bytes = b""
     splits: int = 0
     lock: Lock = field(default_factory=Lock)
 
@@ -263,7 +357,7 @@ class _Asking:
         body = {
             "dataframe_split": {"columns": [PACKED], "data": [[request.packed]]},
             "params": dict(self.params),
-            "client_request_id": f"{self.prefix}-{request.start}",
+            "client_request_id": f"{self.prefix}-{request.rows[0]}",
         }
         (line,) = self.speaker.ask(body, request.counts.nnz)
         return Answered.of(decode_embeddings(line[PACKED]))
@@ -288,7 +382,7 @@ def _check_fits(request: Request) -> None:
     if len(request.packed) > MOST_BYTES:
         raise LimitExceeded(
             "packed_too_large",
-            f"cell {request.start} alone is {len(request.packed):,} characters when packed; a "
+            f"cell {request.rows[0]} alone is {len(request.packed):,} characters when packed; a "
             f"request has room for {MOST_BYTES:,}. Name the genes that are needed: genes, or "
             "n_top_genes.",
         )

@@ -7,24 +7,16 @@ depend on the request it came in; they are off unless asked for, and named in th
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
-from importlib import import_module
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from ..cells.cells import BATCH, Cells
+from ..cells.variable_genes import variable_genes
 from ..contract import HVG_FLAVORS, Options
 from ..errors import InvalidRequest
-
-# seurat_v3 fits a local quadratic curve (loess, span 0.3) through the genes that vary in a batch.
-# With three of them or fewer the compiled code brings the process down, with none it ends it; up
-# to 13 it raises, and at 14 and 15 it depends on the values.
-_LEAST_VARYING = 15
-_NO_VARIANCE = 1e-9  # of the mean square: below lies what rounding makes of equal values
 
 
 def preprocess(cells: Cells, options: Options, *, with_hvg: bool = True) -> tuple[Cells, list[str]]:
@@ -94,62 +86,12 @@ def warm_up_hvg() -> None:
 
 def _highly_variable(cells: Cells, wanted: int, flavor: str) -> NDArray[np.bool_]:
     try:
-        import scanpy
-        from anndata import AnnData
-    except ImportError:
-        raise _no_scanpy() from None
-    data = AnnData(cells.counts.copy())
-    batches = cells.obs.get(BATCH)
-    labels = [str(label) for label in batches or [None] * cells.counts.shape[0]]
-    if batches is not None:
-        data.obs[BATCH] = labels
-        data.obs[BATCH] = data.obs[BATCH].astype("category")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if flavor == "seurat_v3":
-                import_module("skmisc.loess")
-                _check_varying(cells.counts, np.array(labels, dtype=object))
-            scanpy.pp.highly_variable_genes(
-                data,
-                n_top_genes=wanted,
-                flavor=cast("Any", flavor),
-                batch_key=None if batches is None else BATCH,
-            )
-    except ImportError as error:  # scanpy imports what only this flavour needs
+        return variable_genes(cells.counts, wanted, flavor, cells.obs.get(BATCH))
+    except ImportError as error:
+        if error.name == "scanpy":
+            raise _no_scanpy() from None
         other = "send hvg_flavor cell_ranger or seurat (for log1p values)"
         raise _not_available(f"hvg_flavor {flavor} needs scikit-misc", other) from error
-    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        why = f"too few cells or genes, or values too much alike (scanpy says: {said})"
-        raise _not_found(cells.counts, flavor, why) from error
-    return np.asarray(data.var["highly_variable"], dtype=bool)
-
-
-def _check_varying(counts: sparse.csr_matrix, labels: NDArray[Any]) -> None:
-    """Refuse what the compiled code behind seurat_v3 does not survive."""
-    for label in np.unique(labels):
-        batch = counts[labels == label].astype(np.float64)
-        mean_square = np.asarray(batch.multiply(batch).mean(axis=0)).ravel()
-        variance = mean_square - np.asarray(batch.mean(axis=0)).ravel() ** 2
-        varying = int((variance > _NO_VARIANCE * mean_square).sum())
-        if varying < _LEAST_VARYING:
-            where = "among them" if len(set(labels)) == 1 else f"among those of batch {label!r}"
-            raise _not_found(
-                counts,
-                "seurat_v3",
-                f"{varying} genes vary {where} ({batch.shape[0]} cells), where at least "
-                f"{_LEAST_VARYING} must",
-            )
-
-
-def _not_found(counts: sparse.csr_matrix, flavor: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(
-        "hvg_failed",
-        f"highly variable genes ({flavor}) cannot be found in these {counts.shape[0]} cells x "
-        f"{counts.shape[1]} genes: {reason}. Send more cells, another hvg_flavor, or leave "
-        "subset_hvg out.",
-    )
 
 
 def _no_scanpy() -> InvalidRequest:

@@ -168,6 +168,8 @@ def _show_file(done: FileReport, out: Path, key: str, as_json: bool, **more: Any
     text = f"{done.cells} cells {place}; model {done.model_digest[:12]}"
     text += f"; went on after {done.resumed_at}" if done.resumed_at else ""
     text += f"\n{done.note}" if done.note else ""
+    if done.failed:
+        text += f"\n{done.failed} of them failed: rows of NaN, the reason in obs['scgpt_status']"
     show({**asdict(done), **more, "file": str(out)}, as_json, text)
 
 

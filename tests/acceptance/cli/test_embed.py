@@ -29,7 +29,9 @@ def with_value(value: float) -> anndata.AnnData:
 
 
 def scaled() -> anndata.AnnData:
-    return scanpy.datasets.pbmc68k_reduced()[:3].copy()
+    cells = scanpy.datasets.pbmc68k_reduced()[:3].copy()
+    cells.raw = None
+    return cells
 
 
 @pytest.mark.parametrize(
@@ -83,10 +85,11 @@ def test_what_a_refusal_names_can_be_set(quickstart: Site, tmp_path: Path) -> No
     cells.X = np.random.default_rng(0).random(cells.shape, np.float32) + 0.01
     cells.write_h5ad(tmp_path / "in.h5ad")
     command = ("embed", "local", tmp_path / "in.h5ad", "--out", tmp_path / "out.h5ad")
-    taken = ("--allow-imputed", "--min-known-fraction", "0")
+    taken = ("--layer", "X", "--allow-imputed", "--min-known-fraction", "0")
     for options, words in [
-        ((), "or set allow_imputed"),
-        (taken[:1], "min_known_fraction sets the threshold"),
+        (taken[:2], "or set allow_imputed"),
+        (taken[:2], "Here layers/counts holds counts: layer='counts' (--layer counts)"),
+        (taken[:3], "min_known_fraction sets the threshold"),
         (("--layer", "counts"), "min_known_fraction sets the threshold"),
         (("--layer", "spliced"), "has no layer 'spliced'; its layers: counts"),
     ]:

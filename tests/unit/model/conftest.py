@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scgpt_databricks.model.client import conversation
+from scgpt_databricks.model.client import cache, conversation
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from tests.unit.model.reference import ReferenceModel, make_model, write_checkpoint
 from tests.unit.model.served import Server, running
@@ -30,5 +30,6 @@ def embedder(checkpoint: Path) -> Embedder:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Answers as the test says; nobody waits before asking again."""
     monkeypatch.setattr(conversation, "pause", lambda stopped, seconds: None)
+    cache.cache_at(None).done()  # what tests that fail on purpose have left
     with running() as found:
         yield found

@@ -44,7 +44,9 @@ def test_the_copy_names_its_model(embedder: Embedder, tmp_path: Path) -> None:
     cells.write_h5ad(tmp_path / "cells.h5ad")
     embed_file(tmp_path / "cells.h5ad", tmp_path / "out.h5ad", embedder)
     written = anndata.read_h5ad(tmp_path / "out.h5ad").uns
-    assert written["scgpt"].keys() == {"endpoint", "model_digest", "served_entities"}
+    origin = {"endpoint", "model_digest", "model_uri", "served_entities"}
+    how = {"matrix", "gene_names", "genes_sha256", "params", "dtype", "versions", "time"}
+    assert written["scgpt"].keys() == origin | how
     assert written["scgpt"]["model_digest"] == embedder.digest
     assert written["scgpt"]["endpoint"] == ""
     assert len(written["scgpt"]["served_entities"]) == 0

@@ -22,6 +22,7 @@ from scgpt_databricks.model.batch.through_endpoint import embed_file_through
 from scgpt_databricks.model.client import embed
 from scgpt_databricks.model.errors import EndpointError, InvalidRequest
 from scgpt_databricks.model.scgpt.demo import pbmc_cells
+from scgpt_databricks.model.wire.codec import decode_cells
 from tests.unit.model.served import Server, embeddings
 
 
@@ -36,7 +37,7 @@ def failing(after: int) -> Any:
     def answer(body: dict[str, Any]) -> Any:
         nonlocal after
         after -= 1
-        return embeddings(body) if after >= 0 else (400, {"message": "[odd] no more"})
+        return embeddings(body) if after >= 0 else (401, {"message": "no more"})
 
     return answer
 
@@ -55,8 +56,8 @@ def test_a_file_gets_what_its_anndata_gets(server: Server, source: Path, tmp_pat
 def test_the_only_copy_survives_everything(server: Server, source: Path) -> None:
     before = source.read_bytes()
     server.answer = failing(2)
-    with pytest.raises(InvalidRequest, match="no more"):
-        embed_file_through(source, source, server.endpoint, chunk=3)
+    with pytest.raises(EndpointError, match="no more"):
+        embed_file_through(source, source, server.endpoint, chunk=3, concurrency=1)
     assert source.read_bytes() == before
     server.answer = embeddings
     done, report = embed_file_through(source, source, server.endpoint, chunk=3)
@@ -69,8 +70,8 @@ def test_a_run_goes_on_with_the_entity_that_answered(server: Server, source: Pat
     target = source.with_name("out.h5ad")
     server.split = cycle(["model-1"])
     server.answer = failing(1)
-    with pytest.raises(InvalidRequest):
-        embed_file_through(source, target, server.endpoint, chunk=3)
+    with pytest.raises(EndpointError):
+        embed_file_through(source, target, server.endpoint, chunk=3, concurrency=1)
     server.split, server.answer = cycle(["model-2"]), embeddings
     _, report = embed_file_through(source, target, server.endpoint, chunk=3)
     assert report.served == ("model-1",)
@@ -81,8 +82,8 @@ def test_it_begins_again_where_that_one_is_gone(server: Server, source: Path) ->
     target = source.with_name("out.h5ad")
     server.split = cycle(["model-1"])
     server.answer = failing(1)
-    with pytest.raises(InvalidRequest):
-        embed_file_through(source, target, server.endpoint, chunk=3)
+    with pytest.raises(EndpointError):
+        embed_file_through(source, target, server.endpoint, chunk=3, concurrency=1)
     server.split = cycle(["model-2"])
     later = "b" * 64
 
@@ -100,8 +101,8 @@ def test_another_digest_begins_again_too(server: Server, source: Path) -> None:
     """An address that is route-optimised has no entities of its own."""
     target = source.with_name("out.h5ad")
     server.answer = failing(1)
-    with pytest.raises(InvalidRequest):
-        embed_file_through(source, target, server.endpoint, chunk=3)
+    with pytest.raises(EndpointError):
+        embed_file_through(source, target, server.endpoint, chunk=3, concurrency=1)
     server.answer = lambda body: embeddings(body, "b" * 64)
     done, _ = embed_file_through(source, target, server.endpoint, chunk=3)
     assert (done.resumed_at, done.model_digest) == (0, "b" * 64)
@@ -110,11 +111,24 @@ def test_another_digest_begins_again_too(server: Server, source: Path) -> None:
 def test_other_params_begin_again(server: Server, source: Path) -> None:
     target = source.with_name("out.h5ad")
     server.answer = failing(1)
-    with pytest.raises(InvalidRequest):
-        embed_file_through(source, target, server.endpoint, chunk=3)
+    with pytest.raises(EndpointError):
+        embed_file_through(source, target, server.endpoint, chunk=3, concurrency=1)
     server.answer = embeddings
     done, _ = embed_file_through(source, target, server.endpoint, chunk=3, params={"seed": 1})
     assert done.resumed_at == 0
+
+
+def test_a_cell_that_fails_is_nan_in_the_file_and_counted(server: Server, source: Path) -> None:
+    def odd(body: dict[str, Any]) -> Any:
+        names = decode_cells(body["dataframe_split"]["data"][0][0]).ids or []
+        return (500, {"message": "odd"}) if "4" in names else embeddings(body)
+
+    server.answer = odd
+    done, _ = embed_file_through(source, source, server.endpoint, chunk=3)
+    written = anndata.read_h5ad(source)
+    assert done.failed == 1
+    assert list(np.isnan(written.obsm["X_scGPT"][:, 0])) == [at == 4 for at in range(7)]
+    assert list(written.obs["scgpt_status"]) == [*["ok"] * 4, "failed: refused", "ok", "ok"]
 
 
 @pytest.mark.parametrize(
