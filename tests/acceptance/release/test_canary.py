@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from anndata import AnnData
 
-from scgpt_databricks.model.client import Endpoint, embed
 from scgpt_databricks.model.scgpt.demo import pbmc_cells
+from tests.acceptance.release.environments import MODEL, Users, traffic, users
 from tests.acceptance.site import Site
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 ENDPOINT = "scgpt-serving"
-MODEL = "scgpt_gene_embeddings"
-
-
-@dataclass
-class Users:
-    """Somebody who embeds one data set after the other, several requests each."""
-
-    endpoint: Endpoint
-    cells: AnnData
-    served: list[tuple[str, ...]] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._send)
-
-    def __enter__(self) -> Users:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _send(self) -> None:
-        while not self._over.is_set():
-            try:
-                report = embed(self.cells.copy(), self.endpoint, chunk=5)
-            except Exception as error:  # noqa: BLE001 - whatever it is, a user saw it
-                self.errors.append(str(error))
-            else:
-                self.served.append(report.served)
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +37,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, demo_checkpoints: Path) -> It
 
 
 @pytest.fixture(scope="module")
-def users(site: Site) -> Users:
-    token = site.token()
-    return Users(
-        Endpoint(ENDPOINT, site.url, lambda: {"Authorization": f"Bearer {token}"}),
-        pbmc_cells()[:20].copy(),
-    )
+def sender(site: Site) -> Users:
+    return users(site, ENDPOINT, pbmc_cells()[:20].copy(), (20, 4, 4))
 
 
-def test_one_canary_wins_and_one_is_rolled_back_by_itself(site: Site, users: Users) -> None:
-    with users:
+def test_one_canary_wins_and_one_is_rolled_back_by_itself(site: Site, sender: Users) -> None:
+    with sender:
         started = site.succeed(
             "canary", "start", "local", "--version", "2", "--percent", "50", "--json",
             "--requests-per-day", "4000",
@@ -101,7 +62,7 @@ def test_one_canary_wins_and_one_is_rolled_back_by_itself(site: Site, users: Use
 
         site.succeed("canary", "promote", "local", "--why", "no worse")
         site.succeed("deploy", "local")
-        assert _traffic(site) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
+        assert traffic(site, ENDPOINT) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
 
         site.succeed("canary", "start", "local", "--version", "3")
         site.succeed("deploy", "local")
@@ -110,7 +71,7 @@ def test_one_canary_wins_and_one_is_rolled_back_by_itself(site: Site, users: Use
         assert failed.code == 3, failed.err
         assert failed.json["decision"] == "roll back"
         assert "neighbours of the same type" in failed.json["reason"]
-        assert _traffic(site)[f"{MODEL}-3"] == 0
+        assert traffic(site, ENDPOINT)[f"{MODEL}-3"] == 0
 
         ended = site.manifest.read_text()
         site.manifest.write_text(canary)  # as it still is on main, until the change lands
@@ -119,10 +80,10 @@ def test_one_canary_wins_and_one_is_rolled_back_by_itself(site: Site, users: Use
         assert "version-rolled-back" in refused.err
         site.manifest.write_text(ended)
         site.succeed("deploy", "local")
-        assert _traffic(site) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
-    assert users.errors == []
-    assert all(len(served) == 1 for served in users.served), "a data set met two versions"
-    assert {served[0] for served in users.served} >= {f"{MODEL}-1", f"{MODEL}-2"}
+        assert traffic(site, ENDPOINT) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
+    assert sender.errors == []
+    assert all(len(each.served) == 1 for each in sender.results), "a data set met two versions"
+    assert {each.served[0] for each in sender.results} >= {f"{MODEL}-1", f"{MODEL}-2"}
     history = site.succeed("history", "local", "--json").json["history"]
     assert [entry["operation"] for entry in history if "canary" in entry["operation"]] == [
         "canary start", "canary promote", "canary start", "canary abort",
@@ -131,6 +92,26 @@ def test_one_canary_wins_and_one_is_rolled_back_by_itself(site: Site, users: Use
     assert again.code == 1
     assert "was rolled back" in again.err
     assert "--again" in again.err
+
+
+def test_blue_green_is_compared_by_replay_and_switched_at_once(site: Site) -> None:
+    """It follows the test above, whose users sent the requests that are sent again."""
+    site.succeed("canary", "start", "local", "--version", "1", "--blue-green")
+    site.succeed("deploy", "local")
+    watched = site.scgpt("canary", "watch", "local", "--json", limit_s=400)
+    assert watched.code == 4, watched.err
+    assert watched.json["decision"] == "undecided"
+    assert "cosine of the least alike cell: 1.00000" in watched.json["likeness"][0]
+
+    asked = ("canary", "replay", "local", "--requests", "30", "--json")
+    same = site.succeed(*asked).json
+    assert (same["pairs"], same["only_challenger_failed"], same["infrastructure"]) == (30, 0, 0)
+    assert same["decision"] == "undecided"
+    assert "30 pairs agree" in same["reason"]
+
+    assert traffic(site, ENDPOINT) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
+    site.succeed("canary", "promote", "local", "--now")
+    assert traffic(site, ENDPOINT) == {f"{MODEL}-1": 100, f"{MODEL}-2": 0}
 
 
 @pytest.mark.parametrize(
@@ -152,9 +133,3 @@ def test_bad_input(site: Site, arguments: tuple[str, ...], code: int, said: str)
     done = site.scgpt("canary", *arguments)
     assert (done.code, said in done.err) == (code, True), done.err
     assert site.manifest.read_text() == before
-
-
-def _traffic(site: Site) -> dict[str, int]:
-    config = site.api("GET", f"/api/2.0/serving-endpoints/{ENDPOINT}")["config"]
-    routes = config["traffic_config"]["routes"]
-    return {route["served_entity_name"]: route["traffic_percentage"] for route in routes}
