@@ -58,14 +58,14 @@ class EmbeddingJob(Construct):
 def _task(settings: Settings, batch: Batch, version: int) -> JobTask:
     names, built = settings.names, tables_wheel()
     (entry_point,) = TABLES_ENTRY_POINTS
-    given = {
-        "--cells": batch.cells,
-        "--embeddings": batch.target,
-        "--model": f"models:/{names.full_model}/{version}",
-        "--checkpoint": f"{names.volume_path}/embedding_job",
-        "--files-per-commit": str(batch.files_per_commit),
-        **({"--every": batch.every} if batch.stream else {}),
-    }
+    given = [
+        ("--cells", batch.cells),
+        ("--embeddings", batch.target),
+        ("--model", f"models:/{names.full_model}/{version}"),
+        ("--checkpoint", f"{names.volume_path}/embedding_job"),
+        ("--files-per-commit", str(batch.files_per_commit)),
+        *([("--every", batch.every)] if batch.stream else []),
+    ]
     return JobTask(
         task_key="embed_cells",
         job_cluster_key=_CLUSTER,
@@ -76,21 +76,21 @@ def _task(settings: Settings, batch: Batch, version: int) -> JobTask:
         python_wheel_task=JobTaskPythonWheelTask(
             package_name=built.package,
             entry_point=entry_point,
-            parameters=[str(word) for pair in given.items() for word in pair],
+            parameters=[str(word) for pair in given for word in pair],
         ),
     )
 
 
 def _cluster(settings: Settings) -> JobJobClusterNewCluster:
     batch = settings.batch
-    conf = {"spark.task.cpus": str(batch.cores_per_task)}
+    conf = [("spark.task.cpus", str(batch.cores_per_task))]
     if batch.gpus_per_task:
-        conf["spark.task.resource.gpu.amount"] = str(batch.gpus_per_task)
+        conf.append(("spark.task.resource.gpu.amount", str(batch.gpus_per_task)))
     return JobJobClusterNewCluster(
         spark_version=batch.runtime,
         node_type_id=batch.node_type,
         num_workers=batch.workers,
         data_security_mode="SINGLE_USER",
-        spark_conf=conf,
+        spark_conf=dict(conf),
         custom_tags=dict(settings.tags) or None,
     )
