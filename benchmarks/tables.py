@@ -144,7 +144,7 @@ def _peak_mib(source: Path, table: Path) -> float:
         "    assert not ended.code\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
-    words = ["spark", "convert", str(source), "--to", str(table), "--jars", str(JARS)]
+    words = ["spark", "convert", str(source), "--into", str(table), "--jars", str(JARS)]
     done = subprocess.run(
         [sys.executable, "-c", code, *words, "--master", "local[2]", "--json"],
         capture_output=True,

@@ -16,7 +16,7 @@ from .options import dry_run_option, environment_argument
 @dry_run_option
 @json_option
 def migrate(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
-    """Log ENV's payloads by the gateway; keep the legacy table.
+    """Move ENV from a legacy inference table to the gateway's.
 
     \b
     Finds the legacy configuration, switches the gateway's table on, and makes one

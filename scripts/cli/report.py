@@ -11,7 +11,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from .console import json_option, out, reporter, show
+from .console import json_option, reporter, show
+from .console import out as screen
 from .options import environment_argument
 
 if TYPE_CHECKING:
@@ -26,15 +27,14 @@ _LINES = 12
 @click.option("--since", default="7d", show_default=True, help="How far back: 24h, 7d, 4w.")
 @click.option(
     "--out",
-    "target",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write it: .html one page that loads nothing, .svg its plots alone.",
 )
 @json_option
 def report(
-    environment: str, folder: Path | None, since: str, target: Path | None, as_json: bool
+    environment: str, folder: Path | None, since: str, out: Path | None, as_json: bool
 ) -> None:
-    """Tell what was asked of ENV: requests, cells, errors, cost.
+    """Tell what was asked of ENV, by whom, and how it was answered.
 
     \b
     Reads the inference table and the tables that `scgpt monitor` makes of it, by
@@ -50,21 +50,21 @@ def report(
     from ..watch.report import report as ask
 
     hours = hours_of(since)
-    if target and target.suffix not in (".html", ".svg"):
-        raise click.UsageError(f"--out is {target.name!r}: its ending must be .html or .svg")
+    if out and out.suffix not in (".html", ".svg"):
+        raise click.UsageError(f"--out is {out.name!r}: its ending must be .html or .svg")
     settings = load(environment, folder)
     found = ask(workspace_client(settings), settings, hours, reporter())
-    if target:
-        text = page.page(found) if target.suffix == ".html" else plots.picture(found)
-        with draft(target) as written:
+    if out:
+        text = page.page(found) if out.suffix == ".html" else plots.picture(found)
+        with draft(out) as written:
             written.write_text(text, encoding="utf-8")
     if as_json:
         show(_as_dict(found), True, "")
         return
     for section in found.sections:
         _print(section)
-    if target:
-        out.print(f"written to {target}", soft_wrap=True, markup=False)
+    if out:
+        screen.print(f"written to {out}", soft_wrap=True, markup=False)
 
 
 def _as_dict(found: Found) -> dict[str, Any]:
@@ -84,13 +84,13 @@ def _print(section: Section) -> None:
 
     if section.problem or not section.rows:
         text = section.problem or "none"
-        out.print(f"{section.title}: {text}", soft_wrap=True, markup=False)
+        screen.print(f"{section.title}: {text}", soft_wrap=True, markup=False)
         return
     table = Table(title=section.title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name in section.columns:
         table.add_column(name, overflow="fold")
     for row in section.rows[-_LINES:] if section.key == "per_hour" else section.rows[:_LINES]:
         table.add_row(*(escape(shown(value)) for value in row))
-    out.print(table)
+    screen.print(table)
     if (more := len(section.rows) - _LINES) > 0:
-        out.print(f"{more} more: --json or --out", soft_wrap=True)
+        screen.print(f"{more} more: --json or --out", soft_wrap=True)

@@ -28,8 +28,8 @@ def spark() -> None:
     On a Databricks cluster the commands use its session. Elsewhere they start
     one on this machine, which needs Java 17 or 21, and Delta's jars (make jars).
     A TABLE is a name, catalog.schema.table, or a path, which holds a slash.
-    Example:  scgpt spark convert pbmc.h5ad --to ./tables/cells
-              scgpt spark embed ./tables/cells --model CHECKPOINT --to ./tables/embeddings
+    Example:  scgpt spark convert pbmc.h5ad --into ./tables/cells
+              scgpt spark embed ./tables/cells --model CHECKPOINT --into ./tables/embeddings
     """
 
 
@@ -83,7 +83,7 @@ def _session(master: str, jars: Path, conf: Mapping[str, str]) -> SparkSession:
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILES"
 )
-@click.option("--to", "table", required=True, metavar="TABLE", help="Table of cells to append to.")
+@click.option("--into", required=True, metavar="TABLE", help="Table of cells to append to.")
 @click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]")
 @click.option("--raw", is_flag=True, help="The counts are in raw, which has its own genes.")
 @click.option("--gene-names", metavar="COLUMN", help="Column of var that names the genes.")
@@ -100,7 +100,7 @@ def _session(master: str, jars: Path, conf: Mapping[str, str]) -> SparkSession:
 @json_option
 def convert(
     files: tuple[Path, ...],
-    table: str,
+    into: str,
     layer: str | None,
     raw: bool,
     gene_names: str | None,
@@ -117,8 +117,8 @@ def convert(
     \b
     Takes .h5ad, zarr stores, 10x's .h5 and .mtx folders. One row is one cell,
     packed with the genes that it expresses. A stopped run goes on where it was.
-    Example:  scgpt spark convert pbmc.h5ad --to ./tables/cells
-              scgpt spark convert a.h5ad b.zarr --layer counts --to main.cells.raw
+    Example:  scgpt spark convert pbmc.h5ad --into ./tables/cells
+              scgpt spark convert a.h5ad b.zarr --layer counts --into main.cells.raw
     """
     from scgpt_databricks.model.batch.spark.convert import convert as convert_file
     from scgpt_databricks.model.cells.counts_place import CountsPlace
@@ -134,7 +134,7 @@ def convert(
                 convert_file(
                     running,
                     file,
-                    table,
+                    into,
                     place=place,
                     chunk=chunk,
                     allow_imputed=allow_imputed,
@@ -142,16 +142,16 @@ def convert(
                 )
             )
     lines = [
-        f"{each.cells:,} cells of {each.source} in {table}"
+        f"{each.cells:,} cells of {each.source} in {into}"
         + (f"; {each.resumed_at:,} were there before" if each.resumed_at else "")
         for each in done
     ]
-    result = {"table": table, "files": [asdict(each) for each in done]}
+    result = {"table": into, "files": [asdict(each) for each in done]}
     show(
         result,
         as_json,
         "\n".join(lines),
-        f"scgpt spark embed {table} --model CHECKPOINT --to {_beside(table)}",
+        f"scgpt spark embed {into} --model CHECKPOINT --into {_beside(into)}",
     )
 
 
@@ -167,11 +167,11 @@ def _beside(table: str) -> str:
     metavar="MODEL",
     help="models:/catalog.schema.model/3, or a folder: a checkpoint, or a saved model.",
 )
-@click.option("--to", "embeddings", required=True, metavar="TABLE", help="Table of embeddings.")
+@click.option("--into", required=True, metavar="TABLE", help="Table of embeddings.")
 @click.option(
     "--checkpoint",
     metavar="FOLDER",
-    help="Where Spark keeps how far it is.  [default: beside --to, if that is a path]",
+    help="Where Spark keeps how far it is.  [default: beside --into, if that is a path]",
 )
 @click.option(
     "--follow", is_flag=True, help="Do not end: embed what is appended, until Ctrl-C or SIGTERM."
@@ -212,6 +212,7 @@ def _beside(table: str) -> str:
 @json_option
 def embed(
     cells: str,
+    into: str,
     follow: bool,
     every: str,
     master: str,
@@ -225,13 +226,13 @@ def embed(
     \b
     Each cell gets one row of each model, whatever is killed or run again. A row
     whose cell cannot be embedded says why. Of TABLE only `packed` is read.
-    Example:  scgpt spark embed ./tables/cells --model CHECKPOINT --to ./tables/embeddings
+    Example:  scgpt spark embed ./tables/cells --model CHECKPOINT --into ./tables/embeddings
               scgpt spark embed main.cells.raw --model models:/main.cells.scgpt/3 \\
-                  --to main.cells.embeddings --checkpoint /Volumes/main/cells/state/v3
+                  --into main.cells.embeddings --checkpoint /Volumes/main/cells/state/v3
     """
     from scgpt_databricks.model.batch.spark.job import Job, run
 
-    job = Job(cells, **how)
+    job = Job(cells, embeddings=into, **how)
     running = _session(master, jars, conf)
     with progress("embedding") as update:
         done = run(running, job, every=every if follow else None, progress=update)

@@ -111,7 +111,7 @@ def check_columns(found: Mapping[str, str] | None, wanted: Mapping[str, str], ta
     if found is None:
         raise InvalidRequest(
             "no_table",
-            f"there is no Delta table {table}. `scgpt spark convert FILES --to {table}` makes a "
+            f"there is no Delta table {table}. `scgpt spark convert FILES --into {table}` makes a "
             "table of cells.",
         )
     if missing := [name for name in wanted if name not in found]:

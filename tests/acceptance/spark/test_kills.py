@@ -27,7 +27,7 @@ PATIENCE_S = 400
 
 def command(cells: str, out: str, model: str, *more: str) -> list[str]:
     settings = ("--jars", str(JARS), "--conf", "spark.driver.memory=512m")
-    return [str(SCGPT), "spark", "embed", cells, "--model", model, "--to", out, *settings, *more]
+    return [str(SCGPT), "spark", "embed", cells, "--model", model, "--into", out, *settings, *more]
 
 
 @contextmanager

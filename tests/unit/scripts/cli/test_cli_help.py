@@ -96,7 +96,7 @@ def test_a_mistyped_option_is_told_the_nearest_one(path: tuple[str, ...]) -> Non
     result = CliRunner().invoke(cli, [*path, "--jsonn"])
     assert result.exit_code == 2
     # `--version`, where a command has it, is near as well.
-    assert re.search(r"'--jsonn'\. \(?Did you mean (one of: )?'--json'", result.stderr)
+    assert re.search(r"'--jsonn'\. \(?Did you mean .*'--json'", result.stderr)
 
 
 @pytest.mark.parametrize("path", ALL, ids=joined)

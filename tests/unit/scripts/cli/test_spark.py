@@ -19,7 +19,7 @@ def cells(tmp_path: Path) -> str:
 
 def test_no_java(cells: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    done = CliRunner().invoke(cli, ["spark", "convert", cells, "--to", "./table", "--json"])
+    done = CliRunner().invoke(cli, ["spark", "convert", cells, "--into", "./table", "--json"])
     assert done.exit_code == 1
     error = json.loads(done.stdout)["error"]
     assert error["code"] == "no_java"
@@ -31,7 +31,17 @@ def test_no_jars(cells: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "bin" / "java").write_text("#!/bin/sh\necho 'version \"17.0.1\"' >&2\n")
     (tmp_path / "bin" / "java").chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    words = ["spark", "embed", "./table", "--model", "m", "--to", "./out", "--jars", str(tmp_path)]
+    words = [
+        "spark",
+        "embed",
+        "./table",
+        "--model",
+        "m",
+        "--into",
+        "./out",
+        "--jars",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 1
     assert "make jars" in done.stderr
@@ -40,10 +50,10 @@ def test_no_jars(cells: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["convert", "CELLS", "--to", "./t", "--raw", "--layer", "counts"], "not both"),
-        (["convert", "CELLS", "--to", "./t", "--conf", "nonsense"], "KEY=VALUE"),
-        (["embed", "./t", "--to", "./u"], "--model"),
-        (["embed", "./t", "--model", "m", "--to", "./u", "--files-per-commit", "0"], "x>=1"),
+        (["convert", "CELLS", "--into", "./t", "--raw", "--layer", "counts"], "not both"),
+        (["convert", "CELLS", "--into", "./t", "--conf", "nonsense"], "KEY=VALUE"),
+        (["embed", "./t", "--into", "./u"], "--model"),
+        (["embed", "./t", "--model", "m", "--into", "./u", "--files-per-commit", "0"], "x>=1"),
     ],
 )
 def test_wrong_usage(cells: str, words: list[str], said: str) -> None:
