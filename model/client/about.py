@@ -6,14 +6,16 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..cells.cells import CellRows
 from ..cells.gene_choice import ChosenCells, genes_digest
-from ..cells.h5ad import CellsFile
 from ..cells.in_memory import AnnDataCells
+
+if TYPE_CHECKING:
+    from ..cells.h5ad import CellsFile
 
 _PACKAGES = ("scgpt-databricks", "anndata", "numpy")
 

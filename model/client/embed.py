@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ..cells.counts_place import CountsPlace
 from ..cells.find_counts import naming_the_counts
@@ -253,8 +252,10 @@ def _check_takes(adata: AnnData) -> None:
 
 
 def _write(adata: AnnData, key: str, rows: Answered, record: Mapping[str, Any]) -> None:
+    from pandas import Categorical  # late: to import the client stays light
+
     adata.obsm[key] = rows.embeddings
     for column, name in zip(OBS_COLUMNS, COUNTED, strict=True):
         adata.obs[column] = getattr(rows, name)
-    adata.obs[STATUS_COLUMN] = pd.Categorical(rows.status)
+    adata.obs[STATUS_COLUMN] = Categorical(rows.status)
     adata.uns["scgpt"] = storable(record)

@@ -89,8 +89,10 @@ def test_genes_may_come_as_anndata_has_them(
 
 def test_params_may_be_numpys(endpoint: Endpoint) -> None:
     one, other = adata(1), adata(1)
-    embed(one, endpoint, params={"max_length": np.int64(9), "min_known_fraction": np.float32(0.5)})
-    embed(other, endpoint, params={"max_length": 9})
+    numpys = {"max_length": np.int64(9), "min_known_fraction": np.float32(0.5)}
+    for cells, params in ((one, numpys), (other, {"max_length": 9})):
+        with pytest.warns(UserWarning, match="max_length"):
+            embed(cells, endpoint, params=params)
     np.testing.assert_array_equal(one.obsm["X_scGPT"], other.obsm["X_scGPT"])
 
 

@@ -54,14 +54,16 @@ def log_versions() -> None:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry in a file, with the translator's versions."""
-    before, here = mlflow.get_tracking_uri(), Path.cwd()
+    before, here = (mlflow.get_tracking_uri(), mlflow.get_registry_uri()), Path.cwd()
     folder = tmp_path_factory.mktemp("mlflow")
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # another test may have left its own
     os.chdir(folder)  # artefacts of a registry in a file lie in the working directory
     log_versions()
     os.chdir(here)
     yield mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -82,7 +83,12 @@ def declared(text: str, folder: Path) -> tuple[Settings, Manifest, Blocks]:
 def _id(reference: re.Match[str]) -> str:
     """Return the id of the object that a reference names; here it is the logical id."""
     kind, logical_id = reference.groups()
-    return "1" if kind == "databricks_job" else logical_id
+    return str(_number(logical_id)) if kind == "databricks_job" else logical_id
+
+
+def _number(logical_id: str) -> int:
+    """Return the id of a job; those are numbers."""
+    return zlib.crc32(logical_id.encode())
 
 
 def workspace(given: Blocks) -> WorkspaceClient:
@@ -113,17 +119,13 @@ def workspace(given: Blocks) -> WorkspaceClient:
 
 
 def _watching(blocks: Blocks) -> dict[str, Any]:
-    (board,), (target,), (job,) = (
+    (board,), (target,) = (
         blocks[kind].values()
-        for kind in (
-            "databricks_dashboard", "databricks_notification_destination", "databricks_job"
-        )
-    )  # fmt: skip
+        for kind in ("databricks_dashboard", "databricks_notification_destination")
+    )
     warehouse, alert = blocks["databricks_sql_endpoint"], blocks["databricks_alert_v2"]
     draft = Dashboard.from_dict({**board, "dashboard_id": "dashboard"})
-    run = Job.from_dict(
-        {"settings": {**job, "tasks": job.get("task"), "environments": job.get("environment")}}
-    )
+    jobs = {_number(id_): job for id_, job in blocks["databricks_job"].items()}
     return {
         "warehouses": SimpleNamespace(
             list=lambda: [
@@ -149,10 +151,17 @@ def _watching(blocks: Blocks) -> dict[str, Any]:
             get_published=lambda _: PublishedDashboard.from_dict(board),
         ),
         "jobs": SimpleNamespace(
-            list=lambda name: [BaseJob(job_id=1)] if job["name"] == name else [],
-            get=lambda _: run,
+            list=lambda name: [
+                BaseJob(job_id=id_) for id_, job in jobs.items() if job["name"] == name
+            ],
+            get=lambda id_: _job(jobs[id_]),
         ),
     }
+
+
+def _job(block: dict[str, Any]) -> Job:
+    tasks, environments = block.get("task"), block.get("environment")
+    return Job.from_dict({"settings": {**block, "tasks": tasks, "environments": environments}})
 
 
 def _do(blocks: Blocks, path: str) -> dict[str, Any]:
