@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from scgpt_databricks.model.batch.file import embed_file
 from scgpt_databricks.model.batch.through_endpoint import embed_file_through
+from scgpt_databricks.model.client import about
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.whole_file import takes_any_order
@@ -45,8 +48,15 @@ def test_the_file_system_is_told_from_others(mounted: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["out.h5ad", "out.csv", "out.parquet", "out.npy"])
 def test_a_file_is_embedded_onto_it(
-    embedder: Embedder, source: Path, mounted: Path, tmp_path: Path, name: str
+    embedder: Embedder,
+    source: Path,
+    mounted: Path,
+    tmp_path: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)  # each result records its time
+    monkeypatch.setattr(about, "datetime", SimpleNamespace(now=lambda _: noon))
     embed_file(source, mounted / name, embedder, chunk=16)
     embed_file(source, tmp_path / name, embedder, chunk=16)
     assert (mounted / name).read_bytes() == (tmp_path / name).read_bytes()
