@@ -39,7 +39,7 @@ class Batch(Closed):
     """Cores of a task, which loads the model once: best all of a machine."""
     gpus_per_task: Annotated[int, Field(ge=0)] = 0
     packages: tuple[NonEmpty, ...] = ("torch==2.11.0", "mlflow==3.17.2", "h5py", "anndata")
-    """What the runtime lacks for the model."""
+    """Packages that the model needs and the runtime lacks."""
 
     @model_validator(mode="after")
     def _has_machines(self) -> Self:

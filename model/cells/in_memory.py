@@ -57,9 +57,8 @@ class AnnDataCells:
 
 def _matrices(adata: AnnData) -> dict[str, Sample]:
     """Return how to read some values of each matrix; a view copies what is asked of it."""
-    some = (
-        adata if adata.is_view else adata[:JUDGED_ROWS]
-    )  # one that is backed has no view of a view
+    # One that is backed has no view of a view.
+    some = adata if adata.is_view else adata[:JUDGED_ROWS]
     read: dict[str, Callable[[], Any]] = {
         f"layers/{name}": partial(some.layers.__getitem__, name) for name in adata.layers if name
     }

@@ -26,7 +26,7 @@ _OLD_10X = {
     "indptr",
 }  # of each genome, before Cell Ranger 3
 
-# What h5py, zarr and anndata raise on files that are not what they say.
+# h5py, zarr and anndata raise these on files that are not what they say.
 _DAMAGES = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, EOFError)
 
 _CONVERT_IN_R = "Convert it in R: zellkonverter::writeH5AD writes .h5ad."

@@ -27,7 +27,8 @@ SIGNATURE = ModelSignature(
     ),
     Schema([TensorSpec(_REAL, (-1, -1), "cell_embedding")]),
 )
-"""Of the network alone: cells must be tokens by then, as the package's ``embed.py`` makes them."""
+"""Signature of the network alone: its inputs are tokens, as ``embed.py`` of the package makes them
+of cells."""
 
 
 def version_of(model: str, checkpoint_sha256: str) -> Version:

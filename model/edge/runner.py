@@ -7,6 +7,7 @@ into them, so that every way in gives the same rows.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 import sys
@@ -22,7 +23,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..cells.cells import Cells, RowArrays
-from ..cells.imputed import check_not_imputed
+from ..cells.imputed import check_data_set
 from ..cells.known_genes import UNKNOWN, CheckedCells, check_known_fraction
 from ..contract import Options, read_params
 from ..errors import InvalidRequest, ScgptError
@@ -99,7 +100,6 @@ class EdgeModel:
         genes: Sequence[str],
         *,
         min_known_fraction: float = Options.min_known_fraction,
-        allow_imputed: bool = False,
         **options: Any,
     ) -> CellEmbeddings:
         """Embed cells as the engine does; options are ``ties``, ``max_length`` and ``seed``.
@@ -114,8 +114,6 @@ class EdgeModel:
         cells = Cells(counts, list(genes))  # type: ignore[arg-type]  # no scipy here
         sent = CheckedCells.of(cells, self.vocab)
         check_known_fraction(self.vocab, [sent], min_known_fraction)
-        if not allow_imputed:
-            check_not_imputed([cells])
         merged, places = merge_columns(counts, sent.places)
         tokens = tokenize(
             merged,
@@ -162,11 +160,19 @@ def padded(tokens: Tokens, some: NDArray[np.int64]) -> dict[str, NDArray[np.int6
     return {"genes": genes, "values": values, "lengths": sizes}
 
 
-def embed_file(model: EdgeModel, cells: CellsAtEdge, **options: Any) -> NDArray[np.float32]:
-    """Embed all cells of a file, some at a time: float32 ``[cells, d_model]``."""
+def embed_file(
+    model: EdgeModel, cells: CellsAtEdge, *, allow_imputed: bool = False, **options: Any
+) -> NDArray[np.float32]:
+    """Embed all cells of a file, some at a time: float32 ``[cells, d_model]``.
+
+    The values are judged once, as those of one data set, before any cell is embedded.
+    """
     n_cells = len(cells.names)
+    starts = range(0, n_cells, _CELLS_PER_READ)
+    if not allow_imputed:
+        check_data_set(cells.rows(start, start + _CELLS_PER_READ) for start in starts)
     out = np.empty((n_cells, model.config.d_model), np.float32)
-    for start in range(0, n_cells, _CELLS_PER_READ):
+    for start in starts:
         stop = start + _CELLS_PER_READ
         found = model.embed_cells(cells.rows(start, stop), cells.genes, **options)
         out[start:stop] = found.embeddings
@@ -191,11 +197,12 @@ def write_rows(source: Path, cells: CellsAtEdge, rows: NDArray[np.float32], out:
             with draft.open("wb") as binary:
                 np.save(binary, rows)
         else:
-            with draft.open("w", encoding="utf-8") as text_file:
+            with draft.open("w", newline="", encoding="utf-8") as text_file:
+                table = csv.writer(text_file, lineterminator="\n")
                 columns = (f"{_OBSM_KEY}_{number}" for number in range(rows.shape[1]))
-                text_file.write(",".join(["cell", *columns]) + "\n")
+                table.writerow(["cell", *columns])
                 for name, row in zip(cells.names, rows, strict=True):
-                    text_file.write(",".join([name, *map(repr, row.tolist())]) + "\n")
+                    table.writerow([name, *row.tolist()])
         draft.replace(out)
     finally:
         draft.unlink(missing_ok=True)

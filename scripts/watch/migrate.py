@@ -44,7 +44,7 @@ class Migration:
     gateway: str
     """Full name of the gateway's table."""
     steps: tuple[str, ...]
-    """What is to be done, or was; none where all is done already."""
+    """Steps to be done, or done; none if all was done before."""
     view: str | None
     """The view over both."""
     applied: bool

@@ -41,7 +41,7 @@ _KEY = f"t.{CELL_DIGEST} = n.{CELL_DIGEST} AND t.{MODEL_DIGEST} = n.{MODEL_DIGES
 
 @dataclass(frozen=True)
 class Job:
-    """Where cells come from, who embeds them, and where embeddings go.
+    """Names the table of cells, the model that embeds them, and the table of embeddings.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ _SETTINGS = {
     "spark.sql.shuffle.partitions": "8",
     "spark.databricks.delta.snapshotPartitions": "2",
 }
-"""Of a session on this machine."""
+"""Settings of a session on this machine."""
 
 
 def session(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anndata
 import h5py
@@ -15,7 +15,8 @@ from scipy import sparse
 
 from scgpt_databricks.model.cells.counts_place import CountsPlace
 from scgpt_databricks.model.cells.h5ad import CellsFile
-from scgpt_databricks.model.edge.cells_file import read_cells_at_edge
+from scgpt_databricks.model.edge.cells_file import CellsAtEdge, read_cells_at_edge
+from scgpt_databricks.model.edge.runner import embed_file, write_rows
 from scgpt_databricks.model.errors import InvalidRequest
 
 COUNTS = sparse.random(7, 5, density=0.5, random_state=0, format="csr", dtype=np.float32)
@@ -137,3 +138,21 @@ def test_indices_outside_the_matrix_are_refused(tmp_path: Path) -> None:
         file["X"]["indices"][0] = 5
     with pytest.raises(InvalidRequest, match="outside the matrix"):
         read_cells_at_edge(path).rows(0, 7)
+
+
+def test_names_with_commas_stay_one_column(tmp_path: Path) -> None:
+    cells = CellsAtEdge(["G0"], ["a,b", 'c"d'], (np.ones((2, 1)),))
+    rows = np.array([[0.5, 1.5], [2.5, 3.5]], np.float32)
+    write_rows(tmp_path / "in.csv", cells, rows, tmp_path / "out.csv")
+    read = pd.read_csv(tmp_path / "out.csv", index_col=0)
+    assert list(read.index) == cells.names
+    np.testing.assert_array_equal(read.to_numpy(), rows)
+
+
+def test_imputed_values_are_refused_before_a_cell_is_embedded() -> None:
+    values = np.random.default_rng(0).random((5, 300)) + 0.1
+    cells = CellsAtEdge([f"G{i}" for i in range(300)], list("abcde"), (values,))
+    model = cast(Any, None)  # it is not asked
+    with pytest.raises(InvalidRequest) as refused:
+        embed_file(model, cells)
+    assert refused.value.code == "imputed_values"
