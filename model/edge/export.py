@@ -121,7 +121,14 @@ def export(
         _write_around(embedder, draft)
         notify(f"asking both for {cells.counts.shape[0]} cells")
         report = _compared(embedder, draft, cells, folder)
-        _describe(embedder, report, draft)
+        _describe(
+            embedder,
+            draft,
+            cells=report.cells,
+            difference=report.difference,
+            int8_overlap=report.int8_overlap,
+            int8_cosine=report.int8_cosine,
+        )
         if folder.exists():
             folder.rename(Path(scratch) / "earlier")
         draft.rename(folder)
@@ -238,8 +245,7 @@ def _write_around(embedder: Embedder, folder: Path) -> None:
     (folder / "embed.py").write_text(_ENTRY)
     pins = [f"{name}=={installed(name)}" for name in _NEEDED]
     (folder / "requirements.txt").write_text("\n".join(pins) + "\n")
-    described = {"checkpoint_sha256": embedder.digest, "config": asdict(embedder.config)}
-    (folder / DESCRIPTION).write_text(json.dumps(described))
+    _describe(embedder, folder)
 
 
 def _compared(embedder: Embedder, draft: Path, cells: Cells, folder: Path) -> ExportReport:
@@ -269,16 +275,11 @@ def _asked(folder: Path, precision: str, tokens: Tokens) -> Any:
     return rows
 
 
-def _describe(embedder: Embedder, report: ExportReport, draft: Path) -> None:
+def _describe(embedder: Embedder, folder: Path, **measured: float) -> None:
     described = {
         "checkpoint_sha256": embedder.digest,
         "config": asdict(embedder.config),
-        "measured": {
-            "cells": report.cells,
-            "difference": report.difference,
-            "int8_overlap": report.int8_overlap,
-            "int8_cosine": report.int8_cosine,
-        },
+        "measured": measured,
         "made_with": {name: installed(name) for name in ("torch", "onnx", "onnxruntime")},
     }
-    (draft / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n")
+    (folder / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n")
