@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -20,26 +21,22 @@ FEW, MANY = 20_000, 200_000
 
 
 def backed_memory(checkpoint: Path) -> list[Figure]:
+    """Measure the memory of ``scgpt embed-file``."""
+    note = f"scgpt embed-file, {MANY:,} and {FEW:,} cells"
+    return [flat("backed_memory", lambda source: _peak_mib(checkpoint, source), note)]
+
+
+def flat(name: str, peak_mib: Callable[[Path], float], note: str) -> Figure:
     """Measure the peak of 200,000 cells over that of 20,000; memory is flat when it is 1."""
     peaks = {}
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
         for cells in (FEW, MANY):
             source = Path(folder) / f"{cells}.h5ad"
             atlas(cells, source)
-            peaks[cells] = _peak_mib(checkpoint, source)
+            peaks[cells] = peak_mib(source)
             source.unlink()
-    return [
-        Figure(
-            "backed_memory",
-            peaks[MANY],
-            peaks[FEW],
-            peaks[MANY] / peaks[FEW],
-            "MiB",
-            "demo",
-            "<= 1.1",
-            f"scgpt embed-file, {MANY:,} and {FEW:,} cells",
-        )
-    ]
+    ratio = peaks[MANY] / peaks[FEW]
+    return Figure(name, peaks[MANY], peaks[FEW], ratio, "MiB", "demo", "<= 1.1", note)
 
 
 def atlas(cells: int, path: Path) -> None:

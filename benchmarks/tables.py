@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from pandas import DataFrame
 
 from benchmarks import figures
 from benchmarks.figures import ROOT, Figure
-from benchmarks.memory import FEW, MANY, atlas
+from benchmarks.memory import FEW, MANY, flat
 from benchmarks.synthetic import clustered_cells
 from scgpt_databricks.model.batch.spark.embed import embedding
 from scgpt_databricks.model.batch.spark.engines import Model
@@ -112,26 +111,9 @@ def spark_per_core(checkpoint: Path) -> list[Figure]:
 
 
 def converter_memory() -> list[Figure]:
-    """Measure the peak of the converter for 200,000 cells over that for 20,000; 1 is flat."""
-    peaks = {}
-    with tempfile.TemporaryDirectory(prefix="bench-convert-") as folder:
-        for cells in (FEW, MANY):
-            source = Path(folder) / f"{cells}.h5ad"
-            atlas(cells, source)
-            peaks[cells] = _peak_mib(source, Path(folder) / f"{cells}")
-            source.unlink()
-    return [
-        Figure(
-            "convert_memory",
-            peaks[MANY],
-            peaks[FEW],
-            peaks[MANY] / peaks[FEW],
-            "MiB",
-            "demo",
-            "<= 1.1",
-            f"the converter to tables without its JVM, {MANY:,} and {FEW:,} cells",
-        )
-    ]
+    """Measure the memory of the converter."""
+    note = f"the converter to tables without its JVM, {MANY:,} and {FEW:,} cells"
+    return [flat("convert_memory", lambda source: _peak_mib(source, source.with_suffix("")), note)]
 
 
 def _peak_mib(source: Path, table: Path) -> float:
