@@ -11,6 +11,12 @@ from click.testing import CliRunner
 from scgpt_databricks.scripts.cli.main import cli
 
 
+@pytest.fixture(autouse=True)
+def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide a session that other tests of this process have started: it would be used as it is."""
+    monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: None)
+
+
 @pytest.fixture
 def cells(tmp_path: Path) -> str:
     (tmp_path / "cells.h5ad").touch()
