@@ -20,7 +20,8 @@ from ..core.errors import ApiError
 from ..core.store import Document
 from ..core.workspace import Principal, Workspace
 from . import query, worker
-from .query import Result, SqlError
+from .execution import Into, Result, counts
+from .query import SqlError
 
 pa: Any = pyarrow  # its annotations cover too little to check against
 
@@ -156,7 +157,7 @@ async def _insert(tree: exp.Insert, call: Call) -> Result:
         call.workspace, call.principal, tree.expression, call.namespace, call.parameters
     )
     sources = query.sources(call.workspace, call.principal, asked)
-    return await worker.run(asked, sources, None, query.Into(name, folder, columns))
+    return await worker.run(asked, sources, None, Into(name, folder, columns))
 
 
 async def _delete(tree: exp.Delete, call: Call) -> Result:
@@ -169,7 +170,7 @@ async def _delete(tree: exp.Delete, call: Call) -> Result:
         done = await asyncio.to_thread(DeltaTable(folder).delete, predicate)
     except DeltaError as error:
         raise SqlError(f"[DELETE_FAILED] {name}: {error}") from error
-    return query.counts(deleted=int(done.get("num_deleted_rows") or 0))
+    return counts(deleted=int(done.get("num_deleted_rows") or 0))
 
 
 def _table(target: exp.Expr, call: Call) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Running one query in the Databricks dialect over Delta tables, with the caller's grants.
+"""Translating a query in the Databricks dialect to DuckDB's, with the caller's grants.
 
 sqlglot translates to DuckDB; every table is replaced by its Delta table, so DuckDB itself sees
 nothing else: no files, no network, no variables of this process.
@@ -6,20 +6,13 @@ nothing else: no files, no network, no variables of this process.
 
 from __future__ import annotations
 
-import base64
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
-import duckdb
-import pyarrow
 import sqlglot
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import TableNotFoundError
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -29,43 +22,8 @@ from ..core.workspace import Principal, Workspace
 from ..identity import principals
 from ..serving.system_tables import SERVED_ENTITIES, served_entities
 
-pa: Any = pyarrow  # its annotations cover too little to check against
-
-INLINE_LIMIT = 26_214_400
-"""Bytes of a result that is returned inline."""
-
-_FETCH = 200
-_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": "false",
-    "python_enable_replacements": "false",
-    "autoload_known_extensions": "false",
-    "autoinstall_known_extensions": "false",
-    "memory_limit": "1GB",
-    "threads": "2",
-}
 _PARAMETER_TYPES = ("STRING", "BOOLEAN", "INT", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP")
-_TYPES = {
-    "BOOLEAN": ("BOOLEAN", "BOOLEAN"),
-    "TINYINT": ("BYTE", "TINYINT"),
-    "SMALLINT": ("SHORT", "SMALLINT"),
-    "INTEGER": ("INT", "INT"),
-    "BIGINT": ("LONG", "BIGINT"),
-    # Sums and counts, which are BIGINT in Databricks.
-    "HUGEINT": ("LONG", "BIGINT"),
-    "FLOAT": ("FLOAT", "FLOAT"),
-    "DOUBLE": ("DOUBLE", "DOUBLE"),
-    "VARCHAR": ("STRING", "STRING"),
-    "JSON": ("STRING", "STRING"),
-    "UUID": ("STRING", "STRING"),
-    "BLOB": ("BINARY", "BINARY"),
-    "DATE": ("DATE", "DATE"),
-    "TIMESTAMP": ("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"),
-    "TIMESTAMP WITH TIME ZONE": ("TIMESTAMP", "TIMESTAMP"),
-    "INTERVAL": ("INTERVAL", "INTERVAL"),
-    '"NULL"': ("NULL", "VOID"),
-}
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
-_DECIMAL = re.compile(r"DECIMAL\(\d+,\d+\)")
 _NOT_TRANSLATED = ("FROM_JSON", "SCHEMA_OF_JSON", "AI_QUERY", "READ_FILES")
 
 
@@ -87,32 +45,6 @@ class Query:
 
     text: str
     tables: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Into:
-    """The Delta table that takes the rows of a query.
-
-    Parameters
-    ----------
-    columns
-        Those that are filled, in the order of the query's; none: all of them.
-    """
-
-    name: str
-    folder: str
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Result:
-    """Columns as the API describes them; rows with every value as text or ``None``."""
-
-    columns: list[dict[str, Any]]
-    rows: list[list[str | None]]
-    truncated: bool
-    size: int
-    """Characters of all values."""
 
 
 def prepare(
@@ -164,68 +96,6 @@ def sources(workspace: Workspace, principal: Principal, query: Query) -> dict[st
         else str(workspace.tables / table)
         for table in query.tables
     }
-
-
-def connect(query: Query, sources: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
-    """Return a database of its own for one statement, with the tables that it reads."""
-    connection = duckdb.connect(":memory:", config=_SETTINGS)
-    connection.execute("SET TimeZone='UTC'")
-    for table, source in sources.items():
-        connection.register(table, _dataset(table, source))
-    connection.execute("SET lock_configuration=true")
-    return connection
-
-
-def run(connection: duckdb.DuckDBPyConnection, query: Query, row_limit: int | None) -> Result:
-    """Run a prepared query.
-
-    Parameters
-    ----------
-    row_limit
-        Rows to return at most.
-
-    Raises
-    ------
-    SqlError
-        DuckDB refused it, or the result is larger than :data:`INLINE_LIMIT`.
-    """
-    try:
-        cursor = connection.execute(query.text)
-        kinds = [str(column[1]) for column in cursor.description or []]
-        names = [str(column[0]) for column in cursor.description or []]
-        rows: list[list[str | None]] = []
-        size = 0
-        while (row_limit is None or len(rows) <= row_limit) and (part := cursor.fetchmany(_FETCH)):
-            for row in part:
-                rows.append([_text(value) for value in row])
-                size += sum(len(value) for value in rows[-1] if value is not None)
-            if size > INLINE_LIMIT:
-                raise SqlError(
-                    "Inline byte limit exceeded. Statements executed with disposition=INLINE can "
-                    f"have a result size of at most {INLINE_LIMIT} bytes. Read fewer rows or "
-                    "columns."
-                )
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        raise SqlError(f"[{type(error).__name__}] {error}") from error
-    columns = [
-        {"name": n, "position": i, "type_name": _type_name(kind), "type_text": _type_text(kind)}
-        for i, (n, kind) in enumerate(zip(names, kinds, strict=True))
-    ]
-    truncated = row_limit is not None and len(rows) > row_limit
-    return Result(columns, rows[:row_limit], truncated, size)
-
-
-def _dataset(table: str, source: object) -> object:
-    if not isinstance(source, str):
-        return source
-    try:
-        return DeltaTable(source).to_pyarrow_dataset()
-    except TableNotFoundError as error:
-        raise SqlError(
-            f"[TABLE_OR_VIEW_NOT_FOUND] Table '{table}' has no data any more."
-        ) from error
 
 
 def parse(statement: str) -> exp.Expr:
@@ -390,54 +260,6 @@ def _exact(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def insert(connection: duckdb.DuckDBPyConnection, query: Query, into: Into) -> Result:
-    """Append the rows of a prepared query to a Delta table; the answer is their number.
-
-    Raises
-    ------
-    SqlError
-        DuckDB refused the query, or its values do not fit the columns.
-    """
-    fields = DeltaTable(into.folder).to_pyarrow_dataset().schema
-    columns = into.columns or tuple(fields.names)
-    if unknown := [each for each in columns if each not in fields.names]:
-        raise SqlError(f"[UNRESOLVED_COLUMN] '{into.name}' has no column {', '.join(unknown)}.")
-    try:
-        rows = connection.sql(query.text).to_arrow_table()
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        raise SqlError(f"[{type(error).__name__}] {error}") from error
-    if rows.num_columns != len(columns):
-        raise SqlError(
-            f"[INSERT_COLUMN_ARITY_MISMATCH] {len(columns)} columns of '{into.name}' are to be "
-            f"filled with {rows.num_columns} values."
-        )
-    try:
-        filled = [
-            rows.column(columns.index(field.name)).cast(field.type)
-            if field.name in columns
-            else pa.nulls(len(rows), field.type)
-            for field in fields
-        ]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SqlError(f"[CAST_INVALID_INPUT] {error}") from error
-    # Another constructor imports pandas, for seconds.
-    write_deltalake(into.folder, pa.Table.from_arrays(filled, schema=fields), mode="append")
-    return counts(inserted=len(rows))
-
-
-def counts(**changed: int) -> Result:
-    """Return the answer of a change: the rows in all, and by kind of change."""
-    counted = {"num_affected_rows": sum(changed.values())}
-    counted |= {f"num_{kind}_rows": count for kind, count in changed.items()}
-    columns = [
-        {"name": name, "position": i, "type_name": "LONG", "type_text": "BIGINT"}
-        for i, name in enumerate(counted)
-    ]
-    return Result(columns, [[str(count) for count in counted.values()]], False, 8)
-
-
 def _adapt(node: exp.Expr, now: datetime) -> exp.Expr:
     """Replace words by which DuckDB means something else."""
     if isinstance(node, (exp.CurrentTimestamp, exp.CurrentDate)):
@@ -453,40 +275,3 @@ def _adapt(node: exp.Expr, now: datetime) -> exp.Expr:
         scalar = exp.JSONExtractScalar(**{k: v for k, v in node.args.items() if v is not None})
         return exp.Anonymous(this="TRY", expressions=[scalar])
     return node
-
-
-def _text(value: Any) -> str | None:
-    """Return a value as the JSON_ARRAY format writes it."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, datetime):
-        text = value.replace(tzinfo=None).isoformat(timespec="milliseconds")
-        return f"{text}Z" if value.tzinfo else text
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    if isinstance(value, (list, dict)):
-        return json.dumps(value, default=_text)
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _type_name(kind: str) -> str:
-    """``type_name`` of the API: LONG, STRING, ARRAY, ..."""
-    if kind.endswith("[]"):
-        return "ARRAY"
-    for nested in ("STRUCT", "MAP", "DECIMAL"):
-        if kind.startswith(nested):
-            return nested
-    return _TYPES.get(kind, ("STRING", ""))[0]
-
-
-def _type_text(kind: str) -> str:
-    """``type_text`` of the API: BIGINT, ARRAY<STRING>, DECIMAL(10,2), ..."""
-    if kind.endswith("[]"):
-        return f"ARRAY<{_type_text(kind[:-2])}>"
-    if _DECIMAL.fullmatch(kind):
-        return kind
-    return _TYPES.get(kind, ("", kind))[1]

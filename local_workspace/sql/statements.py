@@ -21,7 +21,8 @@ from ..core.workspace import Principal, Workspace
 from ..serving import inference
 from . import commands, warehouses, worker
 from . import query as sql_query
-from .query import Query, Result, SqlError
+from .execution import INLINE_LIMIT, Result
+from .query import Query, SqlError
 
 routes = Routes()
 
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 _STATEMENTS = "/api/2.0/sql/statements"
 _ONE = f"{_STATEMENTS}/{{id}}"
 _KEPT = 500
-_KEPT_SIZE = 10 * sql_query.INLINE_LIMIT
+_KEPT_SIZE = 10 * INLINE_LIMIT
 _AT_A_TIME = 2
 
 

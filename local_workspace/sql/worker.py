@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection, wait
 
 import duckdb
 
-from . import query as sql_query
-from .query import Into, Query, Result, SqlError
+from . import execution
+from .execution import Into, Result
+from .query import Query, SqlError
 
 MEMORY_LIMIT = 2 << 30
 """Bytes that one statement may take, with all its values."""
@@ -95,11 +96,11 @@ def _work(
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
     answer: Result | SqlError
     try:
-        with sql_query.connect(query, sources) as connection:
+        with execution.connect(query, sources) as connection:
             if into is None:
-                answer = sql_query.run(connection, query, row_limit)
+                answer = execution.run(connection, query, row_limit)
             else:
-                answer = sql_query.insert(connection, query, into)
+                answer = execution.insert(connection, query, into)
     except SqlError as error:
         answer = error
     except (MemoryError, duckdb.OutOfMemoryException):
