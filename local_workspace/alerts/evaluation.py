@@ -19,8 +19,8 @@ from ..identity.principals import find
 from ..objects import documents
 from ..objects.documents import ALERT
 from ..sql import statements, warehouses
+from ..sql.errors import SqlError
 from ..sql.execution import Result
-from ..sql.query import SqlError
 from . import destinations, outbox
 from . import spec as alert_spec
 

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections import deque
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -125,14 +125,35 @@ def of(workspace: Workspace) -> Queries:
 async def invoke(call: Call) -> Response:
     """Answer one query. The other path goes to one served entity, whatever the traffic is."""
     body = await _read(call.request)
-    endpoint = _endpoint(call)
+    workspace, headers = call.workspace, call.request.headers
+    endpoint = _of_the_workspace(workspace, call.principal, call.path["name"])
+    return await _query(workspace, call.principal, endpoint, headers, body, call.path.get("served"))
+
+
+async def ask(workspace: Workspace, principal: Principal, name: str, body: bytes) -> Response:
+    """Answer one query in JSON that a part of the workspace sends for a principal.
+
+    Raises
+    ------
+    ApiError
+        As for everybody who asks.
+    """
+    if len(body) > REQUEST_LIMIT:
+        raise _too_large(len(body))
+    endpoint = _of_the_workspace(workspace, principal, name)
+    return await _query(workspace, principal, endpoint, {"content-type": "application/json"}, body)
+
+
+def _of_the_workspace(workspace: Workspace, principal: Principal, name: str) -> Document:
+    """Return an endpoint that is queried through the workspace."""
+    endpoint = _endpoint(workspace, principal, name)
     if endpoint.get("route_optimized"):
         # That it is refused is documented; with which status is not.
         raise invalid(
             f"Endpoint '{endpoint['name']}' is route-optimized: it is queried through its own URL "
             "(endpoint_url of GET /api/2.0/serving-endpoints/NAME) only, with an OAuth token."
         )
-    return await _query(call, endpoint, body)
+    return endpoint
 
 
 @routes.add(
@@ -153,8 +174,7 @@ async def invoke_optimized(call: Call) -> Response:
         )
     caller = principals.find(call.workspace, issued.name)
     assert caller is not None  # principals are never deleted
-    call = replace(call, principal=caller)
-    endpoint = _endpoint(call)
+    endpoint = _endpoint(call.workspace, caller, call.path["name"])
     wanted = json.loads(endpoints.query_permission(endpoint))
     if not endpoint.get("route_optimized"):
         raise not_found(f"Endpoint '{endpoint['name']}' is not route-optimized.")
@@ -162,21 +182,27 @@ async def invoke_optimized(call: Call) -> Response:
         raise unauthenticated(
             "Missing authorization details: the token must be one for this endpoint."
         )
-    return await _query(call, endpoint, body)
+    return await _query(call.workspace, caller, endpoint, call.request.headers, body)
 
 
-async def _query(call: Call, endpoint: Document, body: bytes) -> Response:
-    workspace, queries = call.workspace, of(call.workspace)
-    received_ms = workspace.now_ms()
-    if not call.request.headers.get("content-type"):
+async def _query(
+    workspace: Workspace,
+    principal: Principal,
+    endpoint: Document,
+    headers: Mapping[str, str],
+    body: bytes,
+    served: str | None = None,
+) -> Response:
+    queries, received_ms = of(workspace), workspace.now_ms()
+    if not headers.get("content-type"):
         message = "The request has no Content-Type: send application/json, or text/csv."
         raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", message)
-    entity = _entity(queries, endpoint, call.path.get("served"))
-    queries.admit(endpoint, call.principal, received_ms)
+    entity = _entity(queries, endpoint, served)
+    queries.admit(endpoint, principal, received_ms)
     scorer = deployment.of(workspace).fleet.get(entity["id"])
     assert scorer is not None  # every entity of a config that serves has one
     with scorer.in_use():
-        answer, spent_ms = await _answer(queries.client, scorer, endpoint, call.request, body)
+        answer, spent_ms = await _answer(queries.client, scorer, endpoint, headers, body)
     queries.metrics.observe(endpoint["name"], scorer.name, answer.status_code, spent_ms)
     request_id = str(uuid.uuid4())
     table = inference.table_of(endpoint)
@@ -188,7 +214,7 @@ async def _query(call: Call, endpoint: Document, body: bytes) -> Response:
             "execution_duration_ms": round(spent_ms),
             "served_entity_id": entity["id"],
             # Not known where the question did not come through the workspace.
-            "requester": None if endpoint.get("route_optimized") else call.principal.name,
+            "requester": None if endpoint.get("route_optimized") else principal.name,
         }
         inference.of(workspace).record(table, row, body, answer.content)
     return Response(
@@ -210,16 +236,18 @@ async def _read(request: Request) -> bytes:
         if size <= REQUEST_LIMIT:
             parts.append(part)
     if size > REQUEST_LIMIT:
-        raise ApiError(
-            400, "BAD_REQUEST", f"Request size cannot exceed {REQUEST_LIMIT} bytes (it has {size})."
-        )
+        raise _too_large(size)
     return b"".join(parts)
 
 
-def _endpoint(call: Call) -> Document:
+def _too_large(size: int) -> ApiError:
+    message = f"Request size cannot exceed {REQUEST_LIMIT} bytes (it has {size})."
+    return ApiError(400, "BAD_REQUEST", message)
+
+
+def _endpoint(workspace: Workspace, principal: Principal, name: str) -> Document:
     """Return the endpoint, when the caller may query it and it has ever become ready."""
-    name = call.path["name"]
-    endpoint = documents.require(call.workspace, call.principal, ENDPOINT, name, "CAN_QUERY")
+    endpoint = documents.require(workspace, principal, ENDPOINT, name, "CAN_QUERY")
     if endpoint["config"] is None:
         raise conflict(
             f"Endpoint '{endpoint['name']}' is not ready (config_update {endpoint['update']}): "
@@ -239,7 +267,11 @@ def _entity(queries: Queries, endpoint: Document, served: str | None) -> Documen
 
 
 async def _answer(
-    client: httpx.AsyncClient, scorer: Scorer, endpoint: Document, request: Request, body: bytes
+    client: httpx.AsyncClient,
+    scorer: Scorer,
+    endpoint: Document,
+    headers: Mapping[str, str],
+    body: bytes,
 ) -> tuple[httpx.Response, float]:
     """Return the model's answer and its time in milliseconds.
 
@@ -251,7 +283,7 @@ async def _answer(
         await _wait(scorer, endpoint)
         started = time.perf_counter()
         try:
-            answer = await _ask(client, scorer, request, body)
+            answer = await _ask(client, scorer, headers, body)
         except httpx.TransportError as error:
             if (pause_s := next(pauses, None)) is None:
                 message = f"The scoring process of {scorer.name} does not answer."
@@ -269,11 +301,11 @@ async def _wait(scorer: Scorer, endpoint: Document) -> None:
 
 
 async def _ask(
-    client: httpx.AsyncClient, scorer: Scorer, request: Request, body: bytes
+    client: httpx.AsyncClient, scorer: Scorer, headers: Mapping[str, str], body: bytes
 ) -> httpx.Response:
-    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    passed_on = {name: headers[name] for name in _PASSED_ON if name in headers}
     try:
-        return await client.post(f"{scorer.url}/invocations", content=body, headers=headers)
+        return await client.post(f"{scorer.url}/invocations", content=body, headers=passed_on)
     except httpx.ConnectError:
         raise
     except httpx.TimeoutException as error:

@@ -19,9 +19,9 @@ from ..catalog import access, securables
 from ..core.errors import ApiError
 from ..core.store import Document
 from ..core.workspace import Principal, Workspace
-from . import query, worker
+from . import ai_query, query, worker
+from .errors import SqlError
 from .execution import Into, Result, counts
-from .query import SqlError
 
 pa: Any = pyarrow  # its annotations cover too little to check against
 
@@ -111,11 +111,14 @@ async def _create_view(tree: exp.Create, name: str, known: Document | None, call
             raise SqlError(f"[TABLE_OR_VIEW_ALREADY_EXISTS] '{name}' already exists.")
         _require(call, "tables", name, access.OWN)
     definition = tree.expression
+    if any(ai_query.asks(definition)):
+        raise SqlError("[UNSUPPORTED_FEATURE] The local workspace has no ai_query in a view.")
     if name in query.names(definition, call.namespace):
         raise SqlError(f"[RECURSIVE_VIEW] View '{name}' reads itself.")
     text = query.completed(definition, call.namespace).sql(dialect="databricks")
     asked = query.prepare(call.workspace, call.principal, text, (None, None), [])
-    found = await worker.run(asked, query.sources(call.workspace, call.principal, asked), 1)
+    sources = query.sources(call.workspace, call.principal, asked)
+    found = await worker.run(asked, sources, 1, ask=ai_query.asker(call.workspace, call.principal))
     columns = [(column["name"], column["type_text"]) for column in found.columns]
     if known is not None:
         call.workspace.store.delete("tables", name)
@@ -157,7 +160,9 @@ async def _insert(tree: exp.Insert, call: Call) -> Result:
         call.workspace, call.principal, tree.expression, call.namespace, call.parameters
     )
     sources = query.sources(call.workspace, call.principal, asked)
-    return await worker.run(asked, sources, None, Into(name, folder, columns))
+    into = Into(name, folder, columns)
+    asker = ai_query.asker(call.workspace, call.principal)
+    return await worker.run(asked, sources, None, into, ask=asker)
 
 
 async def _delete(tree: exp.Delete, call: Call) -> Result:

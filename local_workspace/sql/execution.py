@@ -11,7 +11,10 @@ import pyarrow
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from .query import Query, SqlError
+from . import ai_query
+from .ai_query import Send
+from .errors import SqlError
+from .query import Query
 from .values import as_text, type_name, type_text
 
 pa: Any = pyarrow  # its annotations cover too little to check against
@@ -56,12 +59,19 @@ class Result:
     """Characters of all values."""
 
 
-def connect(query: Query, sources: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
-    """Return a database of its own for one statement, with the tables that it reads."""
+def connect(query: Query, sources: Mapping[str, object], send: Send) -> duckdb.DuckDBPyConnection:
+    """Return a database of its own for one statement, with the tables that it reads.
+
+    Parameters
+    ----------
+    send
+        Asks endpoints for the statement.
+    """
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone='UTC'")
     for table, source in sources.items():
         connection.register(table, _dataset(table, source))
+    ai_query.add(connection, query.questions, send)
     connection.execute("SET lock_configuration=true")
     return connection
 
@@ -98,7 +108,7 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, row_limit: int | No
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise SqlError(f"[{type(error).__name__}] {error}") from error
+        raise ai_query.said(error) from error
     columns = [
         {"name": n, "position": i, "type_name": type_name(kind), "type_text": type_text(kind)}
         for i, (n, kind) in enumerate(zip(names, kinds, strict=True))
@@ -135,7 +145,7 @@ def insert(connection: duckdb.DuckDBPyConnection, query: Query, into: Into) -> R
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise SqlError(f"[{type(error).__name__}] {error}") from error
+        raise ai_query.said(error) from error
     if rows.num_columns != len(columns):
         raise SqlError(
             f"[INSERT_COLUMN_ARITY_MISMATCH] {len(columns)} columns of '{into.name}' are to be "

@@ -21,14 +21,13 @@ from ..core.errors import ApiError
 from ..core.workspace import Principal, Workspace
 from ..identity import principals
 from ..serving.system_tables import SERVED_ENTITIES, served_entities
+from . import ai_query
+from .ai_query import Question
+from .errors import SqlError
 
 _PARAMETER_TYPES = ("STRING", "BOOLEAN", "INT", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP")
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
-_NOT_TRANSLATED = ("FROM_JSON", "SCHEMA_OF_JSON", "AI_QUERY", "READ_FILES")
-
-
-class SqlError(Exception):
-    """A statement that cannot be run; the message begins with the error class in brackets."""
+_NOT_TRANSLATED = ("FROM_JSON", "SCHEMA_OF_JSON", "READ_FILES")
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,13 @@ class Query:
         DuckDB's SQL.
     tables
         Full names of the tables that it reads, each under its own name as one identifier.
+    questions
+        Functions that ask endpoints.
     """
 
     text: str
     tables: tuple[str, ...]
+    questions: tuple[Question, ...] = ()
 
 
 def prepare(
@@ -84,8 +86,10 @@ def prepared(
     """Authorise and translate a parsed query; see :func:`prepare`."""
     bind(tree, parameters)
     tables = _resolve(workspace, principal, tree, namespace)
+    questions = ai_query.translate(tree)
     now = datetime.fromtimestamp(workspace.now_ms() / 1000, UTC)
-    return Query(tree.transform(_adapt, now).sql(dialect="duckdb"), tuple(dict.fromkeys(tables)))
+    text = tree.transform(_adapt, now).sql(dialect="duckdb")
+    return Query(text, tuple(dict.fromkeys(tables)), questions)
 
 
 def sources(workspace: Workspace, principal: Principal, query: Query) -> dict[str, object]:
@@ -214,9 +218,12 @@ def _resolve(
         table.set("db", None)
         table.set("catalog", None)
         table.set("alias", alias)
+    places = tree.find_all(exp.Table, exp.Subquery, exp.CTE)
+    named = {place.alias_or_name.lower() for place in places}
     for column in tree.find_all(exp.Column):
-        column.set("db", None)
-        column.set("catalog", None)
+        if column.table.lower() in named:  # else what stands before it is a column with fields
+            column.set("db", None)
+            column.set("catalog", None)
     return found
 
 

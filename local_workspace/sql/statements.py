@@ -19,10 +19,11 @@ from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
 from ..core.workspace import Principal, Workspace
 from ..serving import inference
-from . import commands, warehouses, worker
+from . import ai_query, commands, warehouses, worker
 from . import query as sql_query
+from .errors import SqlError
 from .execution import INLINE_LIMIT, Result
-from .query import Query, SqlError
+from .query import Query
 
 routes = Routes()
 
@@ -120,7 +121,8 @@ async def _result(
     places: asyncio.Semaphore = workspace.runtime["sql_places"]
     async with places:
         sources = sql_query.sources(workspace, principal, query)
-        return await worker.run(query, sources, row_limit)
+        asker = ai_query.asker(workspace, principal)
+        return await worker.run(query, sources, row_limit, ask=asker)
 
 
 async def _run(call: Call, statement: _Statement, text: str, row_limit: int | None) -> None:

@@ -10,14 +10,16 @@ import multiprocessing
 import os
 import resource
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 
 import duckdb
 
 from . import execution
+from .ai_query import Answer, Ask, Asked
+from .errors import SqlError
 from .execution import Into, Result
-from .query import Query, SqlError
+from .query import Query
 
 MEMORY_LIMIT = 2 << 30
 """Bytes that one statement may take, with all its values."""
@@ -32,6 +34,8 @@ async def run(
     sources: Mapping[str, object],
     row_limit: int | None,
     into: Into | None = None,
+    *,
+    ask: Ask,
 ) -> Result:
     """Run a prepared query; when the task is cancelled, its process is killed.
 
@@ -43,13 +47,20 @@ async def run(
         Rows to return at most.
     into
         Where the rows go instead of being returned.
+    ask
+        Asks an endpoint for the process, which has no network.
 
     Raises
     ------
     SqlError
         DuckDB refused it, or it needs more memory than :data:`MEMORY_LIMIT`.
     """
-    worker = _Worker(query, sources, row_limit, into)
+    loop = asyncio.get_running_loop()
+
+    def ask_there(asked: Asked) -> Answer:
+        return asyncio.run_coroutine_threadsafe(ask(asked), loop).result()
+
+    worker = _Worker(ask_there, query, sources, row_limit, into)
     try:
         return await asyncio.to_thread(worker.result)
     finally:
@@ -57,20 +68,24 @@ async def run(
 
 
 class _Worker:
-    def __init__(self, *task: object) -> None:
-        self._answers, self._sender = _CONTEXT.Pipe(duplex=False)
+    def __init__(self, ask: Callable[[Asked], Answer], *task: object) -> None:
+        self._ask = ask
+        self._answers, self._sender = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_work, args=(self._sender, *task), daemon=True)
         self._stopped = False
 
     def result(self) -> Result:
-        """Start the process and wait for its answer."""
+        """Start the process and wait for its answer; ask endpoints for it meanwhile."""
         self._process.start()
         self._sender.close()
         if self._stopped:
             self._process.kill()
         try:
-            answer: Result | SqlError = self._answers.recv()
-        except EOFError:
+            answer: Result | SqlError | Asked = self._answers.recv()
+            while isinstance(answer, tuple):
+                self._answers.send(self._ask(answer))
+                answer = self._answers.recv()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             answer = _too_large()
         self._process.join()
         if isinstance(answer, SqlError):
@@ -95,8 +110,16 @@ def _work(
     threading.Thread(target=_die_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
     answer: Result | SqlError
+    turn = threading.Lock()
+
+    def send(asked: Asked) -> Answer:
+        with turn:  # DuckDB has several threads
+            answers.send(asked)
+            found: Answer = answers.recv()
+            return found
+
     try:
-        with execution.connect(query, sources) as connection:
+        with execution.connect(query, sources, send) as connection:
             if into is None:
                 answer = execution.run(connection, query, row_limit)
             else:

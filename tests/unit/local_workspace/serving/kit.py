@@ -49,15 +49,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(3)
         self.used = True
         Handler.silent = body.get("silent", 0)
-        if "bad" in body:
+        record = (body.get("dataframe_records") or [{}])[0]
+        if "bad" in body or "bad" in record:
             error = {"error_code": "BAD_REQUEST", "message": "no column cell_id"}
             return self.answer(400, json.dumps(error).encode())
         if "fail" in body:
             return self.answer(500, b"{}")
         seen = {"version": model.name, "env": dict(os.environ)}
-        seen |= {"path": sys.path, "cwd": os.getcwd()}
+        seen |= {"path": sys.path, "cwd": os.getcwd(), "record": record, "vector": [0.5, 2]}
         extra = "x" * int(body.get("length", 0))
-        answer = {"predictions": [seen], "got": raw.decode(), "extra": extra}
+        lines = [seen] * record.get("lines", 1)
+        answer = {"predictions": lines, "got": raw.decode(), "extra": extra}
         self.answer(200, json.dumps(answer).encode())
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
