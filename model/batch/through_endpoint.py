@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..cells.cells import CellRows
-from ..cells.counts_place import CountsPlace
-from ..cells.gene_choice import GeneChoice, genes_digest
+from ..cells.gene_choice import genes_digest
 from ..cells.h5ad import CellsFile
-from ..cells.job_options import CELLS_PER_REQUEST, OBSM_KEY
 from ..client import Endpoint, Report
 from ..client.about import about
 from ..client.cache import Cache, cache_at
 from ..client.conversation import Conversation, converse
-from ..client.pace import CONCURRENCY
-from ..client.questions import REQUEST_BYTES, Limits, Questions, check_data, checked_params
+from ..client.how import How
+from ..client.questions import Questions, check_data
 from .run import FileReport, Progress, run
 from .unfinished import Unfinished
 
@@ -27,23 +24,8 @@ def embed_file_through(
     target: Path,
     endpoint: Endpoint,
     *,
-    key: str = OBSM_KEY,
-    chunk: int = CELLS_PER_REQUEST,
-    request_bytes: int = REQUEST_BYTES,
-    concurrency: int = CONCURRENCY,
-    patience: float | None = None,
-    layer: str | None = None,
-    raw: bool = False,
-    gene_names: str | None = None,
-    sum_duplicates: bool = False,
-    genes: Sequence[str] | None = None,
-    n_top_genes: int = 0,
-    hvg_flavor: str | None = None,
-    batch_key: str | None = None,
-    cell_names: bool = False,
-    cache: str | Path | None = None,
-    params: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    **how: Any,
 ) -> tuple[FileReport, Report]:
     """Write a copy of `source` with ``obsm[key]``, as ``embed`` does for an AnnData.
 
@@ -54,26 +36,27 @@ def embed_file_through(
     ----------
     source, target
         As ``batch.file.embed_file`` takes them. A matrix that is stored by columns is taken too.
-    cache
-        As ``client.embed`` takes it. Without it, what a run has done is kept beside the target.
-    endpoint, key, chunk, request_bytes, concurrency, patience
+    endpoint, progress
         As ``client.embed`` takes them.
-    layer, raw, gene_names, sum_duplicates, genes, n_top_genes, hvg_flavor, batch_key, cell_names
-        As ``client.embed`` takes them.
-    params, progress
-        As ``client.embed`` takes them.
+    **how
+        The fields of ``client.how.How``.
 
     Raises
     ------
     InvalidRequest, EndpointError
         As ``client.embed`` and ``run``.
     """
-    limits = Limits(chunk, request_bytes, concurrency, patience)
-    choice = GeneChoice(genes, n_top_genes, hvg_flavor, batch_key)
-    kept = None if cache is None else cache_at(cache)
-    there = _There(endpoint, checked_params(params), limits, choice, cell_names, kept)
-    place = CountsPlace.asked(layer, raw, gene_names, sum_duplicates)
-    done = run(source, target, there, key=key, chunk=chunk, place=place, progress=progress)
+    chosen = How(**how)
+    there = _There(endpoint, chosen, None if chosen.cache is None else cache_at(chosen.cache))
+    done = run(
+        source,
+        target,
+        there,
+        key=chosen.key,
+        chunk=chosen.chunk,
+        place=chosen.place,
+        progress=progress,
+    )
     return done, there.report
 
 
@@ -82,10 +65,7 @@ class _There:
     """The engine behind an endpoint."""
 
     endpoint: Endpoint
-    params: Mapping[str, Any]
-    limits: Limits
-    choice: GeneChoice
-    cell_names: bool
+    how: How
     cache: Cache | None
     by_columns: bool = True
     chosen: CellRows = field(init=False)
@@ -94,17 +74,17 @@ class _There:
     def identity(self) -> dict[str, Any]:
         """Name the endpoint and what is asked of it; who answers is known with its answers."""
         genes = genes_digest(self.chosen.genes)
-        return {"endpoint": self.endpoint.url, "params": dict(self.params), "genes": genes}
+        return {"endpoint": self.endpoint.url, "params": self.how.sent, "genes": genes}
 
     def check(self, cells: CellsFile, chunk: int) -> None:
         """Look at every cell before the first request, and choose the genes."""
-        check_data(cells, self.params)
-        column = self.choice.batch_key
-        self.chosen = self.choice.of(cells, None if column is None else cells.labels(column))
+        check_data(cells, self.how.sent)
+        column = self.how.batch_key
+        self.chosen = self.how.choice.of(cells, None if column is None else cells.labels(column))
 
     def about(self, cells: CellsFile) -> dict[str, Any]:
         """Return how the rows were made."""
-        return about(cells, self.chosen, self.params)
+        return about(cells, self.chosen, self.how.sent)
 
     def embed(
         self, cells: CellsFile, chunk: int, work: Unfinished, progress: Progress | None
@@ -123,11 +103,11 @@ class _There:
                     progress(done, cells.n_cells)
             return conversation.report()
 
-        limits = self.limits
+        limits = self.how.limits
         self.report = converse(
             self.endpoint, ask_all, concurrency=limits.concurrency, patience=limits.patience
         )
 
     def _questions(self) -> Questions:
-        names = self.cell_names
-        return Questions(self.chosen, self.params, self.limits, None, names, self.cache)
+        how = self.how
+        return Questions(self.chosen, how.sent, how.limits, None, how.cell_names, self.cache)

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cells.counts_place import CountsPlace
 from ..cells.find_counts import naming_the_counts
-from ..cells.gene_choice import GeneChoice
 from ..cells.in_memory import AnnDataCells
 from ..cells.job_options import (
     CELLS_PER_REQUEST,
@@ -23,7 +21,6 @@ from ..cells.job_options import (
     OBS_COLUMNS,
     OBSM_KEY,
     STATUS_COLUMN,
-    check_key,
 )
 from ..cells.labels import labels
 from ..errors import InvalidRequest
@@ -32,9 +29,10 @@ from .answered import Answered
 from .cache import cache_at
 from .conversation import Report, Speaker, converse
 from .endpoint import Endpoint
+from .how import How, merged
 from .pace import CONCURRENCY
 from .progress import Progress, teller
-from .questions import REQUEST_BYTES, Limits, Questions, check_data, checked_params
+from .questions import REQUEST_BYTES, Questions, check_data
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,51 +81,12 @@ def embed(
     checkpoint
         Folder of a checkpoint, instead of an endpoint: it answers in this process, which needs
         the extra ``engine``.
-    key
-        Of ``obsm``.
-    chunk
-        The most cells per request.
-    request_bytes
-        The most bytes per request; by default few enough for the inference table, which keeps
-        none above 1 MiB. At most 16 MB.
-    concurrency
-        The most requests that are under way at a time. There are fewer where answers become slow
-        or the endpoint is busy.
-    patience
-        Seconds for which a request is repeated while the endpoint is busy or starts; by default
-        20 minutes, as an endpoint that was scaled to zero may need.
-    layer, raw
-        Where the values lie: in this layer (``"X"`` for ``.X``), or in ``.raw``. By default where
-        counts are: ``layers["counts"]``, ``.raw``, ``.X``, the first that holds some; else ``.X``,
-        or ``.raw`` where ``.X`` has numbers below 0.
-    gene_names
-        Column of ``var`` that names the genes, or ``"index"``. By default the index does, unless
-        it holds Ensembl ids or numbers and there is a column ``feature_name``, ``gene_symbols`` or
-        ``gene_name``. There a name that occurs again gives way to the id.
-    sum_duplicates
-        Add up the columns of one name; else they are refused.
-    genes
-        Embed these genes only; the list of another data set, so that both are comparable:
-        ``uns["scgpt"]["genes"]``. Those that are not in `adata` are left out, with a warning.
-    n_top_genes
-        Embed the genes that vary the most. They are chosen once over all cells; the list is kept
-        in ``uns["scgpt"]``, with its hash. 0: all genes.
-    hvg_flavor
-        How these are found: ``seurat_v3``, ``cell_ranger`` or ``seurat``, as scanpy has them. By
-        default the first for counts, and the second for other values.
-    batch_key
-        Column of ``obs`` with the batches within which genes are to vary. It is not sent.
-    cell_names
-        Send the names of the cells, too.
-    cache
-        Folder that keeps answers, by the cell's tokens and the model's digest: nobody asks for
-        them again. By default the answers of a run that failed are kept in this process, so that
-        the next one goes on.
-    params
-        More params of the contract (``ties``, ``seed``, ...); none that would change which cells
-        or genes are answered for, or that the answer is packed cell embeddings.
+    key, chunk, request_bytes, concurrency, patience, layer, raw, gene_names, sum_duplicates
+        As ``How`` says, and ``docs/parameters.md``.
+    genes, n_top_genes, hvg_flavor, batch_key, cell_names, cache, params
+        As ``How`` says, and ``docs/parameters.md``.
     **options
-        The same params by their own names, such as ``min_known_fraction=0``.
+        Params by their own names, such as ``min_known_fraction=0``.
     request_prefix
         The client request ids are ``<prefix>-<first cell>``; by default a random prefix.
     progress
@@ -139,9 +98,8 @@ def embed(
     InvalidRequest
         Before anything is sent: no cell, no such matrix, duplicate genes, NaN, infinite or negative
         values, values that look imputed (``imputed_values``; judged of the first 2,048 cells that
-        have counts), params as said above (``invalid_param``, ``unknown_param``),
-        ``invalid_chunk``, ``invalid_key``, ... Then what the model itself refuses; whether the
-        genes are known is asked once, of the first chunk that has counts.
+        have counts), and as ``How``. Then what the model itself refuses; whether the genes are
+        known is asked once, of the first chunk that has counts.
     EndpointError
         No access, no such endpoint, not ready, not reachable, or two models in one result.
 
@@ -152,22 +110,42 @@ def embed(
     """
     _check_anndata(adata)
     tell = teller(progress, "cells embedded")
-    if endpoint is not None and checkpoint is not None:
-        raise InvalidRequest(
-            "invalid_endpoint", "both an endpoint and a checkpoint are given; give one of them."
-        )
-    place = Endpoint.given(endpoint) if checkpoint is None else None
+    answerer = _answerer(endpoint, checkpoint)
     if adata.n_obs == 0:
         raise InvalidRequest("no_cells", "the AnnData holds no cell; send at least one.")
-    choice = GeneChoice(genes, n_top_genes, hvg_flavor, batch_key)
-    source = AnnDataCells(adata, CountsPlace.asked(layer, raw, gene_names, sum_duplicates))
-    limits = Limits(chunk, request_bytes, concurrency, patience)
-    check_key(key)
-    sent = checked_params(_merged(params, options))
+    how = How(
+        key=key,
+        chunk=chunk,
+        request_bytes=request_bytes,
+        concurrency=concurrency,
+        patience=patience,
+        layer=layer,
+        raw=raw,
+        gene_names=gene_names,
+        sum_duplicates=sum_duplicates,
+        genes=genes,
+        n_top_genes=n_top_genes,
+        hvg_flavor=hvg_flavor,
+        batch_key=batch_key,
+        cell_names=cell_names,
+        cache=cache,
+        params=merged(params, options),
+    )
+    return _embed(adata, answerer, how, request_prefix, tell)
+
+
+def _embed(
+    adata: AnnData,
+    answerer: Endpoint | str | Path,
+    how: How,
+    request_prefix: str | None,
+    tell: Progress,
+) -> Report:
+    source = AnnDataCells(adata, how.place)
     with naming_the_counts(source):
-        check_data(source, sent)
-    chosen, kept = choice.of(source, _batches(adata, batch_key)), cache_at(cache)
-    questions = Questions(chosen, sent, limits, request_prefix, cell_names, kept)
+        check_data(source, how.sent)
+    chosen, kept = how.choice.of(source, _batches(adata, how.batch_key)), cache_at(how.cache)
+    questions = Questions(chosen, how.sent, how.limits, request_prefix, how.cell_names, kept)
     _check_takes(adata)
 
     def ask_all(speaker: Speaker) -> tuple[Answered, Report]:
@@ -177,15 +155,28 @@ def embed(
             tell(done, adata.n_obs)
         return Answered.joined(parts), speaker.report()
 
+    place = answerer if isinstance(answerer, Endpoint) else None
     if place is None:
-        rows, report = ask_all(_in_process(checkpoint))
+        rows, report = ask_all(_in_process(answerer))
     else:
-        rows, report = converse(place, ask_all, concurrency=concurrency, patience=patience)
-    _write(adata, key, rows, {**report.origin(place), **about(source, chosen, sent)})
+        rows, report = converse(place, ask_all, concurrency=how.concurrency, patience=how.patience)
+    _write(adata, how.key, rows, {**report.origin(place), **about(source, chosen, how.sent)})
     kept.done()
     source.gene_columns.warn()
     rows.warn()
     return report
+
+
+def _answerer(
+    endpoint: Endpoint | str | None, checkpoint: str | Path | None
+) -> Endpoint | str | Path:
+    if checkpoint is None:
+        return Endpoint.given(endpoint)
+    if endpoint is not None:
+        raise InvalidRequest(
+            "invalid_endpoint", "both an endpoint and a checkpoint are given; give one of them."
+        )
+    return checkpoint
 
 
 def _in_process(checkpoint: Any) -> Speaker:
@@ -220,19 +211,6 @@ def _check_anndata(adata: Any) -> None:
             f"adata is of type {type(adata).__name__}; give an AnnData. A file is read by "
             "anndata.read_h5ad(path); a matrix becomes one by AnnData(X), with var_names.",
         )
-
-
-def _merged(params: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the params of both places."""
-    if params is not None and not isinstance(params, Mapping):
-        raise InvalidRequest(
-            "invalid_param", f"params is of type {type(params).__name__}; it must be a dict."
-        )
-    if twice := sorted({*(params or {})} & {*options}):
-        raise InvalidRequest(
-            "invalid_param", f"{twice[0]} stands in params and beside it; give it once."
-        )
-    return {**(params or {}), **options}
 
 
 def _check_takes(adata: AnnData) -> None:
