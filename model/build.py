@@ -3,8 +3,7 @@
 Steps: compare the checkpoint with upstream, evaluate it on labelled cells, log it with MLflow, ask
 what was logged in a process and an environment of its own, register it with the evidence. A version
 therefore exists only when it has already answered correctly over HTTP. The same checkpoint with the
-same code,
-signature, packages, settings and labelled cells is the same version, found again.
+same code, signature, packages, settings and labelled cells is the same version, found again.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
 
 from . import pyfunc, registry
 from .evidence.baseline import FILE as BASELINE
@@ -137,46 +137,73 @@ def build(
     packages = requirements(with_hvg=with_hvg)
     notify("reading the checkpoint")
     embedder = Embedder.load(checkpoint)
-    digests = {
-        registry.CHECKPOINT: embedder.digest,
-        registry.SIGNATURE: signature_digest(pyfunc.signature()),
-        registry.ENGINE: engine_digest(),
-        registry.IMAGE: image_digest(packages, settings),
-    }
+    digests = _digests(embedder, packages, settings)
     wanted = digests if labelled is None else {**digests, registry.EVALUATED_ON: labelled.digest}
     known = None if force else _registered(model, wanted)
     with tempfile.TemporaryDirectory(prefix="scgpt-build-") as scratch:
         here = Path(scratch)
         if known is not None:
             if clean_environment and not known.validated:
-                notify("validating it in a clean environment")
-                validate(f"models:/{model}/{known.number}", embedder, here, clean=True)
-                known = registry.tag(known, {registry.VALIDATED: "true"})
+                known = _validated(known, embedder, here, notify)
             return _result(registry.tag(known, origin or {}), reused=True)
-        parity = compare(checkpoint, embedder, labelled)
-        notify(str(parity))
-        evaluation = None
-        if labelled is not None:
-            evaluation = evaluate_checkpoint(embedder, labelled, champion, notify)
+        findings = _examined(checkpoint, embedder, labelled, champion, notify)
         tags = {**digests, registry.COMMIT: git_commit, **(origin or {})}
         notify("logging the model")
-        run = _Run(experiment, tags, packages, settings, here)
-        info = _log(checkpoint, embedder, run, evaluation, parity)
+        info = _log(
+            checkpoint, embedder, _Run(experiment, tags, packages, settings, here), findings
+        )
         how = "in a clean environment" if clean_environment else "with the packages of this one"
         notify(f"validating it in a process of its own, {how}, in memory and over HTTP")
         validate(info.model_uri, embedder, here, clean=clean_environment)
-    tags[registry.VALIDATED] = str(clean_environment).lower()
-    tags |= parity.tags | (evaluation.tags if evaluation else {})
     notify("registering the version")
-    created = MlflowClient().create_model_version(
-        model,
-        info.model_uri,
-        run_id=info.run_id,
-        tags=tags,
-        description=model_card(embedder, tags, evaluation, parity),
-        model_id=info.model_id,
-    )
-    return _result(registry.get(model, int(created.version)), reused=False)
+    tags[registry.VALIDATED] = str(clean_environment).lower()
+    return _result(_register(model, info, embedder, tags, findings), reused=False)
+
+
+def _digests(
+    embedder: Embedder, packages: Sequence[str], settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the digests by which a version is found again, whatever it was evaluated on."""
+    return {
+        registry.CHECKPOINT: embedder.digest,
+        registry.SIGNATURE: signature_digest(pyfunc.signature()),
+        registry.ENGINE: engine_digest(),
+        registry.IMAGE: image_digest(packages, settings),
+    }
+
+
+def _validated(known: Version, embedder: Embedder, scratch: Path, notify: Notify) -> Version:
+    """Validate a version that was registered without a clean environment."""
+    notify("validating it in a clean environment")
+    validate(f"models:/{known.model}/{known.number}", embedder, scratch, clean=True)
+    return registry.tag(known, {registry.VALIDATED: "true"})
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """Facts that are found out about a checkpoint before it is logged."""
+
+    parity: Parity
+    evaluation: Evaluation | None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return self.parity.tags | (self.evaluation.tags if self.evaluation else {})
+
+
+def _examined(
+    checkpoint: Path,
+    embedder: Embedder,
+    labelled: Labelled | None,
+    champion: Version | None,
+    notify: Notify,
+) -> _Findings:
+    """Compare a checkpoint with upstream, and evaluate it where there are labelled cells."""
+    parity = compare(checkpoint, embedder, labelled)
+    notify(str(parity))
+    if labelled is None:
+        return _Findings(parity, None)
+    return _Findings(parity, evaluate_checkpoint(embedder, labelled, champion, notify))
 
 
 def engine_digest() -> str:
@@ -292,19 +319,15 @@ class _Run:
 
 
 def _log(
-    checkpoint: Path,
-    embedder: Embedder,
-    run: _Run,
-    evaluation: Evaluation | None = None,
-    parity: Parity | None = None,
-) -> Any:
+    checkpoint: Path, embedder: Embedder, run: _Run, findings: _Findings | None = None
+) -> ModelInfo:
     """Log the model, and what was found out about it, to a run of the experiment."""
     entry = ship_engine(run.scratch)
     code = run.scratch / "code"
     artifacts = {"checkpoint": str(checkpoint)}
-    if evaluation is not None:
+    if findings is not None and findings.evaluation is not None:
         file = run.scratch / BASELINE
-        file.write_text(json.dumps(evaluation.baseline))
+        file.write_text(json.dumps(findings.evaluation.baseline))
         artifacts["baseline"] = str(file)
     mlflow.set_experiment(run.experiment)
     with importable(code), mlflow.start_run(tags=run.tags):
@@ -323,14 +346,33 @@ def _log(
             model_config=run.settings,
             metadata=run.tags,
         )
-        if parity is not None:
-            mlflow.log_metrics(parity.metrics, model_id=info.model_id)
-        if evaluation is not None:
-            mlflow.log_input(evaluation.dataset, context="evaluation")
-            mlflow.log_metrics(
-                dict(evaluation.metrics), dataset=evaluation.dataset, model_id=info.model_id
-            )
+        if findings is not None:
+            _log_metrics(findings, info.model_id)
         return info
+
+
+def _log_metrics(findings: _Findings, model_id: str | None) -> None:
+    """Log figures to the run and to the logged model."""
+    mlflow.log_metrics(findings.parity.metrics, model_id=model_id)
+    if (evaluation := findings.evaluation) is not None:
+        mlflow.log_input(evaluation.dataset, context="evaluation")
+        mlflow.log_metrics(dict(evaluation.metrics), dataset=evaluation.dataset, model_id=model_id)
+
+
+def _register(
+    model: str, info: ModelInfo, embedder: Embedder, tags: dict[str, str], findings: _Findings
+) -> Version:
+    """Make a version of what was logged, with its evidence as tags and as a card."""
+    told = tags | findings.tags
+    created = MlflowClient().create_model_version(
+        model,
+        info.model_uri,
+        run_id=info.run_id,
+        tags=told,
+        description=model_card(embedder, told, findings.evaluation, findings.parity),
+        model_id=info.model_id,
+    )
+    return registry.get(model, int(created.version))
 
 
 @contextmanager

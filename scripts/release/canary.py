@@ -114,7 +114,7 @@ def start(
     ------
     ReleaseError
         Nothing is released yet, another canary runs, the version is the champion, was never
-        validated, or was rolled back; the share is none.
+        validated, or was rolled back; the share is none; manifest and registry disagree.
     RegistryError
         There is no such version, or it is not ready.
     """
@@ -131,7 +131,8 @@ def start(
             raise ReleaseError(f"{name} has no alias challenger: name the version with --version")
         _require_none_other(name, challenger(current), number, percent)
         candidate = registry.ready(model, number)
-        require_agreement(current, candidate)
+        for each in (candidate, registry.ready(model, current.champion.version)):
+            require_agreement(current, each)
         _require_fit(name, current, candidate, again=again)
         served = _with(current, served_as(candidate), percent)
         fresh = Trial(challenger=number, champion=current.champion.version, percent=percent)
@@ -161,12 +162,13 @@ def promote(settings: Settings, *, how: How | None = None, report: Report, now: 
     Raises
     ------
     ReleaseError
-        No canary runs.
+        No canary runs, or manifest and registry disagree about the challenger.
     """
     how = how or How()
     with alone(settings, "canary promote"), connected(settings) as client:
         current = _released(settings)
         number = _number(settings, client, current, "canary promote")
+        require_agreement(current, registry.ready(settings.names.full_model, number))
         served = [_shared(each, number, warm=current.champion.version) for each in current.served]
         goal = (number, None)
         wanted = current.model_copy(update={"served": tuple(served)})

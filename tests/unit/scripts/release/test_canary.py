@@ -239,14 +239,6 @@ def test_a_share_that_is_none_is_refused(lab: Lab, two: Two, percent: int) -> No
     assert (lab.served("dev"), lab.history("dev")) == ({two[0]: 100}, [])
 
 
-@pytest.mark.parametrize("percent", ["0", "100", "150", "ten"])
-def test_the_command_takes_no_such_share(lab: Lab, percent: str) -> None:
-    done = CliRunner().invoke(cli, ["canary", "start", "dev", "--percent", percent,
-                                    "--environments", str(lab.folder)])  # fmt: skip
-    assert done.exit_code == 2
-    assert percent in done.output
-
-
 def test_a_version_that_is_not_ready_is_refused(lab: Lab, two: Two) -> None:
     name = lab.settings("dev").names.full_model
     path = "/api/2.0/mlflow/unity-catalog/model-versions/create"
