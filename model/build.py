@@ -335,7 +335,7 @@ def _log(
             {f"checkpoint.{key}": value for key, value in asdict(embedder.config).items()}
             | {f"settings.{key}": value for key, value in run.settings.items()}
         )
-        info = mlflow.pyfunc.log_model(
+        info: ModelInfo = mlflow.pyfunc.log_model(
             name="scgpt",
             python_model=str(entry),
             artifacts=artifacts,

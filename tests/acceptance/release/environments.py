@@ -11,6 +11,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from scgpt_databricks.model import registry
 from scgpt_databricks.model.client import Endpoint, embed
 from tests.acceptance.site import Site
 
@@ -50,6 +51,13 @@ def three(folder: Path, **promotion: str) -> Site:
         site.stop_workspace()
         raise
     return site
+
+
+def validated(site: Site, model: str, version: int) -> None:
+    """Say of a version what its build in a clean environment would have said."""
+    tag = {"key": registry.VALIDATED, "value": "true"}
+    path = "/api/2.0/mlflow/unity-catalog/model-versions/set-tag"
+    site.api("POST", path, name=model, version=str(version), **tag)
 
 
 def traffic(site: Site, endpoint: str) -> dict[str, int]:
