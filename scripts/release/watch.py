@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.release import Manifest, Served
 from scgpt_databricks.infra.settings import Settings
-from scgpt_databricks.model.cells.job_options import OBSM_KEY
+from scgpt_databricks.model.cells.job_options import OBSM_KEY, STATUS_COLUMN
 from scgpt_databricks.model.client import Endpoint, embed
+from scgpt_databricks.model.client.answered import FAILED
 from scgpt_databricks.model.errors import EndpointError, InvalidRequest
 from scgpt_databricks.model.judge import likeness
 from scgpt_databricks.model.judge.verdict import (
@@ -237,23 +240,57 @@ def probe(
         return "promote", (
             "Not probed: a route-optimised endpoint has no address for one served entity.",
         )
-    data = AnnData(cells.counts)
-    data.var_names = cells.genes
-    rows = []
+    asked = []
     for name in names:
         try:
-            embed(
-                data,
-                replace(endpoint, address=endpoint.url_of(name)),
-                request_prefix=f"{MARK}-probe",
-            )
+            asked.append(_asked(replace(endpoint, address=endpoint.url_of(name)), cells))
         except (InvalidRequest, EndpointError) as error:
             status = error.http_status if isinstance(error, EndpointError) else 400
             if name == names[0] and not is_infrastructure(status):
                 return "roll back", (f"The challenger does not answer probes: {error}",)
             return "undecided", (f"{name} could not be probed: {error}",)
-        rows.append(np.asarray(data.obsm[OBSM_KEY]))
-    found = likeness.compare(rows[1], rows[0], same_weights=same_weights, labels=cells.labels)
+    return compared(*asked, cells.labels, same_weights=same_weights)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The answers of one version: float ``[cells, width]``, and a status for each cell."""
+
+    rows: NDArray[np.float32]
+    status: NDArray[np.str_]
+
+    @property
+    def has_failed(self) -> NDArray[np.bool_]:
+        return np.char.startswith(self.status, FAILED)
+
+
+def _asked(endpoint: Endpoint, cells: Reference) -> Probed:
+    data = AnnData(cells.counts)
+    data.var_names = cells.genes
+    with warnings.catch_warnings(action="ignore"):  # the verdict says which cells failed
+        embed(data, endpoint, request_prefix=f"{MARK}-probe")
+    return Probed(np.asarray(data.obsm[OBSM_KEY]), data.obs[STATUS_COLUMN].to_numpy(str))
+
+
+def compared(
+    ours: Probed, theirs: Probed, labels: Sequence[str], *, same_weights: bool
+) -> tuple[Decision, tuple[str, ...]]:
+    """Compare what challenger and champion answered, cell by cell, as `probe` returns it.
+
+    A cell that the champion answers and the challenger does not speaks against the challenger.
+    """
+    lost = ours.has_failed & ~theirs.has_failed
+    if lost.any():
+        said = ", ".join(sorted({*ours.status[lost].tolist()}))
+        reason = f"{lost.sum()} of {len(lost)} cells, which the champion answers: {said}."
+        if said == f"{FAILED}: timed_out":
+            return "undecided", (f"The challenger did not answer in time for {reason}",)
+        return "roll back", (f"The challenger does not answer for {reason}",)
+    both = ~(ours.has_failed | theirs.has_failed)
+    types = np.asarray(labels)[both]
+    found = likeness.compare(
+        theirs.rows[both], ours.rows[both], same_weights=same_weights, labels=types
+    )
     if found.passed:
         return "promote", found.reasons
     return "roll back", tuple(each for each in found.reasons if each.endswith("failed."))

@@ -17,7 +17,7 @@ from scgpt_databricks.scripts.connection import connected
 from scgpt_databricks.scripts.release import canary
 from scgpt_databricks.scripts.release.canary import How
 from scgpt_databricks.scripts.release.evidence import Reference
-from scgpt_databricks.scripts.release.watch import Watched, watch
+from scgpt_databricks.scripts.release.watch import Probed, Watched, compared, watch
 from tests.unit.scripts.release.lab import Lab
 
 CELLS = Reference(sparse.csr_matrix(np.ones((20, 2), np.float32)), ["A", "B"], ["T", "B"] * 10)
@@ -154,6 +154,35 @@ def test_probes_that_are_not_answered(
     assert said in found.reason
     assert lab.served("dev") == ({two[0]: 100} if decision == "roll back" else
                                  {two[0]: 90, two[1]: 10})  # fmt: skip
+
+
+OK, REFUSED, LATE = "ok", "failed: refused", "failed: timed_out"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "decision", "said"),
+    [
+        (OK, OK, "promote", "cosine of the least alike cell: 1.00000"),
+        (REFUSED, OK, "roll back", "for 1 of 20 cells, which the champion answers: failed: ref"),
+        (LATE, OK, "undecided", "did not answer in time for 1 of 20 cells"),
+        (OK, REFUSED, "promote", "cosine of the least alike cell: 1.00000"),
+        (REFUSED, REFUSED, "promote", "cosine of the least alike cell: 1.00000"),
+    ],
+)
+def test_cells_that_one_of_both_does_not_answer(
+    ours: str, theirs: str, decision: str, said: str
+) -> None:
+    """Their rows are NaN, with which nothing can be compared."""
+    rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+
+    def answered(first: str) -> Probed:
+        mine = rows.copy()
+        mine[0] = rows[0] if first == OK else np.nan
+        return Probed(mine, np.array([first, *[OK] * 19]))
+
+    found, reasons = compared(answered(ours), answered(theirs), CELLS.labels, same_weights=True)
+    assert found == decision
+    assert said in reasons[0]
 
 
 def test_a_canary_that_waits_for_its_deploy_is_not_judged(lab: Lab, two: Two) -> None:
