@@ -249,7 +249,8 @@ def probe(
             if name == names[0] and not is_infrastructure(status):
                 return "roll back", (f"The challenger does not answer probes: {error}",)
             return "undecided", (f"{name} could not be probed: {error}",)
-    return compared(*asked, cells.labels, same_weights=same_weights)
+    ours, theirs = asked
+    return compared(ours, theirs, cells.labels, same_weights=same_weights)
 
 
 @dataclass(frozen=True)
