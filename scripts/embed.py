@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from scgpt_databricks.infra import release
 from scgpt_databricks.infra.settings import Settings, load
+from scgpt_databricks.model.batch.many import FileStatus
 from scgpt_databricks.model.batch.run import FileReport
-from scgpt_databricks.model.batch.through_endpoint import embed_file_through
+from scgpt_databricks.model.batch.through_endpoint import embed_file_through, embed_files_through
 from scgpt_databricks.model.cells.job_options import OBSM_KEY
 from scgpt_databricks.model.client import Endpoint, Report, embed
 from scgpt_databricks.model.errors import EndpointError
@@ -15,6 +16,7 @@ from scgpt_databricks.model.errors import EndpointError
 from .connection import workspace_client
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from anndata import AnnData
@@ -37,6 +39,19 @@ def embed_file_through_endpoint(
 ) -> tuple[FileReport, Report]:
     """Embed the cells of a file; `options` are those of ``embed_file_through``."""
     return embed_file_through(source, target, endpoint_of(load(environment, folder)), **options)
+
+
+def embed_files_through_endpoint(
+    environment: str,
+    sources: Sequence[Path],
+    into: Path,
+    *,
+    folder: Path | None = None,
+    **options: Any,
+) -> list[FileStatus]:
+    """Embed the cells of many files; `options` are those of ``embed_files_through``."""
+    endpoint = endpoint_of(load(environment, folder))
+    return embed_files_through(sources, into, endpoint, **options)
 
 
 def smoke(environment: str, folder: Path | None = None) -> Report:

@@ -24,6 +24,7 @@ from ..client.about import storable
 from ..errors import InvalidRequest
 from .unfinished import Unfinished
 
+DELTA = ".delta"  # ending of a target that is a Delta table
 _USUAL_WIDTH = 512  # for an estimate of space
 _CANNOT_WRITE = (LookupError, ValueError, TypeError, RuntimeError, AttributeError)
 
@@ -42,12 +43,15 @@ class Result:
         Of ``obsm``.
     record
         How they were made; goes into ``uns["scgpt"]``.
+    source
+        The file as it was named; `cells` may be a copy in another format.
     """
 
     cells: CellsFile
     work: Unfinished
     key: str
     record: Mapping[str, Any]
+    source: Path
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the vectors a piece at a time: a row per cell, by its name."""
@@ -72,15 +76,18 @@ def check_result(target: Path, cells: CellsFile) -> None:
     if writer is None:
         raise InvalidRequest(
             "invalid_target",
-            f"{target.name} has another ending than .h5ad, .csv, .parquet or .npy.",
+            f"{target.name} has another ending than .h5ad, .csv, .parquet, .npy or .delta.",
         )
-    if writer is _parquet:
+    for package in _NEEDED.get(writer, ()):
         try:
-            importlib.import_module("pyarrow")
+            importlib.import_module(package)
         except ImportError as error:
             raise InvalidRequest(
-                "missing_package", f"{target.name} needs pyarrow: pip install pyarrow."
+                "missing_package", f"{target.name} needs {package}: pip install {package}."
             ) from error
+    if writer is _delta:
+        _check_table(target)
+        return
     vectors = cells.n_cells * _USUAL_WIDTH * 4
     copy = cells.path.stat().st_size if writer is _h5ad else 0
     check_target(target, copy + 2 * vectors)
@@ -174,6 +181,52 @@ def _parquet(result: Result) -> str:
     return ""
 
 
+def _delta(result: Result) -> str:
+    """Put the rows of one file into a Delta table; they take the place of its earlier ones."""
+    pa: Any = importlib.import_module("pyarrow")
+    delta: Any = importlib.import_module("deltalake")
+    target, source = result.work.target, str(result.source.resolve())
+    kinds = [("source", pa.string()), ("source_row", pa.int64()), ("cell_id", pa.string())]
+    kinds += [("embedding", pa.list_(pa.float32()))]
+    kinds += [(f"{name}_genes", pa.int64()) for name in COUNTED]
+    schema = pa.schema([*kinds, ("status", pa.string()), ("model_digest", pa.string())])
+
+    def batches() -> Iterator[Any]:
+        for start, rows in result.work.rows():
+            n_cells, width = rows.embeddings.shape
+            ends = pa.array(np.arange(n_cells + 1, dtype=np.int32) * width)
+            columns = [
+                pa.array([source] * n_cells),
+                pa.array(np.arange(start, start + n_cells)),
+                pa.array(result.cells.names(start, start + n_cells)),
+                pa.ListArray.from_arrays(ends, pa.array(rows.embeddings.ravel())),
+                *(pa.array(getattr(rows, name)) for name in COUNTED),
+                pa.array(rows.status.tolist()),
+                pa.array([result.record["model_digest"]] * n_cells),
+            ]
+            yield pa.record_batch(columns, schema=schema)
+
+    rows = pa.RecordBatchReader.from_batches(schema, batches())
+    if not _is_table(target):
+        delta.write_deltalake(target, rows)
+        return ""
+    own = "source = '" + source.replace("'", "''") + "'"
+    delta.write_deltalake(target, rows, mode="overwrite", predicate=own)
+    return ""
+
+
+def _is_table(target: Path) -> bool:
+    return (target / "_delta_log").is_dir()
+
+
+def _check_table(target: Path) -> None:
+    if target.exists() and not _is_table(target):
+        raise InvalidRequest(
+            "invalid_target", f"{target} is there, and is no Delta table; name another."
+        )
+    check_target(target.with_name(f"{target.name}.trial"))
+
+
 def _npy(result: Result) -> str:
     with draft(result.work.target, result.work.folder) as path, path.open("wb") as file:
         for start, rows in result.work.rows():
@@ -192,4 +245,9 @@ _WRITERS: dict[str, Callable[[Result], str]] = {
     ".csv": _csv,
     ".parquet": _parquet,
     ".npy": _npy,
+    DELTA: _delta,
+}
+_NEEDED: dict[Callable[[Result], str], tuple[str, ...]] = {
+    _parquet: ("pyarrow",),
+    _delta: ("pyarrow", "deltalake"),
 }

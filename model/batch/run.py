@@ -112,7 +112,8 @@ def run(
                     f"{source} was written to while it was being embedded; start again when it "
                     "is whole.",
                 )
-            result = Result(cells, work, key, {**work.origin, **engine.about(cells)})
+            record = {**work.origin, **engine.about(cells)}
+            result = Result(cells, work, key, record, source)
             note, digest = write_result(result), str(work.origin["model_digest"])
             failed = sum(int(rows.has_failed.sum()) for _, rows in work.rows())
             work.finish()

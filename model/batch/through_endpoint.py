@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ..client.cache import Cache, cache_at
 from ..client.conversation import Conversation, converse
 from ..client.how import How
 from ..client.questions import Questions, check_data
+from .many import FileStatus, embed_files
 from .run import FileReport, Progress, run
 from .unfinished import Unfinished
 
@@ -58,6 +60,37 @@ def embed_file_through(
         progress=progress,
     )
     return done, there.report
+
+
+def embed_files_through(
+    sources: Sequence[Path],
+    into: Path,
+    endpoint: Endpoint,
+    *,
+    again: bool = False,
+    states: Mapping[Path, Any] | None = None,
+    tell: Callable[[FileStatus], None] | None = None,
+    progress: Progress | None = None,
+    **how: Any,
+) -> list[FileStatus]:
+    """Embed many files through an endpoint; see ``many.embed_files``.
+
+    Parameters
+    ----------
+    sources, into, again, states, tell, progress
+        As there.
+    endpoint, **how
+        As ``embed_file_through`` takes them.
+    """
+    chosen = How(**how)  # refuses what all files would be refused for
+
+    def one(source: Path, target: Path, progress: Progress | None) -> FileReport:
+        return embed_file_through(source, target, endpoint, progress=progress, **how)[0]
+
+    job = {"endpoint": endpoint.url, **chosen.identity()}
+    return embed_files(
+        sources, into, one, job, again=again, states=states, tell=tell, progress=progress
+    )
 
 
 @dataclass

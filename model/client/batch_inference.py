@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
@@ -27,7 +28,7 @@ from .endpoint import Endpoint
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    Item: TypeAlias = AnnData | pd.DataFrame | Mapping[str, Any]
+    Item: TypeAlias = AnnData | pd.DataFrame | Mapping[str, Any] | str | Path
 
 _ITEM = "an AnnData of data_list"
 _ROOM = MAX_PACKED_CHARS - 64 * 1024  # for the JSON around the packed rows; params come on top
@@ -38,8 +39,11 @@ def batch_inference(
     data_list: Sequence[Item] | Item,
     params: Mapping[str, Any] | None = None,
     batch_size: int = 10,
+    *,
+    into: str | Path | None = None,
+    again: bool = False,
 ) -> list[dict[str, Any]]:
-    """Ask an endpoint about a list of AnnData.
+    """Ask an endpoint about a list of AnnData, or of files.
 
     Parameters
     ----------
@@ -49,25 +53,35 @@ def batch_inference(
     data_list
         One or several, each an ``AnnData`` (``X``, ``var_names``, ``obs``; in memory or backed), or
         the guide's input in either form: a DataFrame of one row, or a mapping, with
-        ``adata_sparsematrix``, ``adata_obs``, ``adata_var``.
+        ``adata_sparsematrix``, ``adata_obs``, ``adata_var``. Or the path of a file: ``.h5ad``,
+        a zarr store, and with `into` whatever ``scgpt embed`` reads.
     params
         Of the contract (``docs/wire-format.md``). ``task`` is ``gene_embeddings`` unless named, as
         for everybody who comes with the guide's code.
     batch_size
         AnnData per request; fewer where a request would exceed the platform's 16 MB.
+    into
+        Where cell embeddings are written instead of being returned: a folder, which gets an
+        ``.h5ad`` for each of ``data_list``, or ``NAME.delta``, a Delta table of all cells. Requests
+        are then cut by size, and a run that was stopped goes on.
+    again
+        With `into`: embed what an earlier run has done, too.
 
     Returns
     -------
     list of dict
         The lines of all answers, in order: one per AnnData for ``gene_embeddings``, one per cell
-        for ``cell_embeddings``. ``input_row`` counts through ``data_list``.
+        for ``cell_embeddings``. ``input_row`` counts through ``data_list``. With `into` the status
+        of each: ``source``, ``target``, ``status``, ``cells``, ``failed``, ``model_digest``,
+        ``code`` and ``message`` of its failure (``batch.many.FileStatus``).
 
     Raises
     ------
     InvalidRequest
         ``invalid_batch_size``, ``no_rows``; before anything is sent, params that are none and
         cells that cannot be tokenised (``gene_count_mismatch``, ``negative_values``, ...); then
-        what the model refuses.
+        what the model refuses. With `into` these are the status of one file, and the others are
+        done.
     LimitExceeded
         Before anything is sent: an AnnData that fits no request, by its cells or genes
         (``too_many_cells``, ``too_many_genes``) or its size (``packed_too_large``). Send it in
@@ -80,6 +94,12 @@ def batch_inference(
             "invalid_batch_size", f"batch_size is {batch_size}; it must be at least 1."
         )
     items = _items(data_list)
+    if into is not None:
+        from ..batch.data_list import embed_data_list
+
+        endpoint = Endpoint.given(model_endpoint)
+        return embed_data_list(items, Path(into), endpoint, params, again=again)
+    items = [_read(item) if isinstance(item, Path) else item for item in items]
     options, sent = params_to_send(params, ScgptOptions, task=GENE_EMBEDDINGS)
     rows = [_packed(item, options.group_by) for item in items]
     batches = list(_batches(rows, batch_size, _ROOM - len(json.dumps(sent, default=str))))
@@ -99,20 +119,29 @@ def batch_inference(
     return converse(endpoint, ask_all)
 
 
-def _items(data_list: Any) -> list[Item]:
+def _read(path: Path) -> AnnData:
+    import anndata
+
+    try:
+        return anndata.read_zarr(path) if path.is_dir() else anndata.read_h5ad(path)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise InvalidRequest("not_anndata", f"{path} cannot be read: {error}.") from error
+
+
+def _items(data_list: Any) -> list[Any]:
     from anndata import AnnData
 
-    kinds = (AnnData, pd.DataFrame, Mapping)
-    found = [data_list] if isinstance(data_list, kinds) else data_list
-    if not isinstance(found, Iterable) or isinstance(found, str):
+    kinds = (AnnData, pd.DataFrame, Mapping, Path)
+    found = [data_list] if isinstance(data_list, (*kinds, str)) else data_list
+    if not isinstance(found, Iterable):
         found = [data_list]
-    items = list(found)
+    items = [Path(item) if isinstance(item, str) else item for item in found]
     for item in items:
         if not isinstance(item, kinds):
             raise InvalidRequest(
                 "invalid_anndata",
-                f"data_list holds a {type(item).__name__}; give AnnData, read by "
-                f"anndata.read_h5ad(path), or the guide's columns: {', '.join(GUIDE_COLUMNS)}.",
+                f"data_list holds a {type(item).__name__}; give AnnData, paths of files, or the "
+                f"guide's columns: {', '.join(GUIDE_COLUMNS)}.",
             )
     if not items:
         raise InvalidRequest("no_rows", "data_list holds nothing; give it at least one AnnData.")

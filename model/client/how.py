@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..cells.counts_place import CountsPlace
-from ..cells.gene_choice import GeneChoice
+from ..cells.gene_choice import GeneChoice, genes_digest
 from ..cells.job_options import CELLS_PER_REQUEST, OBSM_KEY, check_key
 from ..errors import InvalidRequest
 from .pace import CONCURRENCY
@@ -103,6 +103,16 @@ class How:
         check_key(self.key)
         for name, value in {**checked, "sent": checked_params(self.params)}.items():
             object.__setattr__(self, name, value)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the choices on which rows depend, as JSON has them."""
+        genes = None if self.genes is None else genes_digest(self.genes)
+        return {
+            "key": self.key,
+            "place": asdict(self.place),
+            "choice": [genes, self.n_top_genes, self.hvg_flavor, self.batch_key],
+            "params": self.sent,
+        }
 
 
 def merged(params: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -14,22 +15,25 @@ from scgpt_databricks.model.cells.job_options import CELLS_PER_READ, CELLS_PER_R
 from scgpt_databricks.model.contract import Options
 from scgpt_databricks.model.errors import InvalidRequest
 
-from .console import json_option, progress, show
+from .console import err, json_option, progress, show
 from .options import environment_argument
 
 if TYPE_CHECKING:
+    from scgpt_databricks.model.batch.many import FileStatus
     from scgpt_databricks.model.batch.run import FileReport
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CELLS = (
-    click.argument("cells", type=click.Path(exists=True, path_type=Path)),
+    click.argument("cells", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)),
     click.option(
         "--out",
         type=click.Path(path_type=Path),
         required=True,
-        help=".h5ad: a copy of the cells with embeddings. .csv, .parquet, .npy: these alone.",
+        help=".h5ad: a copy of the cells with embeddings. .csv, .parquet, .npy: these alone. Of "
+        "several files: a folder, which gets an .h5ad for each. .delta: a Delta table of all.",
     ),
+    click.option("--again", is_flag=True, help="Of several files: those that are done, too."),
     click.option("--key", default=OBSM_KEY, show_default=True, help="Key of obsm to write."),
     click.option(
         "--layer",
@@ -78,39 +82,40 @@ def _chunk_option(default: int, what: str) -> Callable[[F], F]:
 def embed(
     environment: str,
     folder: Path | None,
-    cells: Path,
+    cells: tuple[Path, ...],
     out: Path,
-    key: str,
-    chunk: int,
+    again: bool,
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Embed the cells of a file through ENV's endpoint.
+    """Embed the cells of files through ENV's endpoint.
 
     \b
     CELLS is an .h5ad, a zarr store, 10x's .h5, or a folder with its matrix.mtx.
     .X, a layer or .raw holds raw, normalised or log1p counts; .var_names gene symbols.
-    A stopped run goes on where it was.
+    A stopped run goes on where it was; of several files, one that fails leaves
+    the others to be done. Exit code 1: not all files are embedded.
     Example:  scgpt embed local pbmc.h5ad --out pbmc_scgpt.h5ad
               scgpt embed prod scaled.h5ad --raw --out embedded.h5ad
+              scgpt embed prod donor1.h5ad donor2.zarr --out embedded/
     """
-    from ..embed import embed_file_through_endpoint
+    from ..embed import embed_file_through_endpoint, embed_files_through_endpoint
 
     _check_one_matrix(**how)
     params = {name: how.pop(name) for name in ("min_known_fraction", "allow_imputed")}
+    how |= {"folder": folder, "params": params}
     with _wrong_file_is_wrong_usage(), progress("embedding") as update:
-        done, report = embed_file_through_endpoint(
-            environment,
-            cells,
-            out,
-            folder=folder,
-            key=key,
-            chunk=chunk,
-            params=params,
-            progress=update,
-            **how,
-        )
-    _show_file(done, out, key, as_json, **asdict(report))
+        if _are_many(cells, out):
+            found = embed_files_through_endpoint(
+                environment, cells, out, again=again, tell=_tell, progress=update, **how
+            )
+        else:
+            done, report = embed_file_through_endpoint(
+                environment, cells[0], out, progress=update, **how
+            )
+    if _are_many(cells, out):
+        _show_files(found, as_json)
+    _show_file(done, out, how["key"], as_json, **asdict(report))
 
 
 @click.command()
@@ -136,31 +141,67 @@ def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
 @_chunk_option(CELLS_PER_READ, "Cells in memory at a time.")
 @json_option
 def embed_file(
-    checkpoint: Path, cells: Path, out: Path, key: str, chunk: int, as_json: bool, **how: Any
+    checkpoint: Path,
+    cells: tuple[Path, ...],
+    out: Path,
+    again: bool,
+    as_json: bool,
+    **how: Any,
 ) -> None:
-    """Embed a file of any size on this machine, without an endpoint.
+    """Embed files of any size on this machine, without an endpoint.
 
     \b
     Reads only the matrix, chunk by chunk, so memory stays flat. A stopped run
     goes on where it was. Genes and values are judged as in a request.
     Example:  scgpt embed-file .local/demo/checkpoint atlas.h5ad --out atlas_scgpt.h5ad
               scgpt embed-file whole-human atlas.h5ad --layer counts --out atlas_scgpt.h5ad
+              scgpt embed-file whole-human donors/*.h5ad --out embedded/
     """
     from scgpt_databricks.model.batch.file import embed_file as embed_in_chunks
+    from scgpt_databricks.model.batch.many import embed_files
     from scgpt_databricks.model.scgpt.embedder import Embedder
 
     _check_one_matrix(**how)
+    embedder = Embedder.load(checkpoint)
+
+    def one(source: Path, target: Path, progress: Callable[[int, int], None] | None) -> FileReport:
+        return embed_in_chunks(source, target, embedder, progress=progress, **how)
+
     with _wrong_file_is_wrong_usage(), progress("embedding") as update:
-        done = embed_in_chunks(
-            cells,
-            out,
-            Embedder.load(checkpoint),
-            key=key,
-            chunk=chunk,
-            progress=update,
-            **how,
-        )
-    _show_file(done, out, key, as_json)
+        if _are_many(cells, out):
+            job = {"digest": embedder.digest, **{k: v for k, v in how.items() if k != "chunk"}}
+            found = embed_files(cells, out, one, job, again=again, tell=_tell, progress=update)
+        else:
+            done = one(cells[0], out, update)
+    if _are_many(cells, out):
+        _show_files(found, as_json)
+    _show_file(done, out, how["key"], as_json)
+
+
+def _are_many(cells: tuple[Path, ...], out: Path) -> bool:
+    """Say if files are embedded one by one, with a record of each."""
+    return len(cells) > 1 or out.suffix.lower() == ".delta"
+
+
+def _tell(status: FileStatus) -> None:
+    reason = f": {status.message}" if status.message else ""
+    failed = f", {status.failed} of them failed" if status.failed else ""
+    cells = f" ({status.cells} cells{failed})" if status.cells else ""
+    err.print(f"  {status.source}: {status.status}{cells}{reason}", markup=False, soft_wrap=True)
+
+
+def _show_files(found: Sequence[FileStatus], as_json: bool) -> NoReturn:
+    from scgpt_databricks.model.batch.many import two_models
+
+    counted = Counter(each.status for each in found)
+    mixed, done = two_models(found), sum(each.is_done for each in found)
+    text = "\n".join([*(f"{each.source} -> {each.target}: {each.status}" for each in found)])
+    text += f"\n{done} of {len(found)} files are embedded"
+    text += "" if done == len(found) else "; run the command again for the others"
+    text += f"\n{mixed}" if mixed else ""
+    result = {"files": [asdict(each) for each in found], **counted, "two_models": mixed}
+    show(result, as_json, text)
+    raise SystemExit(0 if done == len(found) and not mixed else 1)
 
 
 def _show_file(done: FileReport, out: Path, key: str, as_json: bool, **more: Any) -> None:
