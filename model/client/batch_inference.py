@@ -125,7 +125,10 @@ def _read(path: Path) -> AnnData:
     try:
         return anndata.read_zarr(path) if path.is_dir() else anndata.read_h5ad(path)
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise InvalidRequest("not_anndata", f"{path} cannot be read: {error}.") from error
+        raise InvalidRequest(
+            "not_anndata",
+            f"data_list holds the path {path}, which cannot be read as AnnData: {error}.",
+        ) from error
 
 
 def _items(data_list: Any) -> list[Any]:

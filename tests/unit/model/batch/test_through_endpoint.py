@@ -136,8 +136,8 @@ def test_a_cell_that_fails_is_nan_in_the_file_and_counted(server: Server, source
     [
         ("", "is a folder"),
         ("in/cells.h5ad/out.h5ad", "which is a file"),
-        ("out.xlsx", r"\.h5ad, \.csv, \.parquet or \.npy"),
-        ("out.zarr", r"\.h5ad, \.csv, \.parquet or \.npy"),
+        ("out.xlsx", r"\.h5ad, \.csv, \.parquet, \.npy or \.delta"),
+        ("out.zarr", r"\.h5ad, \.csv, \.parquet, \.npy or \.delta"),
     ],
 )
 def test_an_impossible_target_costs_no_request(
