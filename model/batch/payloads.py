@@ -177,7 +177,17 @@ def _refused(request: str | None, response: str | None, status: int) -> Facts:
             form, task = _form(columns, params), _task(columns, params)
         except (ScgptError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             form = task = None  # it may have been refused for that
-    return Facts(form=form, task=task, reason=tag[0] if tag else f"http_{status}")
+    code = tag[0] if tag else _problem_code(response)
+    return Facts(form=form, task=task, reason=code or f"http_{status}")
+
+
+def _problem_code(response: str | None) -> str | None:
+    """Return the code of a problem object, as the servers on Ray answer it."""
+    try:
+        code = json.loads(response or "null")["code"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return code if isinstance(code, str) else None
 
 
 def _read(part: str, text: str, read: Any) -> Any:

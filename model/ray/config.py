@@ -10,6 +10,7 @@ from ray import __version__ as ray_version
 from ray import serve
 from ray.serve.schema import ServeDeploySchema
 
+from .places import MOST_LOADS
 from .server import MAX_ONGOING_REQUESTS, autoscaling, deployment_from_model_name
 from .settings import Settings
 
@@ -62,7 +63,7 @@ def serve_config(arguments: Arguments, scale: Scale) -> dict[str, Any]:
     Its replicas listen beyond loopback and therefore require a token.
     """
     settings = arguments.settings.model_copy(
-        update={"require_token": True, "gpus": scale.gpus / arguments.settings.max_models}
+        update={"require_token": True, "gpus": _share(scale, arguments.settings)}
     )
     resources = {"num_cpus": scale.cpus}
     config = {
@@ -88,6 +89,7 @@ def serve_config(arguments: Arguments, scale: Scale) -> dict[str, Any]:
                         ).model_dump(
                             include={"min_replicas", "max_replicas", "target_ongoing_requests"}
                         ),
+                        "max_replicas_per_node": 1,  # its versions take the node's GPUs
                         "ray_actor_options": resources,
                     }
                 ],
@@ -96,6 +98,12 @@ def serve_config(arguments: Arguments, scale: Scale) -> dict[str, Any]:
     }
     ServeDeploySchema.model_validate(config)
     return config
+
+
+def _share(scale: Scale, settings: Settings) -> float:
+    """Return a version's share of the GPUs; those that load beside the others need theirs too."""
+    processes = settings.max_models + MOST_LOADS
+    return min(1.0, int(10_000 * scale.gpus / processes) / 10_000)  # Ray counts four digits
 
 
 def ray_service(
@@ -126,6 +134,7 @@ def ray_service(
             "serveConfigV2": yaml.safe_dump(config, sort_keys=False),
             "rayClusterConfig": {
                 "rayVersion": ray_version,
+                "enableInTreeAutoscaling": scale.most > scale.least,
                 "headGroupSpec": {
                     "rayStartParams": {"num-cpus": "0"},
                     "template": _pod({**container, "name": "head", "resources": {"limits": _HEAD}}),

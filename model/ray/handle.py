@@ -10,7 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray import serve
@@ -26,7 +26,7 @@ from .settings import Settings
 from .versions import Known
 
 _log = logging.getLogger("ray.serve")
-_LARGE_BODY = 256 * 1024  # of one request: worth a batch of its own, without counting
+_OF_CELLS = {"packed", "adata_sparsematrix"}  # columns
 
 
 class Handle:
@@ -130,7 +130,7 @@ class Batches:
     """Requests to one version, put together by tokens; each version has a queue of its own.
 
     Ray fills one queue for all models and splits it afterwards, so that batches become smaller with
-    each model. It also refuses an item larger than a batch, which here counts as a full one.
+    each model. Requests of more than half a batch go alone.
 
     Parameters
     ----------
@@ -142,13 +142,13 @@ class Batches:
         self._settings, self._observe = settings, observe
         self._queues: dict[int, Callable[[Item], Awaitable[bytes | Refusal]]] = {}
 
-    async def answer(self, number: int, handle: Handle, question: Question, size: int) -> bytes:
+    async def answer(self, number: int, handle: Handle, question: Question, tokens: int) -> bytes:
         """Answer a request, perhaps together with others.
 
         Parameters
         ----------
-        size
-            Bytes of the body.
+        tokens
+            As :func:`size_of` counts them.
 
         Raises
         ------
@@ -156,11 +156,12 @@ class Batches:
             The model refuses it, or fails.
         """
         limit = self._settings.batch_tokens
-        if not limit or not (handle.splits or self._settings.batch_all_models):
+        batched = handle.splits or self._settings.batch_all_models
+        # Ray puts one that does not fit behind all others: a large one would never have its turn.
+        if not batched or tokens > limit // 2:
+            self._observe(number, tokens, 1)
             (found,) = await handle.answer([question])
-            self._observe(number, question.rows, 1)
         else:
-            tokens = limit if size > _LARGE_BODY else min(tokens_of(question), limit)
             found = await self._queue(number)(Item(question, handle, tokens))
         if isinstance(found, Refusal):
             raise found
@@ -209,17 +210,29 @@ def process_ended() -> Refusal:
     )
 
 
-def tokens_of(question: Question) -> int:
+class Size(NamedTuple):
+    """Tokens and cells of a request."""
+
+    tokens: int
+    cells: int
+
+
+async def size_of(question: Question) -> Size:
     """Count the tokens of a request: values that are not zero, and one for each cell.
 
     For other models, and for what the model will refuse, it is the number of rows.
     """
     data = question.data
-    if not (hasattr(data, "to_dict") and set(data) & {"packed", "adata_sparsematrix"}):
-        return question.rows
+    if hasattr(data, "to_dict") and set(data) & _OF_CELLS:
+        return await asyncio.to_thread(_read, question)
+    return Size(question.rows, 0)
+
+
+def _read(question: Question) -> Size:
     try:
-        rows = read_rows(data.to_dict("records"))
+        rows = read_rows(question.data.to_dict("records"))
     except InvalidRequest:
-        return question.rows
-    cells = [row.cells.counts for row in rows if row.cells is not None]
-    return max(question.rows, sum(counts.nnz + counts.shape[0] for counts in cells))
+        return Size(question.rows, 0)
+    counts = [row.cells.counts for row in rows if row.cells is not None]
+    cells = sum(each.shape[0] for each in counts)
+    return Size(max(question.rows, sum(each.nnz for each in counts) + cells), cells)

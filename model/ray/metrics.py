@@ -28,6 +28,7 @@ class Metrics:
             "scgpt_ray_latency_ms", "Time to an answer.", _MS, (*version, "status")
         )
         self._rows = metrics.Counter("scgpt_ray_rows", "Rows of requests answered.", version)
+        self._cells = metrics.Counter("scgpt_ray_cells", "Cells of requests answered.", version)
         self._tokens = metrics.Histogram(
             "scgpt_ray_batch_tokens", "Tokens of a batch.", _TOKENS, version
         )
@@ -40,13 +41,15 @@ class Metrics:
         for each in vars(self).values():
             each.set_default_tags({"model": model})  # Serve adds its own tags to the object
 
-    def request(self, version: int, status: int, seconds: float, rows: int) -> None:
-        """Count a request."""
-        tags = {"version": str(version), "status": str(status)}
+    def request(self, version: str, status: int, seconds: float, rows: int, cells: int) -> None:
+        """Count a request; its version is empty where there is none of that name."""
+        tags = {"version": version, "status": str(status)}
         self._requests.inc(tags=dict(tags))
         self._latency.observe(1000 * seconds, tags=dict(tags))  # Serve adds to it
-        if rows and status == 200:
-            self._rows.inc(rows, tags={"version": str(version)})
+        if status == 200:
+            for counter, count in ((self._rows, rows), (self._cells, cells)):
+                if count:
+                    counter.inc(count, tags={"version": version})
 
     def batch(self, version: int, tokens: int, requests: int) -> None:
         """Count a batch."""

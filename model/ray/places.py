@@ -16,7 +16,8 @@ from typing import Generic, Protocol, TypeVar
 
 from .problems import Refusal
 
-_MOST_LOADS = 2  # at a time, beyond the places
+MOST_LOADS = 2
+"""Versions that load at a time, beyond the places."""
 
 
 class Loaded(Protocol):
@@ -71,7 +72,7 @@ class Places(Generic[L]):
         self._place_timeout_s, self._retry_load_s = place_timeout_s, retry_load_s
         self._entries: dict[int, _Entry[L]] = {}  # the least recently used first
         self._leaving: list[_Entry[L]] = []
-        self._loads = asyncio.Semaphore(_MOST_LOADS)
+        self._loads = asyncio.Semaphore(MOST_LOADS)
         self._room = asyncio.Lock()
         self._changed = asyncio.Event()
         self._failed: dict[int, tuple[float, Refusal]] = {}
@@ -83,9 +84,14 @@ class Places(Generic[L]):
         return [key for key, entry in self._entries.items() if entry.model is not None]
 
     def failure(self, key: int) -> Refusal | None:
-        """Return why a version failed to load a moment ago."""
+        """Return why the last load of a version failed."""
+        return self._failed.get(key, (0.0, None))[1]
+
+    def _check(self, key: int) -> None:
+        """Refuse a version that failed to load a moment ago, without another load."""
         until, error = self._failed.get(key, (0.0, None))
-        return error if time.monotonic() < until else None
+        if error is not None and time.monotonic() < until:
+            raise error
 
     @asynccontextmanager
     async def use(self, key: int) -> AsyncIterator[L]:
@@ -96,8 +102,7 @@ class Places(Generic[L]):
         Refusal
             503: it does not load, it is too large, or all places stay in use.
         """
-        if (failure := self.failure(key)) is not None:
-            raise failure
+        self._check(key)
         entry = self._entries.pop(key, None) or self._new(key)
         self._entries[key] = entry
         entry.uses += 1

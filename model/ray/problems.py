@@ -54,6 +54,8 @@ class Refusal(ScgptError):  # noqa: N818 - as InvalidRequest
         Why a version cannot stand in for the default one.
     headers
         Sent beside the problem object.
+    trace
+        For the log alone: where a model failed.
     """
 
     def __init__(
@@ -65,15 +67,18 @@ class Refusal(ScgptError):  # noqa: N818 - as InvalidRequest
         faults: Sequence[Fault] | None = None,
         differences: Sequence[Difference] | None = None,
         headers: dict[str, str] | None = None,
+        trace: str = "",
     ) -> None:
         super().__init__(code, message)
         self.status = status
         self.faults, self.differences = faults, differences
         self.headers = headers or {}
+        self.trace = trace
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let a process send it to another."""
-        more = {"faults": self.faults, "differences": self.differences, "headers": self.headers}
+        names = ("faults", "differences", "headers", "trace")
+        more = {name: getattr(self, name) for name in names}
         return _refusal, (self.status, self.code, self.message, more)
 
     def body(self, request_id: str) -> bytes:

@@ -7,12 +7,13 @@ other's modules. A process that ends gives back all its memory, that of a GPU to
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import resource
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from ..errors import find_tag
 from .problems import Refusal
 from .rows import Question
 
-_log = logging.getLogger("ray.serve")
 _INPUT_ROW = "input_row"
 _CHUNK = 1 << 20
 _CALLERS_FAULT = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
@@ -99,10 +99,8 @@ class Process:
             The answer to each, a JSON array or a refusal; resident memory after it.
         """
         if len(questions) > 1:
-            try:
+            with suppress(Exception):  # one of them is at fault: each gets its own answer
                 return self._together(questions), resident_bytes()
-            except Exception as error:  # noqa: BLE001 - one of them is at fault: each gets its own answer
-                _log.info("a batch of %d is answered one by one: %s", len(questions), error)
         return [self._alone(question) for question in questions], resident_bytes()
 
     def wait_for_the_end(self) -> None:
@@ -113,7 +111,7 @@ class Process:
         try:
             return self._api.write(self._rows(question))
         except Refusal as error:
-            _log.exception("answer")
+            error.trace = traceback.format_exc()
             return error
         except Exception as error:  # noqa: BLE001 - whatever a model raises
             return _refused(error)
@@ -162,15 +160,18 @@ def split_by_input_row(rows: list[Any], counts: Sequence[int]) -> list[list[Any]
 
 
 def _refused(error: Exception) -> Refusal:
-    """Return what a caller is told of an exception of the model; the log has all of it."""
+    """Return what a caller is told of an exception of the model; the replica logs its trace."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, MlflowException) and error.error_code in _CALLERS_FAULT:
         code, message = find_tag(str(error.message)) or ("refused_by_model", str(error.message))
         return Refusal(422, code, message)
-    _log.exception("the model failed")
     return Refusal(
-        500, "model_failed", f"The model failed with {type(error).__name__}; its log has the rest."
+        500,
+        "model_failed",
+        f"The model failed with {type(error).__name__}. The log has the rest, under the id of "
+        "this request.",
+        trace=traceback.format_exc(),
     )
 
 

@@ -51,12 +51,15 @@ class Question:
         Those that were sent.
     client_request_id
         The caller's own name for the request.
+    around
+        Bytes before and after its body that make it the form that MLflow's servers read.
     """
 
     data: Any
     rows: int
     params: dict[str, Any]
     client_request_id: str | None = None
+    around: tuple[bytes, bytes] = (b"", b"")
 
 
 class Api:
@@ -79,6 +82,7 @@ class Api:
         columns = inputs.input_names() if inputs is not None and self._named else []
         keys = ("dataframe_records", "rows", "rows_") if self._named else ("inputs",)
         self.rows_key = next(key for key in keys if key not in columns)
+        self._before = to_json(self.rows_key).join((b"{", b": "))
         many = (list[self.row], Field(min_length=1))  # type: ignore[name-defined]
         params: dict[str, Any] = {"params": (self.params | None, None)} if self.params else {}
         self.request: type[BaseModel] = create_model(
@@ -110,7 +114,7 @@ class Api:
                 400, "malformed_json", f"The body is no JSON (RFC 8259): {error}. NaN is none."
             ) from error
         params: dict[str, Any] = {}
-        client_request_id = None
+        client_request_id, around = None, (b"", b"")
         try:
             if isinstance(sent, dict) and self.rows_key in sent:
                 whole: Any = self.request.model_validate(sent)
@@ -120,8 +124,10 @@ class Api:
                 params = _plain(given) if given is not None else {}
             elif isinstance(sent, list) and (self._named or self._is_many(sent)):
                 rows = self._rows.validate_python(sent)
+                around = self._before, b"}"
             else:
                 rows = [self.row.model_validate(sent)]
+                around = self._before + b"[", b"]}"
         except ValidationError as error:
             raise _invalid(error) from error
         except RecursionError as error:
@@ -130,7 +136,7 @@ class Api:
             raise _faulty("", "the body holds no row; send one or more")
         path = f"/{self.rows_key}" if isinstance(sent, dict) and self.rows_key in sent else ""
         data = _data([_plain(row) for row in rows], self.signature.inputs, path)
-        return Question(data, len(rows), params, client_request_id)
+        return Question(data, len(rows), params, client_request_id, around)
 
     def _is_many(self, sent: list[Any]) -> bool:
         """Tell a list of unnamed rows from one such row, which may be a list itself."""

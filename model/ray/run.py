@@ -75,7 +75,8 @@ def run(
 
     address = os.environ.get("RAY_ADDRESS")
     local: dict[str, Any] = {} if address else {"object_store_memory": _OBJECT_STORE_BYTES}
-    ray.init(address, include_dashboard=False, logging_level=logging.WARNING, **local)
+    # Without an address Ray joins any cluster that `ray start` left on this machine.
+    ray.init(address or "local", include_dashboard=False, logging_level=logging.WARNING, **local)
     before = [signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)]
     try:
         least, most = replicas

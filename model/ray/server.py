@@ -8,7 +8,8 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import ray
@@ -19,7 +20,7 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
 from .app import build_app
-from .handle import Batches, Handle, process_ended, start
+from .handle import Batches, Handle, Size, process_ended, size_of, start
 from .log import Entry, InferenceLog, now
 from .metrics import Metrics
 from .places import Places
@@ -31,6 +32,8 @@ from .split import Pending, Tally, counted, falls_on_second
 from .versions import Known, Versions, check_compatible, find, resolve
 
 _log = logging.getLogger("ray.serve")
+_LEFT = 499  # the client was gone before the answer
+_NOTHING = Size(0, 0)
 _TELL_S = 1.0  # between two messages to the tally
 MAX_ONGOING_REQUESTS = 256  # more than batches ever hold, or they would not fill
 
@@ -42,6 +45,44 @@ class Answer:
     body: bytes
     version: int
     digest: str
+
+
+@dataclass
+class _Seen:
+    """A request, and what came of it so far."""
+
+    request_id: str
+    requester: str
+    body: bytes
+    at: datetime = field(default_factory=now)
+    began: float = field(default_factory=time.perf_counter)
+    known: Known | None = None
+    second: bool | None = None
+    question: Question | None = None
+    size: Size = _NOTHING
+    status: int = _LEFT
+    code: str = ""
+    text: bytes = b""
+
+    @property
+    def version(self) -> str:
+        """Return its number; empty where the request names none that there is."""
+        return str(self.known.number) if self.known else ""
+
+    def entry(self, name: str, seconds: float) -> Entry:
+        """Return it for the inference log, with bodies as MLflow's servers have them."""
+        before, after = self.question.around if self.question else (b"", b"")
+        return Entry(
+            self.request_id,
+            self.question.client_request_id if self.question else None,
+            self.at,
+            self.status,
+            round(1000 * seconds),
+            before + self.body + after,
+            b'{"predictions": ' + self.text + b"}" if self.status == 200 else self.text,
+            f"{name}-{self.version}" if self.known else name,
+            self.requester,
+        )
 
 
 class Server:
@@ -128,42 +169,37 @@ class Server:
         Refusal
             With its status.
         """
-        began, at = time.perf_counter(), now()
-        known, second = await self._choose(asked, headers)
-        status, code, text = 499, "", b""  # the client left, unless an answer says otherwise
-        question: Question | None = None
+        seen = _Seen(request_id, requester, body)
         try:
-            check_compatible(self.default, known)
-            question = known.api.read(body)
-            text, digest = await self._ask(known, question, len(body))
-            status = 200
-            return Answer(text, known.number, digest)
+            seen.known, seen.second = await self._choose(asked, headers)
+            check_compatible(self.default, seen.known)
+            seen.question = seen.known.api.read(body)
+            seen.size = await size_of(seen.question)
+            seen.text, digest = await self._ask(seen.known, seen.question, seen.size.tokens)
+            seen.status = 200
+            return Answer(seen.text, seen.known.number, digest)
         except Refusal as error:
-            status, code, text = error.status, error.code, error.body(request_id)
-            error.headers = {**error.headers, "X-Model-Version": str(known.number)}
+            seen.status, seen.code, seen.text = error.status, error.code, error.body(request_id)
+            if error.trace:
+                _log.error("version %s: %s", seen.version, error.trace)
+            if seen.known is not None:
+                error.headers = {**error.headers, "X-Model-Version": seen.version}
             raise
         except Exception:
-            status = 500
+            seen.status = 500
             raise
         finally:
-            seconds = time.perf_counter() - began
-            self.metrics.request(known.number, status, seconds, question.rows if question else 0)
-            if second is not None and question is not None and status != 499:
-                self._pending.add(second=second, arm=counted(status, code))
-            if self._log is not None:
-                self._log.add(
-                    Entry(
-                        request_id,
-                        question.client_request_id if question else None,
-                        at,
-                        status,
-                        round(1000 * seconds),
-                        body,
-                        text,
-                        f"{self.model.rpartition('.')[2]}-{known.number}",
-                        requester,
-                    )
-                )
+            self._record(seen)
+
+    def _record(self, seen: _Seen) -> None:
+        """Count a request for metrics and the verdict, and log it."""
+        seconds = time.perf_counter() - seen.began
+        rows = seen.question.rows if seen.question else 0
+        self.metrics.request(seen.version, seen.status, seconds, rows, seen.size.cells)
+        if seen.second is not None and seen.question is not None and seen.status != _LEFT:
+            self._pending.add(second=seen.second, arm=counted(seen.status, seen.code))
+        if self._log is not None:
+            self._log.add(seen.entry(self.model.rpartition(".")[2], seconds))
 
     async def tally(self) -> dict[str, Any]:
         """Return the verdict on the split, with the requests of all replicas."""
@@ -200,10 +236,10 @@ class Server:
         check_compatible(self.default, known)
         return known
 
-    async def _ask(self, known: Known, question: Question, size: int) -> tuple[bytes, str]:
+    async def _ask(self, known: Known, question: Question, tokens: int) -> tuple[bytes, str]:
         async with self.places.use(known.number) as handle:
             try:
-                found = await self._batches.answer(known.number, handle, question, size)
+                found = await self._batches.answer(known.number, handle, question, tokens)
             except RayActorError as error:
                 raise process_ended() from error
             return found, handle.digest

@@ -28,6 +28,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _ALIAS = re.compile(r"[\w-]{1,255}", re.ASCII)
 _RESERVED = re.compile(r"v?\d+|latest", re.IGNORECASE)  # MLflow takes no alias of this form
 _THREADS = 4
+_FRESH_S = 1.0  # a request waits so long for where an alias points to now, if it is known
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,16 @@ class Versions:
         """Return the version of this number; see :meth:`named`."""
         known = self._known.get(number)
         if known is None:
-            known = await self._ask(number, lambda: find(self.model, number))
+            known = await self._ask(number, lambda: find(self.model, number), self._timeout_s)
             self._known[number] = known
         return known
 
     async def _at_alias(self, alias: str) -> int:
         """Return where an alias points to; the last known place if the registry is away."""
         if alias not in self._aliases or time.monotonic() - self._read_at > self._refresh_s:
+            wait_s = _FRESH_S if alias in self._aliases else self._timeout_s
             try:
-                self._aliases = await self._ask("aliases", lambda: registry.aliases(self.model))
+                await self._ask("aliases", self._read_aliases, wait_s)
             except Refusal as error:
                 if error.status != 503 or alias not in self._aliases:
                     raise
@@ -171,7 +173,11 @@ class Versions:
             raise Refusal(404, "no_such_version", f"{self.model} has no alias {alias!r}.")
         return number
 
-    async def _ask(self, what: Any, ask: Callable[[], Found]) -> Found:
+    def _read_aliases(self) -> None:
+        """Keep what a registry answers, however late."""
+        self._aliases = registry.aliases(self.model)
+
+    async def _ask(self, what: Any, ask: Callable[[], Found], wait_s: float) -> Found:
         """Ask the registry once for all requests that want the same, in a thread."""
         task: asyncio.Task[Found] | None = self._asking.get(what)
         if task is None:
@@ -179,7 +185,7 @@ class Versions:
             self._asking[what] = task
             task.add_done_callback(lambda done: self._done(what, done))
         try:
-            return await asyncio.wait_for(asyncio.shield(task), self._timeout_s)
+            return await asyncio.wait_for(asyncio.shield(task), min(wait_s, self._timeout_s))
         except RegistryError as error:
             missing = f"{self.model} has no version {what}; its registry lists those there are."
             message = missing if error.code == "no_such_version" else error.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -127,6 +128,8 @@ def serve(
         )
     name, version = run.parse(model)
     settings = _settings(options, require_token=needs_token)
+    if not os.environ.get("RAY_ADDRESS"):
+        _check_port(host, port)
     run.check(name, version)
     told = {"model": name, "version": version, "url": f"http://{host}:{port}/serve"}
     if dry_run:
@@ -239,6 +242,18 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse a port that somebody has, before a cluster starts and fails to listen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise click.ClickException(
+            f"Port {port} on {host} cannot be listened on: {error.strerror or error}. Name "
+            "another --port, or end the program that has it."
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -22,6 +22,7 @@ from .delta import arrow_schema
 pa: Any = pyarrow  # its annotations cover too little to check against
 pc: Any = pyarrow.compute
 
+_NAME_AND_VERSION = re.compile(r".+-([1-9]\d{0,9})")
 _LAST_NUMBER = re.compile(r"-\d+$")
 
 _NEEDED = {"databricks_request_id": (), "status_code": (), "request": (), "response": ()}
@@ -41,6 +42,12 @@ class Entity:
 
     name: str
     version: int | None
+
+
+def _by_name(served: str | None) -> Entity | None:
+    """Read an entity that has no id but its name, as the servers on Ray write it: scgpt-3."""
+    found = _NAME_AND_VERSION.fullmatch(served or "")
+    return Entity(str(served), int(found[1])) if found else None
 
 
 def source_columns(names: Sequence[str], table: str) -> dict[str, str]:
@@ -121,7 +128,7 @@ class Rows:
     def _whose(self, batch: Any, facts: Sequence[Facts]) -> dict[str, Any]:
         """Return the columns that say whose request it is; all tables repeat some of them."""
         ids = _optional(batch, "served_entity_id")
-        entities = [self._entities.get(str(each)) for each in ids]
+        entities = [self._entities.get(str(each)) or _by_name(each) for each in ids]
         legacy = [dict(each or ()) for each in _optional(batch, "request_metadata")]
         versions = [
             each.version if each else number(old.get("model_version"))

@@ -16,7 +16,7 @@ from scgpt_databricks.local_workspace.serving.inference import FIELD_LIMIT, SCHE
 from scgpt_databricks.model.judge.verdict import Arm
 from scgpt_databricks.model.pyfunc import guide_frame
 from scgpt_databricks.model.ray import Split, log
-from scgpt_databricks.model.ray.handle import tokens_of
+from scgpt_databricks.model.ray.handle import size_of
 from scgpt_databricks.model.ray.problems import Fault, Refusal
 from scgpt_databricks.model.ray.process import digest_of, joined, split, split_by_input_row
 from scgpt_databricks.model.ray.rows import Question
@@ -96,12 +96,16 @@ def test_answers_go_back_to_their_requests() -> None:
 
 def test_tokens_are_what_the_network_sees() -> None:
     counts = make_counts(4, 10, seed=5)
-    wanted = int((counts != 0).sum()) + 4
+    wanted = (int((counts != 0).sum()) + 4, 4)
     packed = pd.DataFrame({"packed": [encode_cells(_csr(counts), GENES[:10])]})
-    assert tokens_of(Question(packed, 1, {})) == wanted
-    assert tokens_of(Question(guide_frame(_csr(counts), GENES[:10]), 1, {})) == wanted
-    assert tokens_of(Question(pd.DataFrame({"packed": ["x", "y"]}), 2, {})) == 2
-    assert tokens_of(Question(pd.DataFrame({"prompt": ["x"]}), 1, {})) == 1
+    for data, rows, found in (
+        (packed, 1, wanted),
+        (guide_frame(_csr(counts), GENES[:10]), 1, wanted),
+        (pd.DataFrame({"packed": ["x", "y"]}), 2, (2, 0)),
+        (pd.DataFrame({"prompt": ["x"]}), 1, (1, 0)),
+        (np.zeros((3, 2)), 3, (3, 0)),
+    ):
+        assert asyncio.run(size_of(Question(data, rows, {}))) == found
 
 
 def _csr(counts: np.ndarray) -> object:

@@ -124,6 +124,20 @@ def test_a_version_that_does_not_load_evicts_nobody_and_is_not_hammered() -> Non
     run(test())
 
 
+def test_a_failed_load_is_remembered_until_one_succeeds() -> None:
+    async def test() -> None:
+        world = World(most=2, retry_load_s=0)
+        world.broken = {9}
+        with pytest.raises(Refusal, match="no"):
+            await world.ask(9)
+        assert world.places.failure(9) is not None  # a health check must not forget it
+        world.broken = set()
+        await world.ask(9)
+        assert world.places.failure(9) is None
+
+    run(test())
+
+
 def test_all_places_in_use_are_told_in_time() -> None:
     async def test() -> None:
         world = World(most=1, place_timeout_s=0.05)

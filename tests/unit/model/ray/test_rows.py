@@ -76,6 +76,21 @@ def test_one_row_or_many_or_rows_with_params() -> None:
     assert (whole.rows, whole.params, whole.client_request_id) == (1, {"beam": 2}, "mine")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "a"},
+        [{"prompt": "a"}],
+        {"dataframe_records": [{"prompt": "a"}]},
+    ],
+)
+def test_what_is_logged_is_a_body_that_mlflows_servers_read(body: Any) -> None:
+    found = api(ColSpec("string", "prompt"))
+    sent = json.dumps(body).encode()
+    before, after = found.read(sent).around
+    assert json.loads(before + sent + after)["dataframe_records"] == [{"prompt": "a"}]
+
+
 def test_a_column_may_have_the_name_of_the_list_of_rows() -> None:
     of = api(ColSpec("string", "dataframe_records"))
     assert read(of, {"dataframe_records": "x"}).rows == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_beyond_loopback_a_token_is_required(host: str) -> None:
     assert "SCGPT_RAY_TOKEN is not set" in done.output
 
 
+def test_a_port_that_is_taken_is_told_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", "m", "--port", str(port), RAY_ADDRESS=None)
+    assert done.exit_code == 1
+    assert f"Port {port} on 127.0.0.1 cannot be listened on" in done.output
+    assert "--port" in done.output
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -71,9 +81,13 @@ def test_the_service_holds_a_config_that_rays_schema_takes(tmp_path: Path) -> No
     assert (arguments.model, arguments.default_version) == ("main.a.b", "3")
     assert arguments.settings.require_token
     assert arguments.settings.split is not None
-    assert arguments.settings.gpus == 0.5
-    workers = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
+    # Two versions have a place, and two more may load beside them on the replica's one GPU.
+    assert arguments.settings.gpus == 0.25
+    assert application.deployments[0].max_replicas_per_node == 1
+    cluster = service["spec"]["rayClusterConfig"]
+    workers = cluster["workerGroupSpecs"][0]
     assert (workers["minReplicas"], workers["maxReplicas"]) == (2, 6)
+    assert cluster["enableInTreeAutoscaling"]  # or nobody adds a worker
 
 
 def test_the_plain_config_as_json() -> None:

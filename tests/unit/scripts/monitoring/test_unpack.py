@@ -93,6 +93,18 @@ def test_rows_of_requests_and_cells(place: Place) -> None:
     assert len(genes["genes"]) == len(genes["detected"]) > 20
 
 
+def test_rows_that_a_server_on_ray_logged(place: Place) -> None:
+    problem = json.dumps({"code": "no_cells", "detail": "none", "status": 422})
+    by_name = {"served_entity_id": "scgpt-embeddings-7"}
+    refused = logged(2, status_code=422, response=problem, **by_name)
+    place.log([logged(1, **by_name), refused, logged(3, served_entity_id=f"{'1' * 8}-{'2' * 12}")])
+    assert place.unpack().requests == 3
+    found = sorted(place.rows("requests"), key=lambda row: row["databricks_request_id"])
+    assert [row["version"] for row in found] == [7, 7, None]  # the last one has an id of no version
+    assert [row["reason"] for row in found] == [None, "no_cells", None]
+    assert found[0]["served_entity"] == "scgpt-embeddings-7"
+
+
 def test_the_distance_to_the_baseline_is_known_where_there_is_one(place: Place) -> None:
     place.log([logged(1)])
     client: Any = place
