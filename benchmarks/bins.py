@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks.fidelity import markdown, raw_pbmc
-from benchmarks.upstream.pipe import Upstream
+from scgpt_databricks.model.evidence.upstream.pipe import Upstream
 from scgpt_databricks.model.scgpt.tokenizer import tokenize
 
 Row = dict[str, Any]

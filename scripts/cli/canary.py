@@ -159,14 +159,9 @@ def watch(
         promote_it=promote_it,
         report=reporter(),
     )
-    what_next = {
-        "promote": f"next: scgpt canary promote {environment}",
-        "roll back": found.moved.next if found.moved else f"next: scgpt canary abort {environment}",
-        "undecided": f"next: scgpt canary watch {environment}, or scgpt canary replay "
-        f"{environment}",
-    }
-    text = [f"{found.decision}: {found.reason}", *found.likeness, what_next[found.decision]]
-    show(asdict(found), as_json, "\n".join(text))
+    text = [f"{found.decision}: {found.reason}", *found.likeness]
+    then = found.moved.next if found.moved else _then(environment, found.decision)
+    show(asdict(found), as_json, "\n".join(text), then)
     if found.decision != "promote":
         raise SystemExit(REFUSED if found.decision == "roll back" else UNDECIDED)
 
@@ -201,7 +196,8 @@ def replay(
         report=reporter(),
     )
     slower = "" if found.slower is None else f"\nthe challenger takes {found.slower:.2f} x the time"
-    show(asdict(found), as_json, f"{found.decision}: {found.reason}{slower}")
+    text = f"{found.decision}: {found.reason}{slower}"
+    show(asdict(found), as_json, text, _then(environment, found.decision))
 
 
 @canary.command()
@@ -253,7 +249,15 @@ def _rules(margin: float | None, accept_below: float | None) -> Any:
     return Rules(margin=1.0 if margin is None else margin, accept_below=accept_below)
 
 
+def _then(environment: str, decision: str) -> str:
+    return {
+        "promote": f"scgpt canary promote {environment}",
+        "roll back": f"scgpt canary abort {environment}",
+        "undecided": f"scgpt canary watch {environment}, or scgpt canary replay {environment}",
+    }[decision]
+
+
 def _show(moved: Moved, as_json: bool, **more: Any) -> None:
     widest = max(len(step.name) for step in moved.steps)
     lines = [f"{step.name:{widest}}  {step.state}" for step in moved.steps]
-    show({**asdict(moved), **more}, as_json, "\n".join([*lines, moved.next]))
+    show({**asdict(moved), **more}, as_json, "\n".join(lines), moved.next)

@@ -55,15 +55,25 @@ def json_option(command: F) -> F:
     )
 
 
-def show(result: dict[str, Any], as_json: bool, text: str | Text, then: str = "") -> None:
-    """Print a result: as JSON for programs, as text for people; and the command that comes next."""
+def show(
+    result: Mapping[str, Any],
+    as_json: bool,
+    text: str | Text,
+    then: str | Sequence[str],
+    *,
+    piped: bool = False,
+) -> None:
+    """Print a result: as JSON for programs, as text for people; and what comes next.
+
+    With ``piped`` another program or a page takes the text: what comes next goes to stderr.
+    """
     if as_json:
-        following = {"next": then} if then else {}
-        click.echo(json.dumps({**result, **following}, indent=2, sort_keys=True, default=str))
+        click.echo(json.dumps({**result, "next": then}, indent=2, sort_keys=True, default=str))
         return
-    out.print(text, soft_wrap=True, markup=False)
-    if then:
-        out.print(f"next: {then}", soft_wrap=True, markup=False)
+    if text:
+        out.print(text, soft_wrap=True, markup=False)
+    for line in [then] if isinstance(then, str) else then:
+        (err if piped else out).print(f"next: {line}", soft_wrap=True, markup=False)
 
 
 def judged(finding: Finding, where: str = "") -> Text:

@@ -112,7 +112,7 @@ def destroy(
     if confirm is not None and confirm != environment:
         raise click.UsageError(f"{confirm!r} is not {environment!r}: nothing was destroyed")
     result = destroy_environment(environment, folder=folder, dry_run=dry_run, report=reporter())
-    again = f"scgpt deploy {environment}" if result.applied else ""
+    again = f"scgpt deploy {environment}"
     then = f"scgpt destroy {environment} --confirm {environment}" if dry_run else again
     _show_result(result, as_json, "destroyed", then)
 
@@ -139,13 +139,10 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
         # Whoever deploys stays in the lists of these roles.
         me = workspace_client(loaded).current_user.me().user_name
         variables["SCGPT_DEPLOYER"] = str(me)
-    if as_json:
-        show({"set": variables, "unset": foreign}, True, "")
-        return
-    for name in foreign:
-        click.echo(f"unset {name}")
-    for name, value in sorted(variables.items()):
-        click.echo(f"export {name}={shlex.quote(value)}")
+    lines = [f"unset {name}" for name in foreign]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    then = f"npx cdktf deploy '{environment}-*', in the shell that has them"
+    show({"set": variables, "unset": foreign}, as_json, "\n".join(lines), then, piped=True)
 
 
 def check_digest(value: str | None) -> str | None:

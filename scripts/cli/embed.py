@@ -114,7 +114,7 @@ def embed(
                 environment, cells[0], out, progress=update, **how
             )
     if _are_many(cells, out):
-        _show_files(found, as_json)
+        _show_files(found, out, how["key"], as_json)
     _show_file(done, out, how["key"], as_json, **asdict(report))
 
 
@@ -174,7 +174,7 @@ def embed_file(
         else:
             done = one(cells[0], out, update)
     if _are_many(cells, out):
-        _show_files(found, as_json)
+        _show_files(found, out, how["key"], as_json)
     _show_file(done, out, how["key"], as_json)
 
 
@@ -190,7 +190,7 @@ def _tell(status: FileStatus) -> None:
     err.print(f"  {status.source}: {status.status}{cells}{reason}", markup=False, soft_wrap=True)
 
 
-def _show_files(found: Sequence[FileStatus], as_json: bool) -> NoReturn:
+def _show_files(found: Sequence[FileStatus], out: Path, key: str, as_json: bool) -> NoReturn:
     from scgpt_databricks.model.batch.many import two_models
 
     counted = Counter(each.status for each in found)
@@ -200,7 +200,13 @@ def _show_files(found: Sequence[FileStatus], as_json: bool) -> NoReturn:
     text += "" if done == len(found) else "; run the command again for the others"
     text += f"\n{mixed}" if mixed else ""
     result = {"files": [asdict(each) for each in found], **counted, "two_models": mixed}
-    show(result, as_json, text)
+    if done < len(found):
+        then = "mend what failed, then the same command"
+    elif mixed:
+        then = "the same command with --again"
+    else:
+        then = _reading(out if out.suffix.lower() == ".delta" else Path(found[0].target), key)
+    show(result, as_json, text, then)
     raise SystemExit(0 if done == len(found) and not mixed else 1)
 
 
@@ -211,7 +217,20 @@ def _show_file(done: FileReport, out: Path, key: str, as_json: bool, **more: Any
     text += f"\n{done.note}" if done.note else ""
     if done.failed:
         text += f"\n{done.failed} of them failed: rows of NaN, the reason in obs['scgpt_status']"
-    show({**asdict(done), **more, "file": str(out)}, as_json, text)
+    show({**asdict(done), **more, "file": str(out)}, as_json, text, _reading(out, key))
+
+
+def _reading(out: Path, key: str) -> str:
+    """Return the line of Python with which the result is used."""
+    reads = {
+        ".csv": "pandas.read_csv({!r}, index_col=0)",
+        ".parquet": "pandas.read_parquet({!r})",
+        ".npy": "numpy.load({!r})",
+        ".delta": "deltalake.DeltaTable({!r}).to_pandas()",
+    }
+    if read := reads.get(out.suffix.lower()):
+        return read.format(str(out))
+    return f"cells = anndata.read_h5ad({str(out)!r}); scanpy.pp.neighbors(cells, use_rep={key!r})"
 
 
 @contextmanager

@@ -40,20 +40,32 @@ def environments(folder: Path | None, offline: bool, timeout: float, as_json: bo
     from ..overview import overview
 
     rows = overview(folder, offline=offline, limit_s=timeout)
-    if as_json:
-        show({"environments": [_as_dict(row) for row in rows]}, True, "")
-        return
+    if not as_json:
+        _print(rows, offline)
+    told = [
+        f"{row.environment}: {line}"
+        for row in rows
+        for line in ([row.problem] if row.problem else row.drift or ())
+    ]
+    result = {"environments": [_as_dict(row) for row in rows]}
+    show(result, as_json, "\n".join(told), _then(rows))
+
+
+def _then(rows: list[Row]) -> list[str]:
+    """Return what to look at: each environment that drifted, else how to see or begin one."""
+    if drifted := [f"scgpt verify {row.environment}" for row in rows if row.drift]:
+        return drifted
+    asked = [row.environment for row in rows if not row.problem]
+    return [f"scgpt plan {asked[0]}" if asked else "scgpt init ENV"]
+
+
+def _print(rows: list[Row], offline: bool) -> None:
     table = _table(rows, offline)
     if out.measure(table, options=out.options.update(width=_WIDEST)).maximum <= out.width:
         out.print(table)
     else:
         for row in rows:
             out.print(_block(row, offline), soft_wrap=True, markup=False)
-    for row in rows:
-        for line in [row.problem] if row.problem else row.drift or ():
-            out.print(f"{row.environment}: {line}", soft_wrap=True, markup=False)
-        if row.drift:
-            out.print(f"next: scgpt verify {row.environment}", soft_wrap=True)
 
 
 def _as_dict(row: Row) -> dict[str, Any]:

@@ -40,7 +40,13 @@ def review(environment: str, folder: Path | None, post: bool, as_json: bool) -> 
         publish(gitops.unplannable(environment, error))
         raise
     url = publish(found)
-    show({**asdict(found), "comment": url}, as_json, found.markdown)
+    if found.refused or found.plan_digest is None:
+        then = f"mend what is refused, then scgpt review {environment}"
+    elif found.changes:
+        then = f"scgpt deploy {environment} --reviewed {found.plan_digest}"
+    else:
+        then = f"scgpt verify {environment}"
+    show({**asdict(found), "comment": url}, as_json, found.markdown, then, piped=True)
     if found.refused:
         raise SystemExit(REFUSED)
 
@@ -62,7 +68,9 @@ def reviewed(environment: str, as_json: bool) -> None:
 
     digest = reviewed_digest(environment)
     append("GITHUB_OUTPUT", f"plan_digest={digest}")
-    show({"environment": environment, "plan_digest": digest}, as_json, digest)
+    result = {"environment": environment, "plan_digest": digest}
+    then = f"scgpt deploy {environment} --reviewed {digest}"
+    show(result, as_json, digest, then, piped=True)
 
 
 @click.command()
@@ -98,7 +106,8 @@ def drift(environment: str, folder: Path | None, post: bool, as_json: bool) -> N
         raise
     done, url = publish(found)
     result = {**asdict(found), "drift": found.found, "issue": {"done": done, "url": url}}
-    show(result, as_json, found.markdown)
+    then = f"scgpt verify {environment}" if found.found else f"scgpt status {environment}"
+    show(result, as_json, found.markdown, then, piped=True)
     if found.found:
         raise SystemExit(1)
 
@@ -118,4 +127,5 @@ def summary(environment: str, folder: Path | None, as_json: bool) -> None:
 
     text = describe(environment, folder=folder)
     append("GITHUB_STEP_SUMMARY", text)
-    show({"environment": environment, "markdown": text}, as_json, text)
+    result = {"environment": environment, "markdown": text}
+    show(result, as_json, text, f"scgpt status {environment}", piped=True)

@@ -52,9 +52,16 @@ def guard(environment: str | None, folder: Path | None, plan: Path, as_json: boo
         },
         as_json,
         Text("\n").join(lines),
+        _after_guard(found.refused, environment),
     )
     if found.refused:
         raise SystemExit(REFUSED)
+
+
+def _after_guard(refused: bool, environment: str | None) -> str:
+    if refused:
+        return "mend what is refused, and plan anew"
+    return f"apply that very plan, then scgpt verify {environment or 'ENV'}"
 
 
 @click.command()
@@ -68,11 +75,16 @@ def verify(environment: str, folder: Path | None, as_json: bool) -> None:
     Exit code 1 when they differ.
     Example:  scgpt verify prod
     """
+    from scgpt_databricks.infra.settings import load
+
     from ..deploy import verify_environment
 
     found = verify_environment(environment, folder=folder, report=reporter())
     if not found:
-        show(as_dict(environment, found), as_json, f"{environment}: as declared")
+        text, then = f"{environment}: as declared", f"scgpt status {environment}"
+        if not load(environment, folder).manifest_path.exists():
+            then = f"scgpt build {environment} --checkpoint DIR, then scgpt deploy {environment}"
+        show(as_dict(environment, found), as_json, text, then)
         return
     if not as_json:
         print_table(found)

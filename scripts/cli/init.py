@@ -86,7 +86,8 @@ def init(
     if not as_json:
         err.print(f"{'would be written' if dry_run else 'written'}: {new.path}", soft_wrap=True)
     show(
-        {"path": str(new.path), "written": not dry_run, "text": new.text, "next": following},
+        {"path": str(new.path), "written": not dry_run, "text": new.text},
         as_json,
-        "\n".join([new.text, *(f"next: {line}" for line in following)]),
+        new.text,
+        following,
     )

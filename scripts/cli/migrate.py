@@ -34,5 +34,6 @@ def migrate(environment: str, folder: Path | None, dry_run: bool, as_json: bool)
     lines = [f"{verb}: {step}" for step in found.steps] or ["nothing to do"]
     if found.legacy is None:
         lines.append("the endpoint has no legacy inference table")
-    then = "the same without --dry-run" if dry_run and found.steps else ""
+    pending = dry_run and found.steps
+    then = "the same without --dry-run" if pending else f"scgpt report {environment}"
     show(asdict(found), as_json, "\n".join(lines), then)

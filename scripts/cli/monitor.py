@@ -50,7 +50,9 @@ def init(environment: str, folder: Path | None, dry_run: bool, as_json: bool) ->
     found = make(load(environment, folder), dry_run=dry_run)
     verb = "would make" if dry_run else "made"
     lines = [f"{verb} {name}" for name in found.made] + [f"there: {name}" for name in found.there]
-    show(asdict(found), as_json, "\n".join(lines), f"scgpt monitor unpack {environment}")
+    missing = dry_run and found.made
+    then = "the same without --dry-run" if missing else f"scgpt monitor unpack {environment}"
+    show(asdict(found), as_json, "\n".join(lines), then)
 
 
 @monitor.command()
@@ -74,7 +76,7 @@ def unpack(environment: str, folder: Path | None, source: str | None, as_json: b
         f"{found['requests']} requests, {found['cells']} cells; {found['not_logged']} without a "
         f"payload, {found['set_aside']} set aside, {found['duplicates']} delivered again"
     )
-    show(found, as_json, text)
+    show(found, as_json, text, f"scgpt monitor drift {environment}")
 
 
 @monitor.command()
@@ -141,7 +143,8 @@ def drift(
     rows = run(settings, days=days, until=_utc(until), dry_run=dry_run, report=reporter())
     alarms = [row for row in rows if row["alarm"]]
     lines = [_line(row) for row in rows] or ["no version answered in the window"]
-    show({"environment": environment, "looks": rows}, as_json, "\n".join(lines))
+    then = f"scgpt report {environment}" if rows else f"scgpt monitor unpack {environment}"
+    show({"environment": environment, "looks": rows}, as_json, "\n".join(lines), then)
     if alarms:
         raise SystemExit(1)
 

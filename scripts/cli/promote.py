@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import json_option, out, reporter, show
+from .console import json_option, reporter, show
 from .options import dry_run_option, environment_argument, environments_option
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def promote(
     )
     done = run(request, report=reporter(), dry_run=dry_run, resume=resume)
     append("GITHUB_STEP_SUMMARY", done.text)
-    show(asdict(done), as_json, f"{_steps(done.steps)}\n{done.next}")
+    show(asdict(done), as_json, _steps(done.steps), done.next)
 
 
 @click.command()
@@ -118,12 +118,13 @@ def approve(environment: str, folder: Path | None, version: int, as_json: bool) 
 
     from ..release.approve import approve as run
 
-    who = run(load(environment, folder), version)
+    settings = load(environment, folder)
+    who = run(settings, version)
     show(
         {"environment": environment, "version": version, "approved_by": who},
         as_json,
-        f"version {version} is approved for {environment} by {who}\n"
-        "next: the promotion that asked for it, again",
+        f"version {version} is approved for {environment} by {who}",
+        f"scgpt promote {settings.promotion.source or 'SOURCE'} {environment}, again",
     )
 
 
@@ -165,7 +166,7 @@ def rollback(
         dry_run=dry_run,
         resume=resume,
     )
-    show(asdict(done), as_json, f"{_steps(done.steps)}\n{done.next}")
+    show(asdict(done), as_json, _steps(done.steps), done.next)
 
 
 @click.command()
@@ -184,12 +185,13 @@ def history(environment: str, folder: Path | None, last: int, as_json: bool) -> 
 
     settings = load(environment, folder)
     entries = Ledger(workspace_client(settings), settings).entries(last)
-    if as_json:
-        show({"history": [entry.model_dump(mode="json") for entry in entries]}, True, "")
-    elif entries:
-        out.print("\n".join(_history(entries)), soft_wrap=True, markup=False)
-    else:
-        out.print(f"{environment} has no history yet: builds and promotions write it")
+    none = f"{environment} has no history yet: builds and promotions write it"
+    show(
+        {"history": [entry.model_dump(mode="json") for entry in entries]},
+        as_json,
+        "\n".join(_history(entries)) or none,
+        f"scgpt versions {environment}",
+    )
 
 
 def _steps(steps: Sequence[Outcome]) -> str:

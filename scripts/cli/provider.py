@@ -32,4 +32,5 @@ def provider(refresh: bool, as_json: bool) -> None:
         {"kind": found.kind, "version": found.version, "place": found.place},
         as_json,
         f"Terraform provider: {found.label}{place}",
+        "scgpt plan ENV",
     )

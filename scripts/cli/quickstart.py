@@ -29,6 +29,14 @@ _TITLES = {
 """Titles of the steps, in order. They are here because --help must not wait for imports."""
 
 
+_THEN = (
+    'eval "$(scgpt env local)"                       point Terraform, SDK and mlflow to it',
+    "scgpt embed local cells.h5ad --out out.h5ad     your own cells",
+    "scgpt plan local                                what would change",
+    "scgpt workspace stop                            stop everything",
+)
+
+
 class _Screen:
     def __init__(self) -> None:
         self.update: Any = lambda done, total: None
@@ -69,7 +77,7 @@ def quickstart(port: int | None, stop_after: str | None, as_json: bool) -> None:
     found = run.summary()
     if not as_json:
         out.print(_table(found))
-    show(found, as_json, _next_steps(run))
+    show(found, as_json, _places(run), _THEN)
 
 
 def _table(found: dict[str, Any]) -> Table:
@@ -83,14 +91,9 @@ def _table(found: dict[str, Any]) -> Table:
     return table
 
 
-def _next_steps(run: Any) -> str:
+def _places(run: Any) -> str:
     return f"""
 picture:  {run.folder / "umap.png"}
 cells:    {run.folder / "pbmc_scgpt.h5ad"}  (obsm["{OBSM_KEY}"])
 summary:  {run.folder / "summary.json"}
-
-Try next:
-  eval "$(scgpt env local)"                       point Terraform, SDK and mlflow to it
-  scgpt embed local cells.h5ad --out out.h5ad     your own cells
-  scgpt plan local                                what would change
-  scgpt workspace stop                            stop everything"""
+"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -133,11 +134,13 @@ def serve(
     run.check(name, version)
     told = {"model": name, "version": version, "url": f"http://{host}:{port}/serve"}
     if dry_run:
-        show(told, as_json, f"would serve {name}, version {version}, at {told['url']}")
+        text = f"would serve {name}, version {version}, at {told['url']}"
+        show(told, as_json, text, "the same without --dry-run")
         return
 
     def up(url: str) -> None:
-        show(told, as_json, f"{name}, version {version}: {told['url']}, {url}/docs")
+        text = f"{name}, version {version}: {told['url']}, {url}/docs"
+        show(told, as_json, text, f"curl {url}/health/ready")
 
     err.print(f"starting Ray, and loading {name}, version {version}", soft_wrap=True)
     run.run(name, version, settings, host=host, port=port, replicas=_replicas(replicas), up=up)
@@ -190,13 +193,14 @@ def config(
     if not plain:
         found = configs.ray_service(found, name=name, image=image, secret=secret, scale=scale)
     text = yaml.safe_dump(found, sort_keys=False)
+    apply = "serve deploy" if plain else "kubectl apply -f"
     if out is None:
-        show(found, as_json, text)
+        # Another key would make it another file.
+        click.echo(json.dumps(found, indent=2) if as_json else text)
+        err.print(f"next: {apply} FILE, the file that holds it", markup=False)
         return
     write_text(out, text)
-    show(
-        {"file": str(out)}, as_json, f"wrote {out}", f"kubectl apply -f {out}" if not plain else ""
-    )
+    show({"file": str(out)}, as_json, f"wrote {out}", f"{apply} {out}")
 
 
 def _settings(options: dict[str, Any], *, require_token: bool = False) -> Settings:

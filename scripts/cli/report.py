@@ -58,13 +58,13 @@ def report(
         text = page.page(found) if out.suffix == ".html" else plots.picture(found)
         with draft(out) as written:
             written.write_text(text, encoding="utf-8")
-    if as_json:
-        show(_as_dict(found), True, "")
-        return
-    for section in found.sections:
-        _print(section)
-    if out:
-        screen.print(f"written to {out}", soft_wrap=True, markup=False)
+    if not as_json:
+        for section in found.sections:
+            _print(section)
+    text = f"written to {out}" if out else ""
+    page_of = f"scgpt report {environment} --since {since} --out report.html"
+    then = f"scgpt monitor drift {environment}" if out else page_of
+    show(_as_dict(found), as_json, text, then)
 
 
 def _as_dict(found: Found) -> dict[str, Any]:

@@ -240,4 +240,8 @@ def embed(
         f"{done.put_in:,} rows put into {job.embeddings}, which holds {done.rows:,} of model "
         f"{done.model_digest[:12]}; {done.failed:,} of them failed"
     )
-    show({**asdict(done), "table": job.embeddings}, as_json, text)
+    table = job.embeddings
+    then = (
+        f"spark.read.format('delta').load({table!r})" if "/" in table else f"spark.table({table!r})"
+    )
+    show({**asdict(done), "table": table}, as_json, text, then)

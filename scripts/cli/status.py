@@ -71,13 +71,20 @@ def status(
         if watch and as_json:
             click.echo(json.dumps(_as_dict(found, lines), sort_keys=True, default=str))
         elif not watch or shown != _lasting(found):
-            show(_as_dict(found, lines), as_json, "\n".join(_text(found, lines)))
+            then = _then(environment, found, lines)
+            show(_as_dict(found, lines), as_json, "\n".join(_text(found, lines)), then)
         shown = _lasting(found)
         if not watch or (deadline is not None and time.monotonic() >= deadline):
             raise SystemExit(1 if found.problems else 0)
         time.sleep(every)
         if out.is_terminal:
             out.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim]", end="\r")
+
+
+def _then(environment: str, found: Status, lines: int) -> str:
+    if not found.problems:
+        return f"scgpt report {environment}"
+    return f"scgpt verify {environment}" if lines else f"scgpt status {environment} --logs 40"
 
 
 def _as_dict(found: Status, lines: int) -> dict[str, Any]:

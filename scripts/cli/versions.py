@@ -32,19 +32,19 @@ def versions(environment: str, folder: Path | None, as_json: bool) -> None:
     from ..release.versions import as_dict, versions_of
 
     found = versions_of(environment, folder)
-    if as_json:
-        rows = [as_dict(row) for row in found.rows]
-        show({"model": found.model, "versions": rows, "problems": list(found.problems)}, True, "")
-        return
-    out.print(found.model, markup=False)
-    if found.rows:
-        out.print(_table(found.rows))
-        for row in found.rows:
-            out.print(_origin(row), soft_wrap=True, markup=False)
-    else:
-        out.print("no versions yet: scgpt build " + environment + " --checkpoint DIR")
-    for problem in found.problems:
-        out.print(problem, soft_wrap=True, markup=False)
+    rows = [as_dict(row) for row in found.rows]
+    result = {"model": found.model, "versions": rows, "problems": list(found.problems)}
+    if not as_json:
+        out.print(found.model, markup=False)
+        if found.rows:
+            out.print(_table(found.rows))
+    lines = [*map(_origin, found.rows), *found.problems] or ["no versions yet"]
+    built = (
+        f"scgpt status {environment}"
+        if found.rows
+        else f"scgpt build {environment} --checkpoint DIR"
+    )
+    show(result, as_json, "\n".join(lines), built)
 
 
 def _table(rows: tuple[Row, ...]) -> Table:

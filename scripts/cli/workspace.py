@@ -74,10 +74,10 @@ def stop(folder: Path, quiet: bool, as_json: bool) -> None:
 
     was_running = instance_status(folder).state != "stopped"
     stop_instance(folder)
-    if as_json:
-        show({**_as_dict(instance_status(folder)), "was_running": was_running}, True, "")
-    elif not quiet or was_running:
-        err.print(f"{'stopped' if was_running else 'it was not running'}; start it: {_START}")
+    if as_json or was_running or not quiet:
+        result = {**_as_dict(instance_status(folder)), "was_running": was_running}
+        text = "stopped" if was_running else "it was not running"
+        show(result, as_json, text, _START)
 
 
 @workspace.command()
@@ -118,12 +118,10 @@ def reset(folder: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
         click.confirm(f"This removes {folder} and all that is in it. Go on?", abort=True, err=True)
     if not dry_run:
         reset_instance(folder)
-    if as_json:
-        show({"folder": str(folder), "removed": is_there and not dry_run}, True, "")
-    elif is_there:
-        err.print(f"{'would remove' if dry_run else 'removed'} {folder}; begin anew: {_START}")
-    else:
-        err.print(f"nothing to remove: no {folder}")
+    verb = "would remove" if dry_run else "removed"
+    text = f"{verb} {folder}" if is_there else f"nothing to remove: no {folder}"
+    then = "the same without --dry-run" if is_there and dry_run else _START
+    show({"folder": str(folder), "removed": is_there and not dry_run}, as_json, text, then)
 
 
 @workspace.command()
@@ -142,7 +140,7 @@ def logs(folder: Path, lines: int, as_json: bool) -> None:
         for path in sorted((folder / "logs").glob("**/*.log"))
     }
     text = "\n".join("\n".join([f"==> {name} <==", *end]) for name, end in ends.items())
-    show({"logs": ends}, as_json, text)
+    show({"logs": ends}, as_json, text or f"no logs below {folder}", "scgpt workspace status")
 
 
 def _as_dict(info: Info) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Branch:
         """Say what a person does where no pull request could be opened."""
         push = "" if self._remote() else f"git push REMOTE {self.name}, then "
         return (
-            f"next: {push}open a pull request for the branch {self.name}; its text is in {body}. "
+            f"{push}open a pull request for the branch {self.name}; its text is in {body}. "
             "Its merge deploys"
         )
 

@@ -199,7 +199,7 @@ class _Promotion:
     def next(self, outcomes: Sequence[Outcome]) -> str:
         """Say what comes next."""
         if self.request.challenger and all(each.state != "to do" for each in outcomes):
-            return f"next: scgpt canary start {self.target.environment}"
+            return f"scgpt canary start {self.target.environment}"
         return self.review.next(outcomes)
 
     @property

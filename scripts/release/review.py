@@ -73,10 +73,10 @@ class Review:
         """Say what comes next."""
         name = self.settings.environment
         if any(each.state == "to do" for each in outcomes):
-            return "nothing was changed; the same command without --dry-run does it"
+            return "the same without --dry-run"
         if self.branch is not None:
             url = self.branch.url() if shutil.which("gh") else None
-            return f"next: review {url}" if url else self.branch.what_next(self.body)
+            return f"review {url}" if url else self.branch.what_next(self.body)
         if all(each.state == "done before" for each in outcomes):
-            return f"nothing to do: {name} serves this version already"
-        return f"next: commit {self.settings.manifest_path.name}, and scgpt plan {name}"
+            return f"nothing: {name} serves this version already"
+        return f"commit {self.settings.manifest_path.name}, and scgpt plan {name}"

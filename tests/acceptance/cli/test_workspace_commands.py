@@ -40,7 +40,7 @@ def test_a_stopped_one(tmp_path: Path) -> None:
     done = site.scgpt("workspace", "status", "--json")
     assert (done.code, done.json["state"]) == (1, "stopped")
     stopped = site.succeed("workspace", "stop")
-    assert stopped.err.strip() == "it was not running; start it: scgpt workspace start"
+    assert stopped.out == "it was not running\nnext: scgpt workspace start\n"
 
 
 def test_an_endpoint_that_is_not_deployed(registry: Site) -> None:

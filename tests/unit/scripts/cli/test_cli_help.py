@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from scgpt_databricks.scripts.cli import console
 from scgpt_databricks.scripts.cli.console import LONGEST_SHORT_HELP
 from scgpt_databricks.scripts.cli.main import cli
 
@@ -136,3 +141,52 @@ def test_an_environment_is_the_first_argument(path: tuple[str, ...]) -> None:
 def test_the_exit_codes_are_told() -> None:
     said = " ".join(CliRunner().invoke(cli, ["--help"]).stdout.split())
     assert "3 refused (gate, guard, review, adoption); 128+n ended by signal n" in said
+
+
+def _called(function: str, functions: dict[str, ast.AST], seen: set[str]) -> set[str]:
+    """Return the names that a function of a module calls, and those its own functions call."""
+    if function in seen or function not in functions:
+        return {function}
+    seen.add(function)
+    named = [
+        each.func.id if isinstance(each.func, ast.Name) else ""
+        for each in ast.walk(functions[function])
+        if isinstance(each, ast.Call)
+    ]
+    return set().union(*(_called(name, functions, seen) for name in named))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=joined)
+def test_a_command_ends_with_what_comes_next(path: tuple[str, ...]) -> None:
+    """Only `show` prints results, and it takes what comes next; the types ask for it."""
+    callback = inspect.unwrap(command_of(path).callback)  # type: ignore[arg-type]
+    module = ast.parse(Path(inspect.getfile(callback)).read_text())
+    functions: dict[str, ast.AST] = {
+        each.name: each for each in module.body if isinstance(each, ast.FunctionDef)
+    }
+    assert "show" in _called(callback.__name__, functions, set())
+
+
+def test_what_comes_next_is_never_left_empty() -> None:
+    """Otherwise the test above says nothing."""
+    folder = Path(inspect.getfile(console)).parent
+    empty = []
+    for file in sorted(folder.glob("*.py")):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "show":
+                then = call.args[3]
+                constants = [each for each in ast.walk(then) if isinstance(each, ast.Constant)]
+                if any(not each.value for each in constants):
+                    empty.append(f"{file.name}:{call.lineno}")
+    assert empty == []
+
+
+def test_what_comes_next_is_told_to_people_and_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.show({"a": 1}, True, "done", ["scgpt plan dev", "scgpt deploy dev"])
+    assert json.loads(capsys.readouterr().out)["next"] == ["scgpt plan dev", "scgpt deploy dev"]
+    console.show({"a": 1}, False, "done", "scgpt plan dev")
+    assert capsys.readouterr() == ("done\nnext: scgpt plan dev\n", "")
+    console.show({"a": 1}, False, "export A=1", "scgpt plan dev", piped=True)
+    assert capsys.readouterr() == ("export A=1\n", "next: scgpt plan dev\n")

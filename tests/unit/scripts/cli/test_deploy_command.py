@@ -41,7 +41,8 @@ def test_a_judgement_for_people_has_a_line_for_each_finding(tmp_path: Path) -> N
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     result = scgpt("guard", "--plan", tmp_path / "plan.json")
     assert result.exit_code == 3
-    first, *between, last = result.stdout.splitlines()
+    first, *between, last, then = result.stdout.splitlines()
+    assert then == "next: mend what is refused, and plan anew"
     assert first.startswith("refuse: databricks_schema.x: would be deleted")
     assert all(line.startswith("skipped: ") for line in between)
     assert "skipped: workload-type: needs the environment's settings (ENV)" in between

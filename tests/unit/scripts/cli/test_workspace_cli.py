@@ -30,11 +30,15 @@ def test_reset_as_json(tmp_path: Path) -> None:
     folder = tmp_path / "workspace"
     folder.mkdir()
     (folder / "store.sqlite").touch()  # what an instance is known by
-    assert workspace("reset", folder, "--dry-run") == {"folder": str(folder), "removed": False}
-    assert folder.exists()
-    assert workspace("reset", folder, "--yes") == {"folder": str(folder), "removed": True}
-    assert not folder.exists()
-    assert workspace("reset", folder, "--yes") == {"folder": str(folder), "removed": False}
+    start = "scgpt workspace start"
+    for option, removed, then in (
+        ("--dry-run", False, "the same without --dry-run"),
+        ("--yes", True, start),
+        ("--yes", False, start),
+    ):
+        found = workspace("reset", folder, option)
+        assert found == {"folder": str(folder), "removed": removed, "next": then}
+        assert folder.exists() is (option == "--dry-run")
 
 
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1), ("", 1)])
@@ -54,7 +58,11 @@ def test_logs_end_with_the_lines_asked_for(tmp_path: Path) -> None:
     (tmp_path / "logs" / "mlflow" / "server.log").write_text("four\n")
     found = workspace("logs", tmp_path, "--lines", "2")
     assert found == {
-        "logs": {"logs/server.log": ["two", "three"], "logs/mlflow/server.log": ["four"]}
+        "logs": {"logs/server.log": ["two", "three"], "logs/mlflow/server.log": ["four"]},
+        "next": "scgpt workspace status",
     }
     shown = CliRunner().invoke(cli, ["workspace", "logs", "--folder", str(tmp_path), "-n", "1"])
-    assert shown.stdout == "==> logs/mlflow/server.log <==\nfour\n==> logs/server.log <==\nthree\n"
+    assert shown.stdout == (
+        "==> logs/mlflow/server.log <==\nfour\n==> logs/server.log <==\nthree\n"
+        "next: scgpt workspace status\n"
+    )

@@ -120,7 +120,7 @@ def test_the_same_promotion_again_changes_nothing(dev: Lab) -> None:
     manifest = dev.settings("staging").manifest_path.read_bytes()
     again = run(dev, "dev", "staging")
     assert {step.state for step in again.steps} == {"done before"}
-    assert again.next == "nothing to do: staging serves this version already"
+    assert again.next == "nothing: staging serves this version already"
     assert dev.settings("staging").manifest_path.read_bytes() == manifest
     converged(dev)
 
@@ -230,7 +230,7 @@ def test_a_challenger_is_copied_and_the_manifest_stays(dev: Lab, files: Path) ->
     manifest = dev.settings("staging").manifest_path.read_bytes()
     done = run(dev, "dev", "staging", challenger=True)
     second = dev.versions("staging")[0].number
-    assert done.next == "next: scgpt canary start staging"
+    assert done.next == "scgpt canary start staging"
     assert dev.settings("staging").manifest_path.read_bytes() == manifest
     assert dev.aliases("staging") == {"champion": first, "challenger": second}
     entry = dev.history("staging")[-1]

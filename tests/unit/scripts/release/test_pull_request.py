@@ -93,7 +93,7 @@ def test_a_reviewer_reads_gates_and_metrics_beside_the_champions(
     lab.release("dev", lab.register("dev", files, metrics=scores))
     before = lab.settings("staging").manifest_path.read_bytes()
     done = run(lab)
-    assert done.next == f"next: review {URL}"
+    assert done.next == f"review {URL}"
     asked = (gh / "asked.pr.create").read_text().splitlines()
     (branch,) = git(
         lab.folder, "branch", "--list", "promote/*", "--format=%(refname:short)"

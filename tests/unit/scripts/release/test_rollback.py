@@ -151,7 +151,7 @@ def test_a_second_rollback_does_not_bring_the_bad_version_back(
     ):
         run(lab)
     again = run(lab, old)
-    assert again.next == "nothing to do: prod serves this version already"
+    assert again.next == "nothing: prod serves this version already"
     converged(lab, old, new)
     run(lab, new, why="it was the client's fault")
     assert lab.served("prod") == {old: 0, new: 100}

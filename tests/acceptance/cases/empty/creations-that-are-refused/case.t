@@ -56,6 +56,7 @@ The third run has one thing left to do. Then all is as declared.
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>

@@ -79,6 +79,7 @@ Nothing is left to do, and the API says what the file says.
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
 
 Without a version there is no endpoint to ask; what is missing is said at once.
 

@@ -8,6 +8,7 @@ The deploy then sends what is declared, and plan, comparison and API agree.
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings email_notifications on_failure
   [
    "ops@example.com",
@@ -69,6 +70,7 @@ The deploy then sends what is declared, and plan, comparison and API agree.
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings email_notifications
   {}
   $ show /api/2.0/sql/warehouses warehouses 1 tags
@@ -102,3 +104,4 @@ one command puts right what no plan shows.
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local

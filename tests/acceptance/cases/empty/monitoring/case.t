@@ -29,6 +29,7 @@ and whom it tells, a dashboard, and a daily job that runs from a wheel in the vo
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
 
 The alert fires above the threshold, and its query asks the inference table.
 
@@ -107,6 +108,7 @@ of the three; `verify` finds each, and a deploy puts them back.
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent
   POST /api/2.2/jobs/update -> 200
   DELETE /api/2.0/fs/files/Volumes/main/scgpt/artifacts/wheels/<digest>/scgpt_jobs-0.1.0-py3-none-any.whl -> 204

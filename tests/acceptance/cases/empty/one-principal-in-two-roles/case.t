@@ -30,6 +30,7 @@ lowers the rights of whoever runs it: what a builder needs of the experiment wou
   ]
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
@@ -48,6 +49,7 @@ Somebody else who deploys gives the builder what a builder needs, and stays in c
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
 
 Principals and catalogs that nobody has made are refused before anything is changed.
 

@@ -74,6 +74,7 @@ Grants are made one by one, so what somebody else granted stays, and is no drift
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent
   PATCH /api/2.1/unity-catalog/permissions/schema/main.cells -> 200
 

@@ -15,6 +15,7 @@ Where the file names a SQL warehouse that exists, monitoring asks that one and m
     "name": "shared",
   $ scgpt verify local
   local: as declared
+  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>

@@ -128,6 +128,7 @@ The API says the same, field by field, and no plan finds anything left to do.
 
   $ scgpt verify local
   local: as declared
+  next: scgpt status local
   $ quietly scgpt plan local
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>

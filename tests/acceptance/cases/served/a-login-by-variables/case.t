@@ -37,6 +37,7 @@ A change is applied the same way. The token is in no plan and in no state.
   [1]
   $ scgpt verify local
   local: as declared
+  next: scgpt status local
 
 A wrong token is refused by the workspace, and not repeated.
 

@@ -56,6 +56,7 @@ Offline, what needs settings or a workspace is skipped, and said to be.
   skipped: exists-already: needs the workspace (ENV)
   skipped: endpoint-updating: needs the workspace (ENV)
   refused
+  next: mend what is refused, and plan anew
   [3]
 
 With an environment, these checks are made too.
@@ -66,6 +67,7 @@ With an environment, these checks are made too.
   refuse: databricks_model_serving.ours: ai_gateway.inference_table_config has enabled = false, which the provider never sends (disabled-is-not-sent). Leave the whole block out to turn it off.
   refuse: databricks_model_serving.ours: GPU_LARGE: aws has no such workload type (workload-type). Choose endpoint.size, or one of CPU, GPU_SMALL, GPU_MEDIUM, MULTIGPU_MEDIUM, GPU_MEDIUM_8.
   refused
+  next: mend what is refused, and plan anew
   [3]
 
 A team that still logs to a legacy table edits its endpoint: the gateway is taken out, and the entity
@@ -76,6 +78,7 @@ loses its name. Terraform shows this plan as one update; each of the three would
   refuse: databricks_model_serving.theirs: uses auto_capture_config, which the platform no longer supports (legacy-table). Log payloads through the AI Gateway's inference table.
   refuse: databricks_model_serving.theirs: ai_gateway would be removed: the provider fails and then believes it was done (gateway-removed). Keep the block, and leave out the parts that are to be off.
   refused
+  next: mend what is refused, and plan anew
 
 From stdin, for programs:
 

@@ -58,6 +58,7 @@ The way that the guard names: off, deployed, on with the new prefix.
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   $ scgpt verify local
   local: as declared
+  next: scgpt status local
 
 Everything off: the provider fails when the block of the gateway goes away, so an empty one stays.
 
@@ -71,3 +72,4 @@ Everything off: the provider fails when the block of the gateway goes away, so a
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   $ scgpt verify local
   local: as declared
+  next: scgpt status local

@@ -7,6 +7,7 @@ who deployed last. A broken file is a row with its reason, and hides no other ro
    prod                                                    none       ?                 ?
   prod: <folder>/prod.toml: 1 problem
     state.backend: missing; you wrote 'backnd'
+  next: scgpt plan local
 
 Somebody puts version 2 behind the endpoint by hand. The table, and in full the JSON, say so.
 
@@ -19,6 +20,7 @@ Somebody puts version 2 behind the endpoint by hand. The table, and in full the 
    local        http://127.0.0.1:<port>  registry, serving  1 (100 %)  2 (100 %)  READY  2      <time> UTC by admin@local.test
   local: endpoint scgpt-serving: scgpt_gene_embeddings-1 is 'absent', declared is 'version 1, 100 %'
   local: endpoint scgpt-serving: scgpt_gene_embeddings-2 is 'version 2, 100 %', declared is 'absent'
+  next: scgpt verify local
   $ scgpt environments --json | grep -v '"commit"'
   {
     "environments": [
@@ -55,5 +57,8 @@ Somebody puts version 2 behind the endpoint by hand. The table, and in full the 
         "state": "READY",
         "workspace": "http://127.0.0.1:<port>"
       }
+    ],
+    "next": [
+      "scgpt verify local"
     ]
   }

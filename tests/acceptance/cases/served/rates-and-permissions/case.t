@@ -106,6 +106,7 @@ Limits for the endpoint, each user, one group and one service principal; and who
   ]
   $ scgpt verify local
   local: as declared
+  next: scgpt status local
 
 One limit is changed, and nobody's permissions: one request.
 

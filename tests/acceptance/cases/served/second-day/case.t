@@ -72,6 +72,7 @@ What the provider does not send, `scgpt endpoint apply` does. A dry run first.
   }
   $ scgpt verify local
   local: as declared
+  next: scgpt status local
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
@@ -100,6 +101,7 @@ An AI Gateway that is emptied answers with an empty object, which the provider d
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
   $ scgpt verify local
   local: as declared
+  next: scgpt status local
 
 Who is told of an update: the provider has no call for it, and would report success. The guard
 names the command that has.
