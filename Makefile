@@ -7,10 +7,10 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars quickstart test long soak unit accept lint fmt lock wheel package cdktn reference parity bench clean
+.PHONY: help setup jars quickstart test long soak unit accept lint fmt lock wheel package cdktn reference parity torch-range bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 .venv/.locked: requirements.lock requirements.uv.lock pyproject.toml
 	@PYTHON=$(PYTHON) sh scripts/check-tools
@@ -93,10 +93,13 @@ cdktn: .cdktn/.locked ## the maintained fork of the CDK, to synthesise under bot
 
 reference: .reference/.locked ## unmodified upstream scGPT in an environment of its own, for parity and benchmarks
 
+torch-range: reference ## model tests and parity under the oldest, the locked and the newest torch
+	@sh scripts/torch-range
+
 bench: reference cdktn ## the figures: benchmarks/results.json
 	$(BIN)/python -m benchmarks.run
 
 clean: ## stop what was started, remove what was made
 	@if [ -x $(SCGPT) ]; then $(SCGPT) workspace stop --quiet || true; fi
 	@sh scripts/clean-plugin-cache
-	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference .cdktn dist node_modules
+	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference .cdktn .torch dist node_modules

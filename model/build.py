@@ -87,6 +87,7 @@ def build(
     clean_environment: bool = True,
     allowed_path_prefixes: Sequence[str] = (),
     with_hvg: bool = False,
+    torch: str | None = None,
     notify: Notify = lambda message: None,
     force: bool = False,
 ) -> BuildResult:
@@ -117,6 +118,8 @@ def build(
         Folders below ``/Volumes`` from which ``input_data_path`` may be read; by default none.
     with_hvg
         Install what ``subset_hvg`` needs in the served image; without it, it is refused.
+    torch
+        Release of torch in the served image; by default the one that is installed here.
     notify
         Called with a sentence as each step begins.
     force
@@ -134,7 +137,7 @@ def build(
         Nothing was registered.
     """
     settings = model_settings(allowed_path_prefixes, with_hvg=with_hvg)
-    packages = requirements(with_hvg=with_hvg)
+    packages = requirements(with_hvg=with_hvg, torch=torch)
     notify("reading the checkpoint")
     embedder = Embedder.load(checkpoint)
     digests = _digests(embedder, packages, settings)
@@ -301,10 +304,14 @@ def model_settings(
     }
 
 
-def requirements(*, with_hvg: bool = False) -> list[str]:
-    """Return the few packages of the served image, each pinned to the version tested here."""
+def requirements(*, with_hvg: bool = False, torch: str | None = None) -> list[str]:
+    """Return the few packages of the served image, each pinned to the version tested here.
+
+    Torch is pinned to the given release, where one is given: ``make torch-range`` tests others.
+    """
     names = REQUIREMENTS + (HVG_REQUIREMENTS if with_hvg else ())
-    return [f"{name}=={installed(name).split('+')[0]}" for name in names]
+    chosen = {"torch": torch} if torch else {}
+    return [f"{name}=={chosen.get(name) or installed(name).split('+')[0]}" for name in names]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from .. import torches
 from ..plain_secrets import secret_variable, shown
 from ..sizes import Size, WorkloadType
 from .fields import (
@@ -84,6 +85,9 @@ class Endpoint(Closed):
     """Concurrency: Small 4, Medium 8-16, Large 16-64; on a GPU one replica for each 4."""
     provisioned_concurrency: Concurrency | None = None
     """Instead of ``workload_size``: the bounds themselves."""
+    torch: Annotated[str, AfterValidator(torches.check)] | None = None
+    """Release of torch that versions built for it serve with. None: ``torches.DEFAULT``, and in a
+    local workspace the installed one."""
     scale_to_zero: bool
     route_optimized: bool = False
     """Cannot be changed later: Terraform would delete the endpoint and make it anew."""

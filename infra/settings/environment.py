@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from .. import layout, sizes
+from .. import layout, sizes, torches
 from ..naming import Names
 from ..plain_secrets import called_secret, holds_secret, shown
 from ..sizes import Cloud, WorkloadType
@@ -244,6 +244,12 @@ class Settings(Closed):
             sizes.workload_type(self.endpoint.size, self.cloud)
         return self
 
+    @model_validator(mode="after")
+    def _torch_of_this_gpu(self) -> Self:
+        if self.torch is not None:
+            torches.check_gpu(self.torch, self.workload_type)
+        return self
+
     @property
     def names(self) -> Names:
         """Every name of this environment."""
@@ -273,6 +279,14 @@ class Settings(Closed):
         if self.endpoint.workload_type is not None:
             return self.endpoint.workload_type
         return sizes.workload_type(self.endpoint.size or "small", self.cloud)
+
+    @property
+    def torch(self) -> str | None:
+        """Return the release of torch that is served; None: the installed one.
+
+        A local workspace serves with the packages of its own machine, whatever a version asks for.
+        """
+        return self.endpoint.torch or (None if self.is_local else torches.DEFAULT)
 
     @property
     def is_local(self) -> bool:

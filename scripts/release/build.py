@@ -97,6 +97,7 @@ def build_for(
         clean_environment=clean_environment,
         allowed_path_prefixes=allowed_path_prefixes,
         with_hvg=with_hvg,
+        torch=settings.torch,
         notify=notify,
         force=force,
     )

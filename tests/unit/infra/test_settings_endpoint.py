@@ -53,6 +53,15 @@ def test_an_address_that_does_not_tell_the_cloud_needs_it_told(tmp_path: Path) -
         ('size = "huge"', "'xlarge' (got 'huge')"),
         ('email_notifications = { on_update_failure = ["nobody"] }', "must be an e-mail address"),
         ("environment = { 1A = 'x' }", "letters, digits and _, not a digit first"),
+        (
+            'torch = "2.6.0"',
+            "torch 2.6.0 is too old for the engine: it must be one of 2.7.1",
+        ),
+        ('torch = "1.13.1"', "torch 1.13.1 is too old"),
+        ('torch = "2.99.0"', "torch '2.99.0' is unknown: it must be one of 2.7.1"),
+        ('torch = "2.7.1+cu126"', "without a suffix such as +cu126"),
+        ('torch = "latest"', "torch 'latest' is unknown"),
+        ("torch = 2.7", "endpoint.torch"),
     ],
 )
 def test_an_endpoint_that_cannot_be(tmp_path: Path, table: str, said: str) -> None:

@@ -114,6 +114,13 @@ def test_scanpy_is_installed_only_where_it_is_asked_for() -> None:
     assert added == {f"{name}=={version(name)}" for name in ("scanpy", "scikit-misc")}
 
 
+def test_another_torch_is_another_version() -> None:
+    chosen = requirements(torch="2.7.1")
+    assert "torch==2.7.1" in chosen
+    assert len(set(chosen) - set(requirements())) == 1, "the others stay as they are here"
+    assert build.image_digest(chosen, {}) != build.image_digest(requirements(), {})
+
+
 def test_packages_and_settings_make_another_version() -> None:
     settings = build.model_settings(["/Volumes/b/c", "/Volumes/a/b/", "/Volumes/a/b"])
     assert settings == {"allowed_path_prefixes": ["/Volumes/a/b", "/Volumes/b/c"]}
