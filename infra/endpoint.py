@@ -11,6 +11,7 @@ from typing import Any
 
 from .release import Manifest
 from .settings import Settings
+from .settings.endpoint import GPU_VARIABLE
 
 PLAIN: Mapping[str, Any] = {"route_optimized": False, "description": None, "budget_policy_id": None}
 """Field of the endpoint with a plain value, named as in the settings -> its value when absent."""
@@ -117,15 +118,19 @@ def tables_of(endpoint: Mapping[str, Any], entity: Mapping[str, Any]) -> dict[st
     size: dict[str, Any] = {"workload_size": entity.get("workload_size") or "Small"}
     if high:
         size = {"provisioned_concurrency": {"min": low or 4, "max": high}}
+    kind = entity.get("workload_type") or "CPU"
+    variables = {**(entity.get("environment_vars") or {})}
+    expects = variables.pop(GPU_VARIABLE, None) == "true"
     optional = {
         **{field: endpoint.get(field) for field in PLAIN},
         "email_notifications": endpoint.get("email_notifications"),
-        "environment": entity.get("environment_vars"),
+        "environment": variables,
     }
     return {
         "endpoint": {
             "name": endpoint["name"],
-            "workload_type": entity.get("workload_type") or "CPU",
+            "workload_type": kind,
+            **({} if kind == "CPU" else {"require_gpu": expects}),
             **size,
             "scale_to_zero": bool(entity.get("scale_to_zero_enabled")),
             **{key: value for key, value in optional.items() if value},
@@ -154,6 +159,7 @@ def _gateway_table(endpoint: Mapping[str, Any]) -> dict[str, Any]:
 def _size(settings: Settings) -> dict[str, Any]:
     endpoint = settings.endpoint
     bounds = endpoint.provisioned_concurrency
+    expected = {GPU_VARIABLE: "true"} if settings.requires_gpu else {}
     return _given(
         {
             "workload_type": settings.workload_type,
@@ -161,7 +167,7 @@ def _size(settings: Settings) -> dict[str, Any]:
             "min_provisioned_concurrency": bounds and bounds.min,
             "max_provisioned_concurrency": bounds and bounds.max,
             "scale_to_zero_enabled": endpoint.scale_to_zero,
-            "environment_vars": dict(endpoint.environment) or None,
+            "environment_vars": {**endpoint.environment, **expected} or None,
         }
     )
 

@@ -19,7 +19,8 @@ GUIDE_COLUMNS = (MATRIX, OBS, VAR)
 # --- tasks ---
 CELL_EMBEDDINGS, GENE_EMBEDDINGS = "cell_embeddings", "gene_embeddings"
 GENES_IN_CONTEXT = "contextual_gene_embeddings"
-TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, GENES_IN_CONTEXT)
+DIAGNOSTICS = "diagnostics"  # of the process that answers: device, type, torch
+TASKS = (CELL_EMBEDDINGS, GENE_EMBEDDINGS, GENES_IN_CONTEXT, DIAGNOSTICS)
 CELL_TASKS = (CELL_EMBEDDINGS, GENES_IN_CONTEXT)  # whose answers depend on cells
 GENE_TASKS = (GENE_EMBEDDINGS, GENES_IN_CONTEXT)
 

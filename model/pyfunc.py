@@ -35,8 +35,10 @@ from scipy import sparse
 from . import contract
 from .cells.trial import prepare
 from .errors import CheckpointError, ScgptError
+from .scgpt import gpu
 from .scgpt.checkpoint_files import CheckpointFiles
 from .scgpt.config import SPECIAL_TOKENS
+from .scgpt.device import device_for
 from .scgpt.embedder import Embedder
 from .scgpt.engine import ScgptEngine
 from .scgpt.params import PARAMS, ScgptOptions
@@ -56,6 +58,8 @@ _log = logging.getLogger("mlflow.scgpt")  # serving shows what is logged below "
 
 class ScgptModel(PythonModel):
     """scGPT behind MLflow's interface.
+
+    Where ``SCGPT_EXPECTS_GPU`` is ``true``, it refuses to load on a processor.
 
     Artifacts: ``checkpoint`` (an official checkpoint directory), or the guide's three files
     ``model_file``, ``model_config_file``, ``vocab_file`` (and perhaps ``gene_ids_file`` and
@@ -85,6 +89,8 @@ class ScgptModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Build the engine, once."""
         settings = context.model_config or {}
+        if gpu.is_expected():
+            _require_gpu(settings.get("device"))
         embedder = Embedder.load(
             _checkpoint_of(context.artifacts),
             device=settings.get("device"),
@@ -173,6 +179,15 @@ class ScgptModel(PythonModel):
 
 
 TransformerModelWrapper = ScgptModel  # the guide's name
+
+
+def _require_gpu(device: str | None) -> None:
+    """Refuse to start on a processor where a GPU was given; the last line of the log says why."""
+    try:
+        gpu.require(device_for(device))
+    except ScgptError as error:
+        _log.error(error.tagged())
+        raise
 
 
 def _checkpoint_of(artifacts: Mapping[str, str]) -> Path | CheckpointFiles:

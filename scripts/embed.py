@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scgpt_databricks.infra import release
@@ -11,9 +12,12 @@ from scgpt_databricks.model.batch.run import FileReport
 from scgpt_databricks.model.batch.through_endpoint import embed_file_through, embed_files_through
 from scgpt_databricks.model.cells.job_options import OBSM_KEY
 from scgpt_databricks.model.client import Endpoint, Report, embed
-from scgpt_databricks.model.errors import EndpointError
+from scgpt_databricks.model.client.conversation import converse
+from scgpt_databricks.model.contract import DIAGNOSTICS, PACKED
+from scgpt_databricks.model.errors import EndpointError, InvalidRequest
 
 from .connection import workspace_client
+from .monitoring.device import Device, device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +58,16 @@ def embed_files_through_endpoint(
     return embed_files_through(sources, into, endpoint, **options)
 
 
-def smoke(environment: str, folder: Path | None = None) -> Report:
-    """Ask the endpoint for a few real cells.
+@dataclass(frozen=True)
+class Answered(Report):
+    """An endpoint that answers, and what it computes on."""
+
+    device: Device
+    """All fields None where the version that was asked is older than this question."""
+
+
+def smoke(environment: str, folder: Path | None = None) -> Answered:
+    """Ask the endpoint for a few real cells, and what it computes on.
 
     Raises
     ------
@@ -68,12 +80,23 @@ def smoke(environment: str, folder: Path | None = None) -> Report:
 
     settings = load(environment, folder)
     _check_ready(settings)
-    cells = pbmc_cells()[:3].copy()
-    report = embed(cells, endpoint_of(settings), request_prefix="smoke")
+    cells, endpoint = pbmc_cells()[:3].copy(), endpoint_of(settings)
+    report = embed(cells, endpoint, request_prefix="smoke")
     lengths = np.linalg.norm(np.asarray(cells.obsm[OBSM_KEY]), axis=1)
     if lengths.shape != (3,) or not np.allclose(lengths, 1, atol=1e-3):
         raise EndpointError("smoke_failed", f"three cells came back with lengths {lengths}.")
-    return report
+    return Answered(**vars(report), device=device(_choices(endpoint), settings.workload_type))
+
+
+def _choices(endpoint: Endpoint) -> str:
+    """Ask a process for the line of its log that names device, type and torch."""
+    rows = {"columns": [PACKED], "data": [[""]]}
+    body = {"dataframe_split": rows, "params": {"task": DIAGNOSTICS}}
+    try:
+        (line,) = converse(endpoint, lambda conversation: conversation.ask(body))
+    except InvalidRequest:  # a version from before this task
+        return ""
+    return str(line["id"])
 
 
 def _check_ready(settings: Settings) -> None:

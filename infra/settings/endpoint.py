@@ -34,6 +34,9 @@ VariableName = Annotated[
     str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and _, not a digit first")
 ]
 
+GPU_VARIABLE = "SCGPT_EXPECTS_GPU"
+"""Variable of a served entity. Where it is ``true``, the process refuses to start without a GPU."""
+
 SHORTEST_TIMEOUT_MINUTES = 91
 """Outside the local workspace: an image may take an hour and the first replica half of one, and at
 the first deployment the provider deletes an endpoint that is late."""
@@ -85,6 +88,9 @@ class Endpoint(Closed):
     """Concurrency: Small 4, Medium 8-16, Large 16-64; on a GPU one replica for each 4."""
     provisioned_concurrency: Concurrency | None = None
     """Instead of ``workload_size``: the bounds themselves."""
+    require_gpu: bool | None = None
+    """A served process refuses to start on its processor. None: where the workload type has a GPU,
+    but in a local workspace, whose machine has none."""
     torch: Annotated[str, AfterValidator(torches.check)] | None = None
     """Release of torch that versions built for it serve with. None: ``torches.DEFAULT``, and in a
     local workspace the installed one."""
@@ -132,6 +138,8 @@ class Endpoint(Closed):
                 f"{', '.join(wrong)}: looks like a secret: write {{{{secrets/<scope>/<key>}}}} "
                 "(what is none can be kept there too)"
             )
+        if GPU_VARIABLE in variables:
+            raise ValueError(f"{GPU_VARIABLE}: set it by require_gpu instead")
         return variables
 
 

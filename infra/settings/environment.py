@@ -250,6 +250,12 @@ class Settings(Closed):
             torches.check_gpu(self.torch, self.workload_type)
         return self
 
+    @model_validator(mode="after")
+    def _gpu_to_require(self) -> Self:
+        if self.endpoint.require_gpu and self.workload_type == "CPU":
+            raise ValueError("endpoint.require_gpu is true, but the workload type CPU has no GPU")
+        return self
+
     @property
     def names(self) -> Names:
         """Every name of this environment."""
@@ -279,6 +285,13 @@ class Settings(Closed):
         if self.endpoint.workload_type is not None:
             return self.endpoint.workload_type
         return sizes.workload_type(self.endpoint.size or "small", self.cloud)
+
+    @property
+    def requires_gpu(self) -> bool:
+        """Return True where served processes must not compute on their processors."""
+        if self.endpoint.require_gpu is not None:
+            return self.endpoint.require_gpu
+        return self.workload_type != "CPU" and not self.is_local
 
     @property
     def torch(self) -> str | None:

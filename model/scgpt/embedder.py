@@ -21,6 +21,7 @@ from ..cells.known_genes import UNKNOWN, check_any_known
 from ..contract import read_params
 from ..errors import EngineError
 from ..wire.embeddings import CellEmbeddings, GeneEmbeddings
+from . import gpu
 from .batching import TokenBudget
 from .checkpoint import Checkpoint, read_checkpoint
 from .checkpoint_files import CheckpointFiles
@@ -122,10 +123,13 @@ class Embedder:
 
     @property
     def choices(self) -> str:
-        """Say what was chosen for this machine: device, type, matrix product, tokens a batch."""
+        """Say what was chosen for this machine: device, type, products, tokens a batch, torch."""
         network, tokens = self.network, self.budget.tokens
         matmul = f"matmul {network.matmul} ({processor_family()})"
-        return f"engine: {network.device}, {network.dtype}, {matmul}, {tokens} tokens a batch"
+        return (
+            f"engine: {network.device}, {network.dtype}, {matmul}, {tokens} tokens a batch, "
+            f"torch {torch.__version__}{gpu.description(network.device)}"
+        )
 
     def embed_cells(
         self,

@@ -22,6 +22,16 @@ class ScgptEngine:
         self.embedder, self.vocab = embedder, embedder.vocab
         self.width = embedder.config.d_model
 
+    @property
+    def digest(self) -> str:
+        """Identity of the checkpoint."""
+        return self.embedder.digest
+
+    @property
+    def choices(self) -> str:
+        """A line on the device, the type and the release of torch that compute here."""
+        return self.embedder.choices
+
     def check_options(self, options: ScgptOptions) -> None:
         """Refuse options that the checkpoint cannot follow."""
         check_options(options, self.embedder.config, len(self.vocab))

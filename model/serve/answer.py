@@ -60,6 +60,7 @@ def answer(
         contract.CELL_EMBEDDINGS: _answer_cells,
         contract.GENE_EMBEDDINGS: _answer_genes,
         contract.GENES_IN_CONTEXT: _answer_genes_in_context,
+        contract.DIAGNOSTICS: _answer_diagnostics,
     }[asked[0].task]
     lines = respond(engine, asked)
     if any("applied_steps" in line for line in lines):
@@ -151,6 +152,11 @@ def _wanted_genes(question: Question) -> list[str] | None:
             "param genes; need_preprocess false asks for all genes of the model.",
         )
     return question.genes
+
+
+def _answer_diagnostics(engine: Engine, asked: Sequence[Question]) -> list[dict[str, Any]]:
+    """Say what computes, in the words of the log; the request's rows are not looked at."""
+    return [{"id": engine.choices, **_common(asked[0], engine.digest)}]
 
 
 def _answer_genes_in_context(engine: Engine, asked: Sequence[Question]) -> list[dict[str, Any]]:

@@ -34,6 +34,16 @@ class Engine(Protocol):
         """Numbers of a vector."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """Identity of the model, which every answer repeats."""
+        ...
+
+    @property
+    def choices(self) -> str:
+        """A line on the device, the type and the release that compute here."""
+        ...
+
     def check_options(self, options: Any) -> None:
         """Refuse options of the type ``self.options`` that this model cannot follow."""
         ...

@@ -91,6 +91,9 @@ def read_request(
         )
     options = contract.read_params(params, engine.options)
     engine.check_options(options)
+    if options.task == contract.DIAGNOSTICS:
+        contract.check_params_of(options.task, options)
+        return [Question(0, options.task, options, None, None)]
     rows = _rows(model_input, options, folders)
     task = options.task or (
         contract.CELL_EMBEDDINGS if rows[0].is_packed else contract.GENE_EMBEDDINGS

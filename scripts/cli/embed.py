@@ -125,13 +125,18 @@ def smoke(environment: str, folder: Path | None, as_json: bool) -> None:
     """Ask ENV's endpoint for the embeddings of three real cells.
 
     \b
+    Says on which device, in which type and with which torch they were computed.
     Fails where the endpoint is not ready, or answers with no proper vectors.
     Example:  scgpt smoke local
     """
     from ..embed import smoke as ask
 
     report = ask(environment, folder)
+    found = report.device
+    computes = f"on {found.name} ({found.precision}, torch {found.torch})"
     text = f"{', '.join(report.served)} answers; model {report.model_digest[:12]}"
+    if found.name is not None:
+        text += f"; {computes}"
     show(asdict(report), as_json, text, f"scgpt embed {environment} CELLS.h5ad --out OUT.h5ad")
 
 

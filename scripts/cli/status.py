@@ -130,7 +130,8 @@ def _text(found: Status, lines: int) -> Iterator[str]:
 
 def _line(each: Entity) -> str:
     place = each.device or "device not known"
-    computes = f"{place} ({each.precision})" if each.precision else place
+    how = ", ".join(filter(None, (each.precision, each.torch and f"torch {each.torch}")))
+    computes = f"{place} ({how})" if how else place
     size = f" {each.workload_size}" if each.workload_size else ""
     counted = f"{each.requests} requests, {each.refused} refused, {each.failed} failed"
     mean = f", {each.mean_ms:.0f} ms on average" if each.mean_ms is not None else ""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CPU = "CPU"
 """Begins the names of the workload types without a GPU."""
 
-_CHOICES = re.compile(r"engine: (\w+(?::\d+)?), torch\.(\w+)")
+_CHOICES = re.compile(r"engine: (\w+(?::\d+)?), torch\.(\w+)(?:.*, torch ([\w.+]+))?")
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,20 @@ class Device:
     name: str | None
     """``cpu``, ``cuda`` or ``cuda:N``; None where the log does not say."""
     precision: str | None
+    torch: str | None
+    """Its release of torch, such as 2.7.1+cu126; None where the version does not log it."""
     is_fallback: bool
     """It was given a GPU and computes on its processor."""
 
 
 def device(log: str, workload_type: str) -> Device:
-    """Read the device from a service log; the line of the last start counts."""
+    """Read the device from a service log, or from a diagnostic answer; the last line counts."""
     found = _CHOICES.findall(log)
     if not found:
-        return Device(None, None, False)
-    name, precision = found[-1]
-    return Device(name, precision, name == "cpu" and not workload_type.startswith(CPU))
+        return Device(None, None, None, False)
+    name, precision, torch = found[-1]
+    is_fallback = name == "cpu" and not workload_type.startswith(CPU)
+    return Device(name, precision, torch or None, is_fallback)
 
 
 def service_log(client: WorkspaceClient, endpoint: str, entity: str) -> str:

@@ -45,6 +45,7 @@ class Entity:
     device: str | None
     """Device that it computes on; None where its log does not say."""
     precision: str | None
+    torch: str | None
     requests: int
     """Since its process started; so are the next three."""
     refused: int
@@ -139,6 +140,7 @@ def _entities(
             message=str(state.get("deployment_state_message") or ""),
             device=found.name,
             precision=found.precision,
+            torch=found.torch,
             **{field: int(_sum(mine, metric)) for field, metric in _COUNTS.items()},
             mean_ms=_mean_ms(mine),
             log=log,

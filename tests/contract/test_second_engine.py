@@ -47,6 +47,7 @@ class Totals:
     """A cell's vector is the value of each gene, times a factor."""
 
     options, vocab, width = TotalsOptions, Vocabulary(), len(GENES)
+    digest, choices = DIGEST, "engine: none"
 
     def check_options(self, options: TotalsOptions) -> None:
         if options.factor > 9:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.endpoint import describe, tables_of
+from scgpt_databricks.infra.settings.endpoint import GPU_VARIABLE
+from tests.unit.infra.manifests import champion
 from tests.unit.infra.toml_files import FIVE_LINES, changed, problems, write
 
 
@@ -52,6 +55,8 @@ def test_an_address_that_does_not_tell_the_cloud_needs_it_told(tmp_path: Path) -
         ("timeout_minutes = 90", "endpoint.timeout_minutes: must be 91 or more"),
         ('size = "huge"', "'xlarge' (got 'huge')"),
         ('email_notifications = { on_update_failure = ["nobody"] }', "must be an e-mail address"),
+        ("environment = { SCGPT_EXPECTS_GPU = 'true' }", "set it by require_gpu instead"),
+        ('size = "cpu"\nrequire_gpu = true', "the workload type CPU has no GPU"),
         ("environment = { 1A = 'x' }", "letters, digits and _, not a digit first"),
         (
             'torch = "2.6.0"',
@@ -147,3 +152,28 @@ def test_an_empty_prefix_logs_nothing(tmp_path: Path) -> None:
     table = '[gateway]\ninference_table_prefix = ""\n'
     loaded = settings.load("dev", write(tmp_path, FIVE_LINES + table))
     assert loaded.names.inference_table is None
+
+
+@pytest.mark.parametrize(
+    ("head", "table", "expected"),
+    [
+        ("", "", {GPU_VARIABLE: "true"}),
+        ("", 'size = "cpu"', None),
+        ("", "require_gpu = false", None),
+        ("", "environment = { A = 'x' }", {"A": "x", GPU_VARIABLE: "true"}),
+        ("local = true", "", None),
+        ("local = true", "require_gpu = true", {GPU_VARIABLE: "true"}),
+    ],
+)
+def test_a_gpu_type_is_given_the_variable_that_asks_for_a_gpu(
+    tmp_path: Path, head: str, table: str, expected: dict[str, str] | None
+) -> None:
+    host = 'host = "https://dbc-9.cloud.databricks.com"'
+    text = FIVE_LINES.replace(host, head or host) + f"[endpoint]\n{table}\n"
+    environment = settings.load("dev", write(tmp_path, text))
+    (entity,) = describe(environment, champion(environment))["config"]["served_entities"]
+    assert entity.get("environment_vars") == expected
+    endpoint = {"name": "e", "ai_gateway": None}
+    given = tables_of(endpoint, entity)["endpoint"].get("require_gpu")
+    wanted = None if "cpu" in table else GPU_VARIABLE in (expected or {})
+    assert given is wanted, "an adoption takes it over"

@@ -93,6 +93,9 @@ def test_nothing_of_the_endpoint_is_lost_on_the_way(name: str, release: str) -> 
             {"calls": limit.calls, "key": limit.key, "renewal_period": "minute"}
             for limit in environment.gateway.rate_limits
         ]
+    # All have a GPU type; the local workspace has no GPU.
+    asked = {"environment_vars": {"SCGPT_EXPECTS_GPU": "true"}}
+    variables = {} if environment.is_local else asked
     expected = {
         "name": given.name,
         "route_optimized": given.route_optimized,
@@ -105,6 +108,7 @@ def test_nothing_of_the_endpoint_is_lost_on_the_way(name: str, release: str) -> 
                     "workload_type": environment.workload_type,
                     "workload_size": given.workload_size,
                     "scale_to_zero_enabled": given.scale_to_zero,
+                    **variables,
                 }
                 for each in manifest.served
             ],

@@ -38,7 +38,8 @@ def test_the_endpoint_has_everything_that_can_be_declared(everything: dict[str, 
     assert entity["workload_type"] == "GPU_LARGE_2"
     assert "workload_size" not in entity
     assert (entity["min_provisioned_concurrency"], entity["max_provisioned_concurrency"]) == (4, 16)
-    assert entity["environment_vars"] == {"BATCH": "64", "HUB": "{{secrets/scgpt/hub}}"}
+    given = {"BATCH": "64", "HUB": "{{secrets/scgpt/hub}}"}
+    assert entity["environment_vars"] == {**given, "SCGPT_EXPECTS_GPU": "true"}
     assert not entity["scale_to_zero_enabled"]
     assert block["ai_gateway"]["rate_limits"] == [
         {"calls": 9, "key": "endpoint", "renewal_period": "minute"},

@@ -101,6 +101,7 @@ TABLE: dict[str, dict[str, str | Never]] = {
         "config.served_entities.scale_to_zero_enabled": ".scale_to_zero",
         "config.served_entities.environment_vars.HUB": ".environment.HUB",
         "config.served_entities.environment_vars.BATCH": NOT_GIVEN_BACK,
+        "config.served_entities.environment_vars.SCGPT_EXPECTS_GPU": NOT_GIVEN_BACK,
         "config.traffic_config.routes.served_model_name": ".traffic",
         "config.traffic_config.routes.traffic_percentage": ".traffic",
         "ai_gateway.inference_table_config.enabled": "inference_table",

@@ -137,6 +137,13 @@ def test_the_last_start_in_a_log_counts(
     assert (found.name, found.is_fallback) == (name, bool(is_fallback))
 
 
+def test_the_log_names_the_torch() -> None:
+    line = "engine: cuda:0, torch.bfloat16, matmul torch (x), 9 tokens a batch, torch 2.7.1+cu126"
+    found = device(f"{line} (NVIDIA A10G, compute capability 8.6)\n", "GPU_MEDIUM")
+    assert (found.name, found.precision, found.torch) == ("cuda:0", "bfloat16", "2.7.1+cu126")
+    assert device("engine: cpu, torch.float32, 1 tokens a batch", "CPU").torch is None
+
+
 def test_metrics_of_any_label_are_read_and_other_lines_left_out() -> None:
     text = """# TYPE cpu_usage_percentage gauge
 cpu_usage_percentage{endpoint="e",served_model_name="m-1",note="a \\"b\\", {c}"} 12.5 1730000000000
