@@ -136,7 +136,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
             bar.start()
         elif before < 0:  # what an earlier run had done tells nothing about this one's rate
             said, before = now, done
-        elif now - said > _LINE_SECONDS:
+        elif now - said > _LINE_SECONDS and done > before:
             rate = (done - before) / (now - said)
             left = (total - done) / rate
             err.print(f"  {title}: {done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left")

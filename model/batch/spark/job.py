@@ -140,7 +140,11 @@ def run(
             commits.retry(spark)
         query = _start(spark, job, commits, every)
         total = spark.table(reference(job.cells)).count() if progress else 0
-        _watch(query, stop, progress, total)
+        try:
+            _watch(query, stop, progress, total)
+        finally:
+            if commits.failure is not None:
+                raise commits.failure
         return commits.done(spark)
 
 
@@ -170,12 +174,13 @@ def judge(cells: DataFrame, model: Model, job: Job) -> Judged:
 
 
 def embedded(cells: DataFrame, model: Model) -> DataFrame:
-    """Return the embeddings of a table or stream of cells: one row each, in no order."""
+    """Return the embeddings of a table or stream of cells: one row of equal cells, in no order."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     # A type and no text: a pipeline's function may not ask the server to read one.
     schema = from_arrow_schema(EMBEDDING_COLUMNS)
-    return cells.selectExpr(_DIGEST, PACKED).mapInArrow(embedding(model), schema)
+    rows = cells.selectExpr(_DIGEST, PACKED).dropDuplicates([CELL_DIGEST])
+    return rows.mapInArrow(embedding(model), schema)
 
 
 def _make(spark: SparkSession, table: str) -> None:
@@ -198,9 +203,21 @@ class _Commits:
     model_digest: str
     job: Job
     put_in: int = 0
+    failure: Exception | None = None
 
     def put(self, cells: DataFrame, _: int) -> None:
-        """Embed those of a slice that are new, and put them in."""
+        """Embed those of a slice that are new, and put them in; keep the failure of one.
+
+        Spark matches what is raised here against a pattern that needs a frame of the stack for each
+        character. A long message ends its thread without a word, as if the stream had ended well.
+        """
+        try:
+            self._put(cells)
+        except Exception as error:
+            self.failure = error
+            raise RuntimeError("the slice failed") from None
+
+    def _put(self, cells: DataFrame) -> None:
         spark = cells.sparkSession
         new = self._once(spark, cells).join(self._ours(spark), CELL_DIGEST, "left_anti")
         self._merge(spark, new, "WHEN NOT MATCHED THEN INSERT *")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from scgpt_databricks.model.batch.spark.job import Done, Job, run
+from scgpt_databricks.model.batch.spark.job import Done, Job, _Commits, run
 from scgpt_databricks.model.errors import InvalidRequest
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1800)]
@@ -78,6 +79,22 @@ def test_two_runs_into_one_table_lose_nothing(
     assert all(isinstance(each, Done) or each == "two_runs" for each in ended), ended
     assert run(spark, Job(cells, out, checkpoint)).rows == 700
     assert keys(spark, out) == (700, 700)
+
+
+def test_a_slice_that_fails_fails_the_run(
+    spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Spark's own thread dies of a long message, and says nothing then."""
+    out = str(tmp_path / "out")
+
+    def broken(*_: object) -> None:
+        raise ValueError("no heap space" + "\n\tat org.apache.spark" * 5_000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Commits, "_merge", broken)
+        with pytest.raises(ValueError, match="no heap space"):
+            run(spark, Job(cells, out, checkpoint))
+    assert run(spark, Job(cells, out, checkpoint)).rows == 700
 
 
 def test_an_empty_table_of_cells_is_no_mistake(

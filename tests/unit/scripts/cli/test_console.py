@@ -25,6 +25,18 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
     ]
 
 
+def test_no_line_is_written_while_nothing_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stream waits for its next slice, and a killed run's last slice takes its time."""
+    clock = iter([5.0, 20.0, 40.0, 55.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.progress("embedding") as update:
+        for done in (0, 0, 0, 500):
+            update(done, 1_000)
+    assert capsys.readouterr().err.splitlines() == ["  embedding: 500 of 1,000, 10/s, 50 s left"]
+
+
 def test_progress_in_a_terminal_shows_the_rate_and_the_time_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
