@@ -140,11 +140,7 @@ def run(
             commits.retry(spark)
         query = _start(spark, job, commits, every)
         total = spark.table(reference(job.cells)).count() if progress else 0
-        try:
-            _watch(query, stop, progress, total)
-        finally:
-            if commits.failure is not None:
-                raise commits.failure
+        _watch(query, commits, stop, progress, total)
         return commits.done(spark)
 
 
@@ -213,7 +209,7 @@ class _Commits:
         """
         try:
             self._put(cells)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `_ended` raises it
             self.failure = error
             raise RuntimeError("the slice failed") from None
 
@@ -314,6 +310,7 @@ def _checkpoint(spark: SparkSession, job: Job, model_digest: str) -> str:
 
 def _watch(
     query: StreamingQuery,
+    commits: _Commits,
     stop: threading.Event | None,
     progress: Progress | None,
     total: int,
@@ -323,10 +320,19 @@ def _watch(
     ended = False
     try:
         while not (ended or (stop is not None and stop.is_set())):
-            ended = bool(query.awaitTermination(1))
+            ended = _ended(query, commits)
             for each in query.recentProgress:
                 told[int(each["batchId"])] = int(each["numInputRows"])
             if progress and told:
                 progress(sum(told.values()), total)
     finally:
         query.stop()
+
+
+def _ended(query: StreamingQuery, commits: _Commits) -> bool:
+    """Wait a second for the end of a stream; raise what ended it."""
+    try:
+        return bool(query.awaitTermination(1))
+    finally:
+        if commits.failure is not None:
+            raise commits.failure

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,14 +119,40 @@ def test_a_killed_executor_costs_no_row(
     assert counts(spark, out) == (700, 700)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare: it makes a small disk")
+def test_a_full_disk_is_a_sentence_and_the_next_run_goes_on(
+    spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    embed = shlex.join([*command(cells, str(disk / "out"), checkpoint), "--json"])
+    script = (
+        f"mount -t tmpfs -o size=96k tmpfs {disk} || exit 77\n"
+        f"{embed} > {tmp_path}/full.json && exit 1\n"
+        f"mount -o remount,size=64m {disk} && {embed} > {tmp_path}/done.json"
+    )
+    own = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    ended = subprocess.run(own, capture_output=True, text=True, check=False)
+    if ended.returncode == 77 or "unshare failed" in ended.stderr:
+        pytest.skip(f"nobody may mount a disk here: {ended.stderr.strip()}")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((tmp_path / "full.json").read_text())["error"]["code"] == "disk_full"
+    assert json.loads((tmp_path / "done.json").read_text())["rows"] == 700
+
+
 def executors(parent: int) -> list[int]:
-    """Return the executors below a process."""
+    """Return the executors below a process; ps lists those above before those below."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True
-    ).stdout
-    rows = (line.split(None, 2) for line in listed.splitlines()[1:])
-    return [
-        int(pid)
-        for pid, session, words in rows
-        if int(session) == parent and "CoarseGrainedExecutorBackend" in words and "java" in words
-    ]
+        ["ps", "-ww", "-eo", "pid,ppid,args", "--sort=pid"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    below, found = {parent}, []
+    for line in listed.splitlines()[1:]:
+        pid, above, words = line.split(None, 2)
+        if int(above) in below:
+            below.add(int(pid))
+            if "CoarseGrainedExecutorBackend" in words:
+                found.append(int(pid))
+    return found

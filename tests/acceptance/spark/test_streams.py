@@ -97,6 +97,22 @@ def test_a_slice_that_fails_fails_the_run(
     assert run(spark, Job(cells, out, checkpoint)).rows == 700
 
 
+def test_a_stream_that_is_stopped_in_a_slice_goes_on_later(
+    spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    out, stop, merge = str(tmp_path / "out"), threading.Event(), _Commits._merge
+
+    def stopped(*given: Any) -> None:
+        stop.set()
+        merge(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Commits, "_merge", stopped)
+        run(spark, Job(cells, out, checkpoint), every="1 second", stop=stop)
+    assert run(spark, Job(cells, out, checkpoint)).rows == 700
+    assert keys(spark, out) == (700, 700)
+
+
 def test_an_empty_table_of_cells_is_no_mistake(
     spark: SparkSession, cells: str, checkpoint: str, tmp_path: Path
 ) -> None:
