@@ -89,6 +89,7 @@ from cdktf_cdktf_provider_databricks.notification_destination import (
 )
 from cdktf_cdktf_provider_databricks.permissions import Permissions, PermissionsAccessControl
 from cdktf_cdktf_provider_databricks.provider import DatabricksProvider
+from cdktf_cdktf_provider_databricks.query import Query
 from cdktf_cdktf_provider_databricks.registered_model import RegisteredModel
 from cdktf_cdktf_provider_databricks.schema import Schema
 from cdktf_cdktf_provider_databricks.sql_endpoint import (

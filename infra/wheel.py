@@ -44,7 +44,7 @@ _SOURCES = (
     "model/evidence/__init__.py",
     "model/evidence/reference.py",
     "model/judge/__init__.py",
-    "model/judge/drift.py",
+    "model/judge/drift",
     "model/wire",
     "scripts/__init__.py",
     "scripts/monitoring/__init__.py",

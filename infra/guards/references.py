@@ -73,6 +73,7 @@ _FOUND: dict[str, Callable[[Json], Iterator[Reference]]] = {
     "databricks_permissions": _of_list,
     "databricks_alert_v2": _of_alert,
     "databricks_dashboard": _of_warehouse,
+    "databricks_query": _of_warehouse,
     ENDPOINT: _of_endpoint,
 }
 

@@ -130,6 +130,12 @@ class Report:
     """Command that makes what it reads, where that is no inference table."""
 
 
+def asked(report: Report, *, table: str, endpoint: str, hours: int = 168) -> str:
+    """Return the SQL of one table of the report, of the last hours."""
+    back = min(hours, report.longest_hours or hours)
+    return query(report.sql, table=table, hours=back, endpoint=endpoint, **report.values)
+
+
 def arguments(job: Job, *, table: str, warehouse: str, **values: object) -> list[str]:
     """Return what a job is called with in one environment."""
     own = [each.format(**values) for each in job.parameters]

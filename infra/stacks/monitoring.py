@@ -1,4 +1,4 @@
-"""The watch over the endpoint: alerts, dashboard, jobs, and the warehouse that they ask."""
+"""The watch over the endpoint: alerts, dashboard, saved queries, jobs, and their warehouse."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from ..bindings import App
 from ..constructs.alerts import Alerts
 from ..constructs.dashboard import EndpointDashboard
 from ..constructs.jobs import Jobs
+from ..constructs.queries import Queries
 from ..constructs.warehouse import warehouse_id
 from ..settings import Settings
 from .environment import EnvironmentStack
@@ -22,4 +23,5 @@ class MonitoringStack(EnvironmentStack):
         warehouse = warehouse_id(self, settings)
         Alerts(self, "alerts", settings, warehouse=warehouse, table=table)
         EndpointDashboard(self, "endpoint_dashboard", settings, warehouse=warehouse, table=table)
+        Queries(self, "queries", settings, warehouse=warehouse, table=table)
         Jobs(self, "jobs", settings, warehouse=warehouse, table=table)

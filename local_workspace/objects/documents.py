@@ -1,4 +1,5 @@
-"""Objects that are no securables: endpoints, warehouses, alerts, dashboards, experiments, jobs.
+"""Objects that are no securables: endpoints, warehouses, alerts, queries, dashboards,
+experiments, jobs.
 
 Each is a document with an owner and an access control list. Owner and admins may do everything with
 it; others what the list gives them.
@@ -54,6 +55,7 @@ WAREHOUSE = ObjectKind(
     "warehouses", "SQL warehouse", ("CAN_VIEW", "CAN_USE", "CAN_MONITOR", "CAN_MANAGE", "IS_OWNER")
 )
 ALERT = ObjectKind("alerts", "Alert", ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"))
+QUERY = ObjectKind("queries", "Query", ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"))
 DASHBOARD = ObjectKind("dashboards", "Dashboard", ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"))
 EXPERIMENT = ObjectKind("experiments", "Experiment", ("CAN_READ", "CAN_EDIT", "CAN_MANAGE"))
 JOB = ObjectKind("jobs", "Job", ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER"))

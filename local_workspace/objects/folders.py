@@ -1,4 +1,4 @@
-"""Folders of the workspace, with the experiments, dashboards and alerts that lie in them:
+"""Folders of the workspace, with the experiments, dashboards, alerts and queries that lie in them:
 ``/api/2.0/workspace``.
 
 ``/Shared`` and everybody's home are there from the start. Paths may carry the prefix
@@ -15,7 +15,7 @@ from ..core.routing import Call, Routes
 from ..core.store import Document
 from ..core.workspace import Principal, Workspace
 from . import documents
-from .documents import ALERT, DASHBOARD, EXPERIMENT
+from .documents import ALERT, DASHBOARD, EXPERIMENT, QUERY
 
 routes = Routes()
 
@@ -23,7 +23,7 @@ _BASE = "/api/2.0/workspace"
 _KIND = "folders"
 _PREFIX = "/Workspace"
 _FOLDER = "DIRECTORY"
-_OBJECTS = {EXPERIMENT: "MLFLOW_EXPERIMENT", DASHBOARD: "DASHBOARD", ALERT: "ALERT"}
+_OBJECTS = {EXPERIMENT: "MLFLOW_EXPERIMENT", DASHBOARD: "DASHBOARD", ALERT: "ALERT", QUERY: "QUERY"}
 
 
 def normal(path: object) -> str:
@@ -137,7 +137,7 @@ def _tree(call: Call) -> dict[str, Document]:
 
 
 def _place(document: Document) -> str | None:
-    """Return the path of an experiment, dashboard or alert; None in the trash."""
+    """Return the path of an experiment, dashboard, alert or query; None in the trash."""
     if "display_name" in document:
         path = f"{document['parent_path']}/{document['display_name']}.lvdash.json"
         return path if document["lifecycle_state"] == "ACTIVE" else None
@@ -145,6 +145,8 @@ def _place(document: Document) -> str | None:
         alert = document["alert"]
         folder = normal(alert.get("parent_path") or f"/Users/{document['owner']}")
         return f"{folder}/{alert['display_name']}.dbalert.json"
+    if "query" in document:
+        return f"{document['parent_path']}/{document['query']['display_name']}.dbquery.ipynb"
     name: str | None = document.get("name")  # experiments of an older workspace lack it
     return name
 

@@ -10,7 +10,7 @@ from ..core.routing import Call, Routes
 from ..core.store import Document
 from ..identity.principals import check_known, find
 from . import documents
-from .documents import ACL_FIELDS, ALERT, DASHBOARD, ENDPOINT, EXPERIMENT, JOB, WAREHOUSE
+from .documents import ACL_FIELDS, ALERT, DASHBOARD, ENDPOINT, EXPERIMENT, JOB, QUERY, WAREHOUSE
 
 routes = Routes()
 
@@ -21,6 +21,8 @@ _KINDS = {
     "sql/warehouses": (WAREHOUSE, "warehouses"),
     "alertsv2": (ALERT, "alertv2"),
     "dashboards": (DASHBOARD, "dashboard"),
+    "queries": (QUERY, "query"),
+    "sql/queries": (QUERY, "query"),
     "experiments": (EXPERIMENT, "mlflowExperiment"),
     "jobs": (JOB, "job"),
 }

@@ -50,6 +50,7 @@ AREAS = (
     "serving.invocations",
     "sql.warehouses",
     "sql.statements",
+    "sql.queries",
     "alerts.destinations",
     "alerts.outbox",
     "objects.folders",

@@ -53,6 +53,7 @@ _PERMITTED = {
         creator=("/api/2.0/sql/warehouses/", "creator_name"),
     ),
     "dashboard_id": _Kind("dashboards", "dashboard"),
+    "sql_query_id": _Kind("sql/queries", "query", manager=True),
     "alert_v2_id": _Kind("alertsv2", "alertv2", manager=True),
 }
 _WHO = ("user_name", "group_name", "service_principal_name")

@@ -25,6 +25,7 @@ from .mapping import applied
 from .notifications import NotificationDestination
 from .permissions import Permissions
 from .plan import Path
+from .queries import Query
 from .resource import Resource, UndoneError
 from .rest import Client, ProviderError, Session, login
 from .serving import ModelServing
@@ -48,6 +49,7 @@ _TYPES: tuple[Resource, ...] = (
     SqlEndpoint(),
     NotificationDestination(),
     AlertV2(),
+    Query(),
     Dashboard(),
     Job(),
 )

@@ -184,6 +184,12 @@ LISTED = {
         lambda client, name: _titled(client.lakeview.list(), name),
         "dashboard_id",
     ),
+    "query": Listed(
+        "display_name",
+        lambda client, name: _titled(client.queries.list(), name),
+        "id",
+        "owner_user_name",
+    ),
     "job": Listed(
         "name", lambda client, name: client.jobs.list(name=name), "job_id", "creator_user_name"
     ),

@@ -26,6 +26,7 @@ _IN_STATE = {
     "warehouse": ("databricks_sql_endpoint", "name"),
     "alert": ("databricks_alert_v2", "display_name"),
     "dashboard": ("databricks_dashboard", "display_name"),
+    "query": ("databricks_query", "display_name"),
     "job": ("databricks_job", "name"),
 }
 """First word of a difference's resource -> its type in the state, and the attribute with the rest.

@@ -19,6 +19,7 @@ _KINDS = {
     "databricks_model_serving": ("endpoint", "name"),
     "databricks_notification_destination": ("notification destination", "display_name"),
     "databricks_permissions": ("access list", "id"),
+    "databricks_query": ("saved query", "display_name"),
     "databricks_registered_model": ("registered model", "name"),
     "databricks_schema": ("schema", "name"),
     "databricks_sql_endpoint": ("SQL warehouse", "name"),
@@ -48,6 +49,7 @@ _LISTED = {
     "sql_endpoint_id": "the SQL warehouse",
     "alert_v2_id": "an alert",
     "dashboard_id": "the dashboard",
+    "sql_query_id": "a saved query",
     "job_id": "a job",
 }
 

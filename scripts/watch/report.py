@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scgpt_databricks.infra.errors import DeployError
-from scgpt_databricks.infra.monitoring import REPORTS, Report, query
+from scgpt_databricks.infra.monitoring import REPORTS, Report, asked
 from scgpt_databricks.infra.settings import Settings
 
 from ..monitoring.statements import answer, warehouse_of
@@ -105,8 +105,8 @@ def report(
 def _section(
     client: WorkspaceClient, settings: Settings, each: Report, hours: int, warehouse: str
 ) -> Section:
-    table, back = str(settings.names.inference_table), min(hours, each.longest_hours or hours)
-    text = query(each.sql, table=table, hours=back, endpoint=settings.names.endpoint, **each.values)
+    names = settings.names
+    text = asked(each, table=str(names.inference_table), endpoint=names.endpoint, hours=hours)
     try:
         columns, rows = answer(client, text, warehouse)
     except DeployError as error:

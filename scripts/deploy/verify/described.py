@@ -1,4 +1,4 @@
-"""Warehouse, alerts, dashboard and jobs as the API has them, in the words of what is declared."""
+"""Warehouse, alerts, dashboard, queries and jobs as the API has them, in declared words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from databricks.sdk.service.dashboards import Dashboard
     from databricks.sdk.service.jobs import BaseJob
     from databricks.sdk.service.settings import ListNotificationDestinationsResult
-    from databricks.sdk.service.sql import AlertV2, EndpointInfo
+    from databricks.sdk.service.sql import AlertV2, EndpointInfo, ListQueryObjectsResponseQuery
 
 Fields = dict[str, Any]
 
@@ -67,6 +67,16 @@ def alert(found: AlertV2) -> Fields:
         "schedule": schedule.quartz_cron_schedule,
         "timezone": schedule.timezone_id,
         "pause_status": schedule.pause_status.value if schedule.pause_status else "UNPAUSED",
+    }
+
+
+def query(client: WorkspaceClient, found: ListQueryObjectsResponseQuery) -> Fields:
+    """Describe text, place and warehouse of a saved query; the list leaves its place out."""
+    saved = client.queries.get(str(found.id))
+    return {
+        "query": saved.query_text,
+        "warehouse": saved.warehouse_id,
+        "folder": folder(saved.parent_path),
     }
 
 

@@ -1,5 +1,5 @@
-"""Warehouse, alerts, dashboard and jobs against the API: that each is there once, and what it does,
-whom it tells, what it shows.
+"""Warehouse, alerts, dashboard, queries and jobs against the API: that each is there once, and what
+it does, whom it tells, what it shows.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _LISTS: dict[WorkspaceObject, tuple[str, str]] = {
     "warehouse": ("warehouses", "id"),
     "alert": ("alertsv2", "id"),
     "dashboard": ("dashboards", "dashboard_id"),
+    "query": ("queries", "id"),
     "job": ("jobs", "job_id"),
 }
 """Kind of object -> its collection in the permissions API, and the field that is its id."""
@@ -51,6 +52,7 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
     told = sorted([*told, *watch.destinations])
     found += _alerts_differences(client, settings, table, warehouse, told)
     found += _dashboard_differences(client, settings, table, warehouse)
+    found += _queries_differences(client, settings, table, warehouse)
     found += _jobs_differences(client, settings, table, warehouse)
     return found + list(_wheel(client, settings))
 
@@ -131,6 +133,25 @@ def _dashboard_differences(
         partial(described.dashboard, client, content),
         partial(_listed, client, settings, "dashboard"),
     )
+
+
+def _queries_differences(
+    client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
+) -> Iterator[Difference]:
+    names, queries = settings.names, list(client.queries.list())
+    for report in monitoring.REPORTS:
+        name = names.watched(report.title)
+        yield from _once(
+            f"query {name}",
+            {
+                "query": monitoring.asked(report, table=table, endpoint=names.endpoint),
+                "warehouse": warehouse,
+                "folder": described.folder(names.workspace_folder),
+            },
+            [each for each in queries if _titled(each, name)],
+            partial(described.query, client),
+            partial(_listed, client, settings, "query"),
+        )
 
 
 def _jobs_differences(

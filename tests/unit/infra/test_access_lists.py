@@ -31,7 +31,8 @@ def _lists(folder: Path, text: str) -> dict[str, tuple[str, set[tuple[str, str]]
         }
         (target,) = block.values()
         found[name] = (target, entries)
-    kinds = [f"databricks_{kind}" for kind in ("sql_endpoint", "alert_v2", "dashboard", "job")]
+    named = ("sql_endpoint", "alert_v2", "dashboard", "query", "job")
+    kinds = [f"databricks_{kind}" for kind in named]
     there = {f"${{{kind}.{name}.id}}" for kind in kinds for name in resources.get(kind, ())}
     assert {target for target, _ in found.values()} == there, "one for each"
     return found
@@ -49,6 +50,7 @@ def test_who_plans_may_read_what_is_watched(tmp_path: Path) -> None:
     read, view = "CAN_READ", "CAN_VIEW"
     expected = {"dashboard": (read, "CAN_MANAGE"), "warehouse": (view, "IS_OWNER")}
     expected |= {f"alert_{alert.key}": (read, "CAN_MANAGE") for alert in monitoring.ALERTS}
+    expected |= {f"query_{each.key}": ("CAN_RUN", "CAN_MANAGE") for each in monitoring.REPORTS}
     expected |= {f"job_{job.key}": (view, "IS_OWNER") for job in monitoring.JOBS}
     assert {name: entries for name, (_, entries) in found.items()} == {
         f"{name}_permissions": {(planner, "p@e.org"), (deployer, "d@example.com")}

@@ -57,6 +57,19 @@ def test_the_next_job_is_one_entry(out: Path, monkeypatch: pytest.MonkeyPatch) -
     assert added["task"][0]["python_wheel_task"]["parameters"][-2:] == ["--days", "30"]
 
 
+def test_the_next_table_of_the_report_is_one_entry_and_a_saved_query(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, first = stack(out), monitoring.REPORTS[0]
+    more = replace(first, key="another", title="another")
+    monkeypatch.setattr(monitoring, "REPORTS", (*monitoring.REPORTS, more))
+    after = stack(out)
+    added = after.pop("databricks_query.query_another")
+    assert after.pop("databricks_permissions.query_another_permissions"), "its list"
+    assert after == before
+    assert added["query_text"] == before[f"databricks_query.query_{first.key}"]["query_text"]
+
+
 def test_the_next_tile_is_one_entry(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, first = stack(out), monitoring.TILES[0]
     monkeypatch.setattr(monitoring, "TILES", (*monitoring.TILES, replace(first, key="another")))

@@ -15,6 +15,7 @@ _COLLECTIONS = {
     "/api/2.0/sql/warehouses": "id",
     "/api/2.0/notification-destinations": "id",
     "/api/2.0/alerts": "id",
+    "/api/2.0/sql/queries": "id",
     "/api/2.0/lakeview/dashboards": "dashboard_id",
 }
 # The others are read by query: folder of their verbs -> the key of the object, the part to write.

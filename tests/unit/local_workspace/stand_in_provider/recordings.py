@@ -26,7 +26,7 @@ FOLDER = Path(
 FAMILIES = (
     *("volume", "grant", "permissions", "model_serving", "model_serving_min", "scenario"),
     *("mlflow_experiment", "sql_endpoint", "notification_destination", "alert_v2", "dashboard"),
-    "job",
+    *("job", "query"),
 )
 
 

@@ -42,6 +42,7 @@ def entry(level: str, who: str = "admin@local.test") -> dict[str, str]:
         ("sql_endpoint_id", "sql/warehouses", ["CAN_MANAGE", "IS_OWNER"]),
         ("alert_v2_id", "alertsv2", ["CAN_MANAGE"]),
         ("dashboard_id", "dashboards", []),
+        ("sql_query_id", "sql/queries", ["CAN_MANAGE"]),
         ("job_id", "jobs", ["IS_OWNER"]),
     ],
 )

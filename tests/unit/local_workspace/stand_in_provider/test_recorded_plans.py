@@ -41,6 +41,7 @@ OVERTAKEN = {
     "job-10-drift_name",
     "mlflow_experiment-06-drift_name",
     "notification_destination-07-drift",
+    "query-07-drift",
 }
 
 

@@ -26,7 +26,7 @@ from databricks.sdk.service.settings import (
     ListNotificationDestinationsResult,
     NotificationDestination,
 )
-from databricks.sdk.service.sql import AlertV2, EndpointInfo
+from databricks.sdk.service.sql import AlertV2, EndpointInfo, ListQueryObjectsResponseQuery, Query
 
 from scgpt_databricks.infra import settings
 from scgpt_databricks.infra.bindings import App, TerraformStack
@@ -46,6 +46,7 @@ _OBJECTS = {
     "sql_endpoint_id": "warehouses",
     "alert_v2_id": "alertsv2",
     "dashboard_id": "dashboards",
+    "sql_query_id": "queries",
     "job_id": "jobs",
     "experiment_id": "experiments",
 }
@@ -124,6 +125,7 @@ def _watching(blocks: Blocks) -> dict[str, Any]:
         for kind in ("databricks_dashboard", "databricks_notification_destination")
     )
     warehouse, alert = blocks["databricks_sql_endpoint"], blocks["databricks_alert_v2"]
+    queries = {id_: {**each, "id": id_} for id_, each in blocks["databricks_query"].items()}
     draft = Dashboard.from_dict({**board, "dashboard_id": "dashboard"})
     jobs = {_number(id_): job for id_, job in blocks["databricks_job"].items()}
     return {
@@ -144,6 +146,12 @@ def _watching(blocks: Blocks) -> dict[str, Any]:
             list_alerts=lambda: [
                 AlertV2.from_dict({**each, "id": id_}) for id_, each in alert.items()
             ]
+        ),
+        "queries": SimpleNamespace(
+            list=lambda: [
+                ListQueryObjectsResponseQuery.from_dict(each) for each in queries.values()
+            ],
+            get=lambda id_: Query.from_dict(queries[id_]),
         ),
         "lakeview": SimpleNamespace(
             list=lambda: [draft],

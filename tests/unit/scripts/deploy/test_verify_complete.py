@@ -79,6 +79,7 @@ TABLE: dict[str, dict[str, str | Never]] = {
         "sql_endpoint_id": OBJECT,
         "alert_v2_id": OBJECT,
         "dashboard_id": OBJECT,
+        "sql_query_id": OBJECT,
         "job_id": OBJECT,
         "experiment_id": OBJECT,
     },
@@ -156,6 +157,12 @@ TABLE: dict[str, dict[str, str | Never]] = {
         "warehouse_id": "published_warehouse",
         "embed_credentials": "embed_credentials",
         "serialized_dashboard": "content",
+    },
+    "databricks_query": {
+        "display_name": MISSING,
+        "parent_path": "folder",
+        "warehouse_id": "warehouse",
+        "query_text": "query",
     },
     "databricks_job": {
         "name": MISSING,

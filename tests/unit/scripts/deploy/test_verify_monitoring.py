@@ -18,7 +18,7 @@ from databricks.sdk.service.settings import (
     ListNotificationDestinationsResult,
     NotificationDestination,
 )
-from databricks.sdk.service.sql import AlertV2, EndpointInfo
+from databricks.sdk.service.sql import AlertV2, EndpointInfo, ListQueryObjectsResponseQuery, Query
 
 from scgpt_databricks.infra import layout, monitoring, settings
 from scgpt_databricks.infra.monitoring import lakeview
@@ -38,6 +38,7 @@ DEV = DEV.model_copy(
 NAMES = DEV.names
 TABLE = str(NAMES.inference_table)
 ALERT = next(each for each in monitoring.ALERTS if each.key == "error_rate")
+REPORT = next(each for each in monitoring.REPORTS if each.key == "kpi")
 JOB = next(each for each in monitoring.JOBS if each.key == "daily_error_rate")
 
 
@@ -45,6 +46,7 @@ JOB = next(each for each in monitoring.JOBS if each.key == "daily_error_rate")
 def one_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitoring, "ALERTS", (ALERT,))
     monkeypatch.setattr(monitoring, "JOBS", (JOB,))
+    monkeypatch.setattr(monitoring, "REPORTS", (REPORT,))
 
 
 def answers() -> dict[str, Any]:
@@ -74,6 +76,13 @@ def answers() -> dict[str, Any]:
                 },
             },
             "schedule": {"quartz_cron_schedule": DEV.monitoring.schedule, "timezone_id": "UTC"},
+        },
+        "query": {
+            "id": "q-1",
+            "display_name": NAMES.watched(REPORT.title),
+            "query_text": monitoring.asked(REPORT, table=TABLE, endpoint=NAMES.endpoint),
+            "warehouse_id": "w-1",
+            "parent_path": "/Workspace/Shared",
         },
         "warehouse": {
             "id": "w-1",
@@ -155,6 +164,10 @@ def workspace(found: dict[str, Any]) -> WorkspaceClient:
             list=lambda: [listed], get=lambda id_: {"d-1": destination}[id_]
         ),
         alerts_v2=SimpleNamespace(list_alerts=lambda: [AlertV2.from_dict(found["alert"])]),
+        queries=SimpleNamespace(
+            list=lambda: [ListQueryObjectsResponseQuery.from_dict(found["query"])],
+            get=lambda id_: {"q-1": Query.from_dict(found["query"])}[id_],
+        ),
         lakeview=SimpleNamespace(
             list=lambda: [Dashboard.from_dict(board)],
             get=lambda id_: {"b-1": whole}[id_],
@@ -218,6 +231,9 @@ def task(found: dict[str, Any]) -> dict[str, Any]:
         (lambda f: f["alert"]["evaluation"]["source"].pop("aggregation"), "aggregation", "absent"),
         (lambda f: f["alert"].pop("custom_summary"), "summary", "absent"),
         (lambda f: f["alert"].pop("custom_description"), "description", "absent"),
+        (lambda f: f["query"].update(query_text="SELECT 1"), "query", "SELECT 1"),
+        (lambda f: f["query"].update(parent_path="/Users/eve"), "folder", "/Users/eve"),
+        (lambda f: f["query"].update(warehouse_id="w-2"), "warehouse", "w-2"),
         (lambda f: f["warehouse"].pop("tags"), "tags.project", "absent"),
         (lambda f: f["warehouse"].update(auto_stop_mins=0), "auto_stop_mins", 0),
         (lambda f: f["warehouse"].update(max_num_clusters=9), "max_num_clusters", 9),
@@ -296,6 +312,7 @@ def test_who_plans_and_who_deploys_hold_their_levels() -> None:
         ("warehouses", "w-1"): [owner],
         ("alertsv2", "a-1"): [owner, reader],
         ("dashboards", "b-1"): [reader],
+        ("queries", "q-1"): [reader],
         ("jobs", "1"): [owner, reader],
     }
     client = cast(Any, workspace(answers()))
@@ -309,5 +326,7 @@ def test_who_plans_and_who_deploys_hold_their_levels() -> None:
     assert wanting == [
         ("warehouse", "permission of p", "CAN_VIEW", "absent"),
         ("dashboard", "permission of d@example.com", "CAN_MANAGE", "absent"),
+        ("query", "permission of p", "CAN_RUN", "CAN_READ"),
+        ("query", "permission of d@example.com", "CAN_MANAGE", "absent"),
         ("job", "permission of p", "CAN_VIEW", "CAN_READ"),
     ]
