@@ -65,6 +65,10 @@ def _of_cells(sides: Sides, deal: Deal, figure: str, name: str) -> tuple[str, fl
     )
     fine = np.isfinite(effects)
     effect = float(np.average(effects[fine], weights=weights[fine])) if fine.any() else 0.0
+    # Cells that another model puts elsewhere change each neighbourhood, and not all cells together.
+    whole = sides.mean(sides.both(figure))
+    overall = difference(whole, np.isfinite(whole), len(sides.old.names))
+    effect = min(effect, overall, key=abs) if effect * overall > 0 else 0.0
     p_value = deal.p_value(weighted(np.array(distances), weights))
     return name, p_value, -effect if name == UNKNOWN else effect
 
@@ -72,6 +76,8 @@ def _of_cells(sides: Sides, deal: Deal, figure: str, name: str) -> tuple[str, fl
 def compare_composition(sides: Sides, deal: Deal, threshold: float) -> Finding:
     if sides.new.embeddings is None or sides.old.embeddings is None:
         return Finding(COMPOSITION, threshold=threshold, note=_NO_EMBEDDINGS)
+    if sides.strayed:
+        return Finding(COMPOSITION, threshold=threshold, note=_STRAYED)
     shares = sides.cells / sides.cells.sum(axis=1, keepdims=True)
     typical = shares.mean(axis=0)
     scaled = shares / np.sqrt(np.maximum(typical, 1e-9))
@@ -89,8 +95,11 @@ _NO_EMBEDDINGS = (
 )
 
 
+_STRAYED = "most cells are in no neighbourhood of the reference: the embeddings moved"
+
+
 def compare_embedding(sides: Sides, grams: list[Gram], deal: Deal, threshold: float) -> Finding:
-    """MMD within neighbourhoods, between the mean embeddings of data sets.
+    """Compare the mean embeddings of data sets by MMD, within neighbourhoods.
 
     The effect is that of the neighbourhood in the middle: a changed model moves them all, a kind of
     cells that was never there moves the one where it lands.

@@ -114,7 +114,8 @@ def make_reference(sample: Sample, kinds: int, *, seed: int = 0) -> Reference:
 
 def neighbourhoods(
     centres: NDArray[np.float32], embeddings: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Return for each cell the nearest centre: int64 ``[cells]``."""
+) -> tuple[NDArray[np.int64], Floats]:
+    """Return for each cell the nearest centre, and the squared distance to it: both ``[cells]``."""
     near = embeddings @ centres.T - (centres**2).sum(1) / 2
-    return np.asarray(near.argmax(axis=1), np.int64)
+    apart = (embeddings**2).sum(axis=1) - 2 * near.max(axis=1)
+    return np.asarray(near.argmax(axis=1), np.int64), np.asarray(apart, np.float64)

@@ -10,32 +10,36 @@ from numpy.typing import NDArray
 from .samples import Floats, Reference, Sample, neighbourhoods
 
 FEWEST_ALIKE = 5  # cells of a data set in a neighbourhood
+_NEAR, _MOST_FAR = 0.99, 0.5
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Both sides together: reference first."""
+    """Both sides together: reference first.
+
+    Neighbourhoods are told by embeddings. Where most of the new cells are farther from every centre
+    than the reference's are, they are in none: all cells are then compared as one neighbourhood.
+    """
 
     reference: Reference
     old: Sample
     new: Sample
     data_set: NDArray[np.int64] = field(init=False)
     places: NDArray[np.int64] = field(init=False)
+    strayed: bool = field(init=False)
+    """Most of the new cells are in no neighbourhood of the reference."""
 
     def __post_init__(self) -> None:
         shifted = self.new.data_set + len(self.old.names)
         object.__setattr__(self, "data_set", np.concatenate([self.old.data_set, shifted]))
-        places = (
-            np.zeros(len(self.data_set), np.int64)
-            if self.new.embeddings is None or self.old.embeddings is None
-            else np.concatenate(
-                [
-                    neighbourhoods(self.reference.centres, vectors)
-                    for vectors in (self.old.embeddings, self.new.embeddings)
-                ]
-            )
-        )
+        places, strayed = np.zeros(len(self.data_set), np.int64), False
+        if self.new.embeddings is not None and self.old.embeddings is not None:
+            before, near = neighbourhoods(self.reference.centres, self.old.embeddings)
+            after, far = neighbourhoods(self.reference.centres, self.new.embeddings)
+            strayed = bool((far > np.quantile(near, _NEAR)).mean() > _MOST_FAR)
+            places = places if strayed else np.concatenate([before, after])
         object.__setattr__(self, "places", places)
+        object.__setattr__(self, "strayed", strayed)
 
     @property
     def count(self) -> int:
@@ -63,6 +67,13 @@ class Sides:
         means = np.divide(sums, times, out=np.zeros_like(sums), where=times > 0)
         shape = self.count, kinds
         return means.reshape(shape), (times >= FEWEST_ALIKE).reshape(shape)
+
+    def mean(self, values: Floats) -> Floats:
+        """Return a figure's mean of each data set; NaN where no cell has one."""
+        fine = np.isfinite(values)
+        sums = np.bincount(self.data_set[fine], values[fine], minlength=self.count)
+        times = np.bincount(self.data_set[fine], minlength=self.count)
+        return np.divide(sums, times, out=np.full(self.count, np.nan), where=times > 0)
 
 
 def difference(values: Floats, there: NDArray[np.bool_], old: int) -> float:

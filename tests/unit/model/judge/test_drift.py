@@ -62,6 +62,25 @@ def test_each_cause_has_its_own_name(reference: Reference, name: str) -> None:
     assert alarms(look(reference, **shift)) == expected
 
 
+def test_cells_far_from_every_neighbourhood_are_a_changed_model(reference: Reference) -> None:
+    """Another network puts cells where none of the reference's are: that is no other mixture."""
+    found = look(reference, moved=20.0)
+    assert alarms(found) == {EMBEDDING: "embeddings moved"}
+    assert found[COMPOSITION].p_value is None
+    assert "the embeddings moved" in found[COMPOSITION].note
+
+
+def test_cells_in_other_neighbourhoods_are_of_no_other_size(reference: Reference) -> None:
+    """A model that puts all cells where one kind was changes sizes there, not those of all."""
+    sample = donors(np.random.default_rng(2), 12)
+    assert sample.embeddings is not None
+    first = donors(np.random.default_rng(3), 12, mixture=(0.96, 0.01, 0.01, 0.01, 0.01))
+    found = find_drift(
+        reference, dataclasses.replace(sample, embeddings=first.embeddings), alpha=WEEK
+    )
+    assert INPUT not in alarms({each.cause: each for each in found})
+
+
 def test_what_follows_from_the_input_says_so(reference: Reference) -> None:
     found = look(reference, lost=0.4, moved=0.2)
     assert not found[EMBEDDING].alarm
