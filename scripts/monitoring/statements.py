@@ -17,6 +17,10 @@ _UNFINISHED = ("PENDING", "RUNNING")
 _POLL_SECONDS = 2.0
 
 
+class WarehouseError(DeployError):
+    """No statement can be asked at all."""
+
+
 def rows(client: WorkspaceClient, statement: str, warehouse: str) -> list[list[str]]:
     """Return the rows of a statement's first chunk; values are text.
 
@@ -31,10 +35,26 @@ def rows(client: WorkspaceClient, statement: str, warehouse: str) -> list[list[s
 def answer(
     client: WorkspaceClient, statement: str, warehouse: str
 ) -> tuple[list[str], list[list[str]]]:
-    """Return the names of a statement's columns, and its rows as :func:`rows` does."""
-    found = client.statement_execution.execute_statement(
-        statement, warehouse, wait_timeout=_LONGEST_WAIT
-    )
+    """Return the names of a statement's columns, and its rows as :func:`rows` does.
+
+    Raises
+    ------
+    WarehouseError
+        There is no such warehouse, or the caller may not use it.
+    """
+    from databricks.sdk.errors import NotFound, PermissionDenied
+
+    try:
+        found = client.statement_execution.execute_statement(
+            statement, warehouse, wait_timeout=_LONGEST_WAIT
+        )
+    except NotFound as error:
+        raise WarehouseError(
+            f"{error} Name one that exists in monitoring.warehouse_id, or leave that out and "
+            "deploy the monitoring stack"
+        ) from error
+    except PermissionDenied as error:
+        raise WarehouseError(f"{error} Ask for CAN_USE on the SQL warehouse {warehouse}") from error
     while found.status and found.status.state and found.status.state.value in _UNFINISHED:
         time.sleep(_POLL_SECONDS)
         found = client.statement_execution.get_statement(str(found.statement_id))

@@ -12,7 +12,7 @@ from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring import REPORTS, Report, asked
 from scgpt_databricks.infra.settings import Settings
 
-from ..monitoring.statements import answer, warehouse_of
+from ..monitoring.statements import WarehouseError, answer, warehouse_of
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -109,6 +109,8 @@ def _section(
     text = asked(each, table=str(names.inference_table), endpoint=names.endpoint, hours=hours)
     try:
         columns, rows = answer(client, text, warehouse)
+    except WarehouseError:
+        raise
     except DeployError as error:
         problem = explained(str(error), settings, each)
         return Section(each.key, each.title, (), (), problem)

@@ -73,7 +73,8 @@ class Sides:
         fine = np.isfinite(values)
         sums = np.bincount(self.data_set[fine], values[fine], minlength=self.count)
         times = np.bincount(self.data_set[fine], minlength=self.count)
-        return np.divide(sums, times, out=np.full(self.count, np.nan), where=times > 0)
+        found: Floats = np.divide(sums, times, out=np.full(self.count, np.nan), where=times > 0)
+        return found
 
 
 def difference(values: Floats, there: NDArray[np.bool_], old: int) -> float:
