@@ -48,6 +48,11 @@ from cdktf_cdktf_provider_databricks.alert_v2 import (
     AlertV2Schedule,
 )
 from cdktf_cdktf_provider_databricks.dashboard import Dashboard
+from cdktf_cdktf_provider_databricks.data_quality_monitor import (
+    DataQualityMonitor,
+    DataQualityMonitorDataProfilingConfig,
+    DataQualityMonitorDataProfilingConfigTimeSeries,
+)
 from cdktf_cdktf_provider_databricks.grant import Grant
 from cdktf_cdktf_provider_databricks.job import (
     Job,

@@ -23,6 +23,8 @@ REMIND_SECONDS = 3600
 """After which an alert that still fires is told again."""
 LONGEST_SECONDS = 3600
 """A run of a job may take so long."""
+PROFILE_GRANULARITY = "AGGREGATION_GRANULARITY_1_HOUR"
+"""Span of time over which the platform's own monitor adds up."""
 JOB_ENVIRONMENT_VERSION = "4"
 """The version of serverless compute."""
 JOB_ENVIRONMENT_KEY = "wheel"

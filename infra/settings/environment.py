@@ -231,6 +231,10 @@ class Settings(Closed):
 
     @model_validator(mode="after")
     def _something_to_watch(self) -> Self:
+        if self.monitoring.profile is not None and self.is_local:
+            raise ValueError(
+                "monitoring.profile is for Databricks: the local workspace profiles no tables"
+            )
         if self.monitoring.enabled and self.gateway.inference_table_prefix is None:
             raise ValueError(
                 "monitoring reads the inference table: give gateway.inference_table_prefix, or set "

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from scgpt_databricks import quartz
 
-from .fields import Closed, Emails, NonEmpty, unique
+from .fields import Closed, Emails, NonEmpty, matching, unique
 
 WarehouseSize = Literal[
     "2X-Small", "X-Small", "Small", "Medium", "Large", "X-Large", "2X-Large", "3X-Large", "4X-Large"
@@ -21,7 +21,23 @@ def _readable(schedule: str) -> str:
     return schedule
 
 
+Uuid = Annotated[
+    str,
+    matching(
+        r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "an id such as 0a1b2c3d-0000-0000-0000-000000000000, as `scgpt monitor init ENV` says it",
+    ),
+]
 Cron = Annotated[str, AfterValidator(_readable)]
+
+
+class Profile(Closed):
+    """What the platform's own monitor is given; ``scgpt monitor init`` says both ids."""
+
+    table_id: Uuid
+    """Of the table of requests."""
+    schema_id: Uuid
+    """Of the schema that its tables of metrics go to."""
 
 
 class Monitoring(Closed):
@@ -53,6 +69,8 @@ class Monitoring(Closed):
     """Older rows of the inference table, and of the tables made of it, are deleted."""
     destinations: Annotated[tuple[NonEmpty, ...], AfterValidator(unique)] = ()
     """Ids of notification destinations that exist (Slack, a webhook, ...), told beside emails."""
+    profile: Profile | None = None
+    """Turns Databricks' own monitor over the table of requests on, once that table is there."""
     schedule: Cron = "0 5 * * * ?"
     """When alerts are evaluated."""
     timezone: str = "UTC"

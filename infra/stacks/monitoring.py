@@ -6,6 +6,7 @@ from ..bindings import App
 from ..constructs.alerts import Alerts
 from ..constructs.dashboard import EndpointDashboard
 from ..constructs.jobs import Jobs
+from ..constructs.profile import RequestProfile
 from ..constructs.queries import Queries
 from ..constructs.warehouse import warehouse_id
 from ..settings import Settings
@@ -24,4 +25,5 @@ class MonitoringStack(EnvironmentStack):
         Alerts(self, "alerts", settings, warehouse=warehouse, table=table)
         EndpointDashboard(self, "endpoint_dashboard", settings, warehouse=warehouse, table=table)
         Queries(self, "queries", settings, warehouse=warehouse, table=table)
+        RequestProfile(self, "profile", settings, warehouse=warehouse)
         Jobs(self, "jobs", settings, warehouse=warehouse, table=table)

@@ -47,9 +47,16 @@ def init(environment: str, folder: Path | None, dry_run: bool, as_json: bool) ->
 
     from ..watch.tables import init as make
 
-    found = make(load(environment, folder), dry_run=dry_run)
+    settings = load(environment, folder)
+    found = make(settings, dry_run=dry_run)
     verb = "would make" if dry_run else "made"
     lines = [f"{verb} {name}" for name in found.made] + [f"there: {name}" for name in found.there]
+    if found.profile and not settings.is_local and settings.monitoring.profile is None:
+        lines += ["for a profile by Databricks' own monitor, add to the file and deploy:"]
+        lines += [
+            "[monitoring.profile]",
+            *(f'{key} = "{id_}"' for key, id_ in found.profile.items()),
+        ]
     missing = dry_run and found.made
     then = "the same without --dry-run" if missing else f"scgpt monitor unpack {environment}"
     show(asdict(found), as_json, "\n".join(lines), then)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring.tables import TABLES, create
@@ -11,6 +12,9 @@ from scgpt_databricks.infra.settings import Settings
 
 from ..connection import answering, workspace_client
 from ..monitoring.statements import rows, warehouse_of
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Made:
     made: tuple[str, ...]
     """Those that were not there."""
     there: tuple[str, ...]
+    profile: dict[str, str] | None
+    """Ids for ``monitoring.profile``; None where the tables are not there yet."""
 
 
 def logged_table(settings: Settings) -> str:
@@ -60,5 +66,15 @@ def init(settings: Settings, *, dry_run: bool = False) -> Made:
             warehouse = warehouse_of(client, settings)
             for kind in lacking:
                 rows(client, create(kind, names[kind]), warehouse)
+        profile = None if lacking and dry_run else _profile(client, settings)
     known = tuple(name for kind, name in names.items() if there[kind])
-    return Made(settings.environment, tuple(names[kind] for kind in lacking), known)
+    made = tuple(names[kind] for kind in lacking)
+    return Made(settings.environment, made, known, profile)
+
+
+def _profile(client: WorkspaceClient, settings: Settings) -> dict[str, str]:
+    """Return what Databricks' own monitor is given: it knows ids, no names."""
+    names = settings.names
+    table = client.tables.get(str(names.requests_table))
+    schema = client.schemas.get(names.full_schema)
+    return {"table_id": str(table.table_id), "schema_id": str(schema.schema_id)}
