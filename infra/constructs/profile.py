@@ -33,9 +33,10 @@ class RequestProfile(Construct):
                 output_schema_id=profile.schema_id,
                 warehouse_id=warehouse,
                 skip_builtin_dashboard=True,
-                slicing_exprs=["served_entity"],
+                slicing_exprs=[*monitoring.PROFILE_SLICES],
                 time_series=DataQualityMonitorDataProfilingConfigTimeSeries(
-                    timestamp_column="request_time", granularities=[monitoring.PROFILE_GRANULARITY]
+                    timestamp_column=monitoring.PROFILE_TIME,
+                    granularities=[monitoring.PROFILE_GRANULARITY],
                 ),
             ),
         )

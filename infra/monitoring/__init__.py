@@ -25,6 +25,8 @@ LONGEST_SECONDS = 3600
 """A run of a job may take so long."""
 PROFILE_GRANULARITY = "AGGREGATION_GRANULARITY_1_HOUR"
 """Span of time over which the platform's own monitor adds up."""
+PROFILE_TIME, PROFILE_SLICES = "request_time", ("served_entity",)
+"""Its column of time, and what it adds up apart."""
 JOB_ENVIRONMENT_VERSION = "4"
 """The version of serverless compute."""
 JOB_ENVIRONMENT_KEY = "wheel"

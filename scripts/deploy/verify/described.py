@@ -11,6 +11,7 @@ from .difference import ABSENT, get_or_none
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.dashboards import Dashboard
+    from databricks.sdk.service.dataquality import Monitor
     from databricks.sdk.service.jobs import BaseJob
     from databricks.sdk.service.settings import ListNotificationDestinationsResult
     from databricks.sdk.service.sql import AlertV2, EndpointInfo, ListQueryObjectsResponseQuery
@@ -77,6 +78,22 @@ def query(client: WorkspaceClient, found: ListQueryObjectsResponseQuery) -> Fiel
         "query": saved.query_text,
         "warehouse": saved.warehouse_id,
         "folder": folder(saved.parent_path),
+    }
+
+
+def profile(found: Monitor) -> Fields:
+    """Describe what the platform's own monitor adds up, over which time, for what."""
+    config = found.data_profiling_config
+    if config is None:
+        return {}
+    series = config.time_series
+    return {
+        "schema": config.output_schema_id,
+        "warehouse": config.warehouse_id,
+        "builtin_dashboard": not config.skip_builtin_dashboard,
+        "slices": config.slicing_exprs or [],
+        "time": series.timestamp_column if series else ABSENT,
+        "granularities": [each.value for each in series.granularities] if series else [],
     }
 
 

@@ -54,6 +54,7 @@ def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[
     found += _dashboard_differences(client, settings, table, warehouse)
     found += _queries_differences(client, settings, table, warehouse)
     found += _jobs_differences(client, settings, table, warehouse)
+    found += _profile_differences(client, settings, warehouse)
     return found + list(_wheel(client, settings))
 
 
@@ -172,6 +173,29 @@ def _jobs_differences(
             partial(described.job, client),
             partial(_listed, client, settings, "job"),
         )
+
+
+def _profile_differences(
+    client: WorkspaceClient, settings: Settings, warehouse: str | None
+) -> Iterator[Difference]:
+    """Find what the platform's own monitor lacks; none where it is not asked for."""
+    profile = settings.monitoring.profile
+    if profile is None:
+        return
+    resource = f"profile of table {profile.table_id}"
+    there = get_or_none(lambda: client.data_quality.get_monitor("table", profile.table_id))
+    if there is None:
+        yield missing(resource)
+        return
+    declared = {
+        "schema": profile.schema_id,
+        "warehouse": warehouse,
+        "builtin_dashboard": False,
+        "slices": list(monitoring.PROFILE_SLICES),
+        "time": monitoring.PROFILE_TIME,
+        "granularities": [monitoring.PROFILE_GRANULARITY],
+    }
+    yield from compare(resource, declared, described.profile(there))
 
 
 def _once(

@@ -12,6 +12,7 @@ from cdktf import Testing as Cdk
 
 from scgpt_databricks.infra import layout, monitoring, settings
 from scgpt_databricks.infra.bindings import App, TerraformStack
+from scgpt_databricks.infra.errors import InfraError
 from scgpt_databricks.infra.main import build
 from scgpt_databricks.infra.monitoring import lakeview
 from scgpt_databricks.infra.settings import Monitoring
@@ -22,10 +23,10 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def stack(out: Path) -> dict[str, Any]:
+def stack(out: Path, folder: Path = layout.ENVIRONMENTS) -> dict[str, Any]:
     """Address -> block of what watches the endpoint of ``dev``."""
     app = App(outdir=str(out))
-    build(app, settings.load("dev", layout.ENVIRONMENTS), None)
+    build(app, settings.load("dev", folder), None)
     found = app.node.find_child("dev-monitoring")
     assert isinstance(found, TerraformStack)
     resources = json.loads(Cdk.synth(found))["resource"]
@@ -83,6 +84,48 @@ def test_the_next_tile_is_one_entry(out: Path, monkeypatch: pytest.MonkeyPatch) 
     (page,), (more,) = old["pages"], new["pages"]
     assert more["layout"][:-1] == page["layout"]
     assert more["layout"][-1]["widget"]["name"] == "another"
+
+
+ID = "0a1b2c3d-0000-0000-0000-00000000000"
+
+
+def test_the_platforms_own_monitor_is_declared_by_the_ids_of_the_table(
+    out: Path, tmp_path: Path
+) -> None:
+    """Once the table is there and its ids are in the file; before, nothing is declared."""
+    before = stack(out)
+    assert not [name for name in before if "data_quality" in name]
+    text = (layout.ENVIRONMENTS / "dev.toml").read_text()
+    ids = f'[monitoring.profile]\ntable_id = "{ID}1"\nschema_id = "{ID}2"\n'
+    (tmp_path / "dev.toml").write_text(text + ids)
+    after = stack(out, tmp_path)
+    monitor = after.pop("databricks_data_quality_monitor.request_profile")
+    assert after == before
+    config = monitor["data_profiling_config"]
+    assert (monitor["object_type"], monitor["object_id"]) == ("table", f"{ID}1")
+    assert config["output_schema_id"] == f"{ID}2"
+    assert config["time_series"] == {
+        "timestamp_column": "request_time",
+        "granularities": ["AGGREGATION_GRANULARITY_1_HOUR"],
+    }
+    assert config["slicing_exprs"] == ["served_entity"]
+
+
+@pytest.mark.parametrize(
+    ("file", "table_id", "said"),
+    [
+        ("dev", "main.scgpt.requests", "an id such as"),
+        ("local", f"{ID}1", "the local workspace profiles no tables"),
+    ],
+)
+def test_a_profile_takes_ids_and_a_real_workspace(
+    tmp_path: Path, file: str, table_id: str, said: str
+) -> None:
+    text = (layout.ENVIRONMENTS / f"{file}.toml").read_text()
+    ids = f'[monitoring.profile]\ntable_id = "{table_id}"\nschema_id = "{ID}2"\n'
+    (tmp_path / f"{file}.toml").write_text(text + ids)
+    with pytest.raises(InfraError, match=said):
+        settings.load(file, tmp_path)
 
 
 def test_a_threshold_is_a_number_or_a_key_of_the_settings() -> None:

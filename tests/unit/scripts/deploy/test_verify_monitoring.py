@@ -11,6 +11,7 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
 from databricks.sdk.service.dashboards import Dashboard, PublishedDashboard
+from databricks.sdk.service.dataquality import Monitor
 from databricks.sdk.service.files import GetMetadataResponse
 from databricks.sdk.service.iam import ObjectPermissions
 from databricks.sdk.service.jobs import BaseJob, Job
@@ -22,6 +23,7 @@ from databricks.sdk.service.sql import AlertV2, EndpointInfo, ListQueryObjectsRe
 
 from scgpt_databricks.infra import layout, monitoring, settings
 from scgpt_databricks.infra.monitoring import lakeview
+from scgpt_databricks.infra.settings.monitoring import Profile
 from scgpt_databricks.infra.wheel import wheel
 from scgpt_databricks.scripts.deploy.verify.monitoring import monitoring_differences
 
@@ -36,6 +38,7 @@ DEV = DEV.model_copy(
     }
 )
 NAMES = DEV.names
+PROFILE = "0a1b2c3d-0000-0000-0000-00000000000"
 TABLE = str(NAMES.inference_table)
 ALERT = next(each for each in monitoring.ALERTS if each.key == "error_rate")
 REPORT = next(each for each in monitoring.REPORTS if each.key == "kpi")
@@ -288,6 +291,35 @@ def test_a_dashboard_that_is_not_published_is_told() -> None:
         ("published_warehouse", "absent"),
         ("embed_credentials", "absent"),
     ]
+
+
+def test_the_platforms_own_monitor_is_looked_up_by_its_table() -> None:
+    ids = {"table_id": f"{PROFILE}1", "schema_id": f"{PROFILE}2"}
+    watch = DEV.monitoring.model_copy(update={"profile": Profile(**ids)})
+    declared = DEV.model_copy(update={"monitoring": watch})
+    client = cast(Any, workspace(answers()))
+    series = {
+        "timestamp_column": "request_time",
+        "granularities": ["AGGREGATION_GRANULARITY_1_DAY"],
+    }
+    config = {
+        "output_schema_id": f"{PROFILE}2",
+        "warehouse_id": "w-1",
+        "skip_builtin_dashboard": True,
+        "slicing_exprs": ["served_entity"],
+        "time_series": series,
+    }
+    there = {"object_type": "table", "object_id": f"{PROFILE}1", "data_profiling_config": config}
+    client.data_quality = SimpleNamespace(get_monitor=lambda *_: Monitor.from_dict(there))
+    (found,) = monitoring_differences(client, declared)
+    assert (found.field, found.found) == ("granularities", ["AGGREGATION_GRANULARITY_1_DAY"])
+
+    def gone(*_: str) -> Monitor:
+        raise NotFound("no monitor")
+
+    client.data_quality = SimpleNamespace(get_monitor=gone)
+    (found,) = monitoring_differences(client, declared)
+    assert found.resource == f"profile of table {PROFILE}1"
 
 
 def test_a_task_that_was_added_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,10 @@ def client_with(*names: str) -> Any:
     def exists(name: str) -> Any:
         return SimpleNamespace(table_exists=name in names)
 
-    return SimpleNamespace(tables=SimpleNamespace(exists=exists))
+    return SimpleNamespace(
+        tables=SimpleNamespace(exists=exists, get=lambda name: SimpleNamespace(table_id="t-1")),
+        schemas=SimpleNamespace(get=lambda name: SimpleNamespace(schema_id="s-1")),
+    )
 
 
 def test_init_makes_the_tables_that_are_not_there(
@@ -41,8 +45,10 @@ def test_init_makes_the_tables_that_are_not_there(
     monkeypatch.setattr(tables, "rows", lambda client, statement, warehouse: said.append(statement))
     planned = tables.init(local, dry_run=True)
     assert not said
+    assert planned.profile is None, "a table that is not there has no id"
     made = tables.init(local)
-    assert made == planned
+    assert dataclasses.replace(made, profile=None) == planned
+    assert made.profile == {"table_id": "t-1", "schema_id": "s-1"}
     assert made.there == (there,)
     assert len(said) == len(made.made) == len(TABLES) - 1
     assert str(local.names.requests_table) in made.made
