@@ -32,7 +32,7 @@ pa: Any = pyarrow
 
 TABLE = "main.scgpt.x_payload"
 FEW, MANY, RUNS = 100_000, 1_000_000, 3
-DAYS = 30
+DAYS = 7
 KPIS = ("kpi", "refusals", "per_hour", "per_day", "errors")
 """Tables of the report that read every request."""
 _ADMIN = Principal("1", "admin@local.test", ("admins",))
@@ -108,8 +108,10 @@ def scans(place: Workspace) -> Iterator[Callable[[], object]]:
 
 
 def made(folder: Path, requests: int) -> Workspace:
-    """Return a workspace with so many requests of a month, and what they were unpacked to."""
+    """Return a workspace with so many requests of a week, and what they were unpacked to."""
     place = Workspace(folder, "http://127.0.0.1:1")
+    for kind, name in (("catalogs", "main"), ("schemas", "main.scgpt")):
+        place.store.put(kind, name, {"full_name": name, "owner": _ADMIN.name})
     for kind, schema in (("payload", SCHEMA), ("requests", arrow_schema(TABLES["requests"]))):
         name = f"main.scgpt.x_{kind}"
         path = place.tables / name
@@ -136,7 +138,7 @@ def _rows(start: int, many: int, requests: int, schema: Any) -> Any:
         "request_date": [each.date() for each in times],
         "status_code": rng.choice([200, 200, 200, 200, 400, 500], many).astype(np.int32),
         "execution_duration_ms": rng.integers(5, 4_000, many),
-        "requester": [f"user-{each}@lab.org" for each in rng.integers(0, 40, many)],
+        "requester": [f"user-{each}@lab.org" for each in rng.integers(0, 12, many)],
         "served_entity_id": [f"{each:032d}" for each in rng.integers(0, 2, many)],
         "client_request_id": [f"set-{each // 20}-{each % 20}" for each in number],
         "request": [f'{{"dataframe_records": [{{"packed": "{each:0200x}"}}]}}' for each in number],

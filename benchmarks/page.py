@@ -24,7 +24,7 @@ COMPARES = {
     "synth_environment_cdktn": "synthesis under the maintained fork",
     "no_op_deploy": "`scgpt deploy` with nothing to do",
     "unpacked_rows": "cells unpacked and written, against reading their Parquet",
-    "kpi_sql": "KPI queries of a month against a plain scan of their columns",
+    "kpi_sql": "KPI queries of a week against a plain scan of their columns",
     "kpi_memory": "peak memory; the ratio is 1,000,000 requests over 100,000",
     "drift_test": "a look at drift against one kernel between all cells",
     "unpacking_memory": "peak memory; the ratio is 1,000 requests over 100",

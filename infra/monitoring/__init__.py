@@ -146,68 +146,80 @@ def arguments(job: Job, *, table: str, warehouse: str, **values: object) -> list
     return ["--table", table, "--warehouse", warehouse, *own]
 
 
+def _alert(
+    key: str, title: str, said: str, threshold: str, *, sql: str, column: str, **values: int
+) -> Alert:
+    """Return an alert whose message names its runbook."""
+    summary = f"{said} Runbook: docs/runbooks/{key}.md"
+    return Alert(
+        key=key,
+        title=title,
+        summary=summary,
+        sql=sql,
+        values=values,
+        column=column,
+        threshold=threshold,
+    )
+
+
 ALERTS = (
-    Alert(
-        key="error_rate",
-        title="error rate",
-        summary="More requests fail than allowed. See the dashboard, then the endpoint's logs; "
-        "where it began with a release, roll that back. Runbook: docs/runbooks/error_rate.md",
+    # Rows arrive up to an hour late: what looks at rates looks two hours back.
+    _alert(
+        "error_rate",
+        "error rate",
+        "More requests fail than allowed. See the dashboard, then the endpoint's logs; where it "
+        "began with a release, roll that back.",
+        "error_rate_threshold",
         sql="error_rate",
-        # Rows arrive up to an hour late.
-        values={"hours": 2},
         column="error_rate",
-        threshold="error_rate_threshold",
+        hours=2,
     ),
-    Alert(
-        key="slow",
-        title="slow answers",
-        summary="Answers take longer for each token than allowed. See `scgpt status`: device and "
-        "load. Runbook: docs/runbooks/slow.md",
+    _alert(
+        "slow",
+        "slow answers",
+        "Answers take longer for each token than allowed. See `scgpt status`: device and load.",
+        "ms_per_token_threshold",
         sql="ms_per_token",
-        values={"hours": 2, "fewest_tokens": 50},
         column="p95_ms_per_token",
-        threshold="ms_per_token_threshold",
+        hours=2,
+        fewest_tokens=50,
     ),
-    Alert(
-        key="volume",
-        title="unusual volume",
-        summary="Many more or many fewer requests than in the week before. "
-        "Runbook: docs/runbooks/volume.md",
+    _alert(
+        "volume",
+        "unusual volume",
+        "Many more or many fewer requests than in the week before.",
+        "volume_threshold",
         sql="volume",
-        values={"hours": 168, "fewest": 20},
         column="times_usual",
-        threshold="volume_threshold",
+        hours=168,
+        fewest=20,
     ),
-    Alert(
-        key="versions",
-        title="several versions answer",
-        summary="More versions answered than allowed: embeddings of two versions must not be "
-        "mixed. Runbook: docs/runbooks/versions.md",
+    _alert(
+        "versions",
+        "several versions answer",
+        "More versions answered than allowed: embeddings of two versions must not be mixed.",
+        "versions_threshold",
         sql="versions",
-        values={"hours": 2},
         column="versions",
-        threshold="versions_threshold",
+        hours=2,
     ),
-    Alert(
-        key="device_fallback",
-        title="device fallback",
-        summary="A served entity has a GPU and computes on its CPU. "
-        "Runbook: docs/runbooks/device_fallback.md",
+    _alert(
+        "device_fallback",
+        "device fallback",
+        "A served entity has a GPU and computes on its CPU.",
+        "devices_threshold",
         sql="device_fallback",
-        values={"hours": 3},
         column="on_cpu",
-        threshold="devices_threshold",
+        hours=3,
     ),
-    Alert(
-        key="drift",
-        title="drift",
-        summary="Requests or answers are not what they were at the promotion. "
-        "Runbook: docs/runbooks/drift.md",
+    _alert(
+        "drift",
+        "drift",
+        "Requests or answers are not what they were at the promotion.",
+        "drift_threshold",
         sql="drift",
-        # The job looks once a week.
-        values={"hours": 192},
         column="alarms",
-        threshold="drift_threshold",
+        hours=192,  # the job looks once a week
     ),
 )
 

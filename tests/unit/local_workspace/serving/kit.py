@@ -20,12 +20,17 @@ BASE = "/api/2.0/serving-endpoints"
 MODEL = "main.scgpt.m"
 BUILDER = BUILDER_APPLICATION_ID
 
-# Answers what it got, who it is and what it sees. A version with a file "broken" does not start.
+# Answers what it got, who it is and what it sees, or what {"say": {"status", "body", "sleep"}} in a
+# request says. A version with a file "broken" does not start; of one with a file "device" it logs
+# that device, as the engine does.
 _SERVER = """
-import http.server, json, os, pathlib, sys
+import http.server, json, os, pathlib, sys, time
 model, port = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 if (model / "broken").exists():
     sys.exit("ModuleNotFoundError: No module named 'genes'")
+if (model / "device").exists():
+    device = (model / "device").read_text()
+    print(f"INFO mlflow.scgpt: engine: {device}, torch.float32, 8192 tokens a batch", flush=True)
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     silent = 0  # so many queries get no answer
@@ -49,6 +54,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(3)
         self.used = True
         Handler.silent = body.get("silent", 0)
+        if "say" in body:
+            said = body["say"]
+            time.sleep(said.get("sleep", 0))
+            return self.answer(said.get("status", 200), json.dumps(said.get("body", {})).encode())
         record = (body.get("dataframe_records") or [{}])[0]
         if "bad" in body or "bad" in record:
             error = {"error_code": "BAD_REQUEST", "message": "no column cell_id"}

@@ -1,13 +1,12 @@
 """One environment in a real local workspace that serves from a thread of the tests.
 
-Its scoring process logs a device, as the engine does, and answers what a request asks it to.
+Its scoring process is that of the workspace's own tests: it logs a device, and answers as asked.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,34 +51,6 @@ warehouse_id = "{WAREHOUSE}"
 [state]
 backend = "local"
 """
-
-# {"say": {"status": .., "body": .., "sleep": ..}} in a request is what the answer will be.
-_SERVER = """
-import http.server, json, pathlib, sys, time
-model, port = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-device = (model / "device").read_text()
-print(f"INFO mlflow.scgpt: engine: {device}, torch.float32, 8192 tokens a batch", flush=True)
-class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *args): pass
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def do_GET(self):
-        self.answer(200, b"")
-    def do_POST(self):
-        raw = self.rfile.read(int(self.headers["content-length"]))
-        said = json.loads(raw).get("say", {})
-        time.sleep(said.get("sleep", 0))
-        self.answer(said.get("status", 200), json.dumps(said.get("body", {})).encode())
-http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
-"""
-
-
-def _command(model: Path, port: int) -> list[str]:
-    return [sys.executable, "-c", _SERVER, str(model), str(port)]
 
 
 @dataclass(frozen=True)
@@ -223,7 +194,7 @@ def running(folder: Path) -> Iterator[Site]:
         site.call("POST", f"{UNITY}/models", name=MODEL, **within)
         site.call("POST", f"{UNITY}/volumes", name="artifacts", volume_type="MANAGED", **within)
         with (
-            patch.object(scoring, "command", _command),
+            patch.object(scoring, "command", kit.command),
             patch.object(kit, "MODEL", f"main.scgpt.{MODEL}"),
         ):
             yield site
