@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def asked(place: Workspace) -> Iterator[Callable[[], object]]:
     for report in monitoring.REPORTS:
         if report.key in KPIS:
             text = monitoring.asked(report, table=TABLE, endpoint="e", hours=24 * DAYS)
-            yield lambda text=text: statement(place, text)
+            yield partial(statement, place, text)
 
 
 def statement(place: Workspace, text: str) -> list[list[str | None]]:
@@ -104,7 +105,11 @@ def scans(place: Workspace) -> Iterator[Callable[[], object]]:
         files = [uri.removeprefix("file://") for uri in data.file_uris()]
         columns = ", ".join(f"max({name})" for name in there)
         scan = f"SELECT {columns} FROM read_parquet({files})"  # noqa: S608 - names of our own
-        yield lambda scan=scan: connection.execute(scan).fetchall()
+        yield partial(_scan, connection, scan)
+
+
+def _scan(connection: duckdb.DuckDBPyConnection, text: str) -> list[Any]:
+    return connection.execute(text).fetchall()
 
 
 def made(folder: Path, requests: int) -> Workspace:
