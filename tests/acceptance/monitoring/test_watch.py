@@ -177,7 +177,7 @@ def test_slow_and_failing_requests_are_found(weeks: Weeks) -> None:
         "500": "2",
     }
     assert {row["reason"]: row["requests"] for row in report["refusals"]} == {
-        "invalid_payload": "1",
+        "packed_base64": "1",
         "http_500": "2",
     }
     assert weeks.alerts() == {"error rate", "slow answers"}
