@@ -203,7 +203,7 @@ def test_a_gpu_that_is_not_used_is_found(weeks: Weeks) -> None:
     assert any("computes on its CPU" in each for each in done.json["problems"])
 
 
-DRIFTING = {
+DRIFTING: dict[str, tuple[dict[str, Any], str, str]] = {
     "a lost panel": ({"lost": 0.4}, "input", "genes are lost"),
     "another mixture": ({"myeloid": 0.6}, "composition", "mixture of cells"),
     "normalised counts": ({"normalised": True}, "input", "counts are already normalised"),
