@@ -180,11 +180,12 @@ def history(environment: str, folder: Path | None, last: int, as_json: bool) -> 
     """
     from scgpt_databricks.infra.settings import load
 
-    from ..connection import workspace_client
+    from ..connection import answering, workspace_client
     from ..ledger import Ledger
 
     settings = load(environment, folder)
-    entries = Ledger(workspace_client(settings), settings).entries(last)
+    with answering(settings):
+        entries = Ledger(workspace_client(settings), settings).entries(last)
     none = f"{environment} has no history yet: builds and promotions write it"
     show(
         {"history": [entry.model_dump(mode="json") for entry in entries]},

@@ -19,7 +19,7 @@ from scgpt_databricks.model.errors import RegistryError
 from scgpt_databricks.model.evidence.labelled import Labelled
 
 from ..commit import git_commit
-from ..connection import use_mlflow, workspace_client
+from ..connection import answering, use_mlflow, workspace_client
 from ..ledger import Entry, Ledger, shares
 from .candidates import require_no_canary
 from .point import point_to
@@ -71,43 +71,44 @@ def build_for(
         that the registry does not hold, or is to be replaced during a canary. Raised before
         anything is built.
     DeployError
-        The workspace cannot be reached, or holds no schema for the model.
+        The workspace cannot be reached, stops answering, or holds no schema for the model.
     """
     settings = load(environment, folder)
     current = _current(settings)
     replace = release_now or settings.is_local
     if replace:
         require_no_canary(settings, current)
-    client = reach(settings)
-    vocabulary = ""
-    if current is not None:
-        model, live = settings.names.full_model, current.champion.version
-        vocabulary = beside_champion(checkpoint, model, live)
-    if vocabulary:
-        notify(vocabulary)
-    champion = _champion(settings, current) if labelled is not None else None
-    version = build(
-        checkpoint,
-        model=settings.names.full_model,
-        experiment=settings.names.experiment,
-        git_commit=git_commit(),
-        labelled=labelled,
-        champion=champion,
-        origin=origin,
-        clean_environment=clean_environment,
-        allowed_path_prefixes=allowed_path_prefixes,
-        with_hvg=with_hvg,
-        torch=settings.torch,
-        notify=notify,
-        force=force,
-    )
-    before = shares(_current(settings))
-    released = _release(settings, _alone(version), replace=replace)
-    if released:
-        _move_aliases(version, notify)
-    built = Built(version, settings.manifest_path, released, vocabulary)
-    _write_down(Ledger(client, settings), built, before, why, notify)
-    return built
+    with answering(settings):
+        client = reach(settings)
+        vocabulary = ""
+        if current is not None:
+            model, live = settings.names.full_model, current.champion.version
+            vocabulary = beside_champion(checkpoint, model, live)
+        if vocabulary:
+            notify(vocabulary)
+        champion = _champion(settings, current) if labelled is not None else None
+        version = build(
+            checkpoint,
+            model=settings.names.full_model,
+            experiment=settings.names.experiment,
+            git_commit=git_commit(),
+            labelled=labelled,
+            champion=champion,
+            origin=origin,
+            clean_environment=clean_environment,
+            allowed_path_prefixes=allowed_path_prefixes,
+            with_hvg=with_hvg,
+            torch=settings.torch,
+            notify=notify,
+            force=force,
+        )
+        before = shares(_current(settings))
+        released = _release(settings, _alone(version), replace=replace)
+        if released:
+            _move_aliases(version, notify)
+        built = Built(version, settings.manifest_path, released, vocabulary)
+        _write_down(Ledger(client, settings), built, before, why, notify)
+        return built
 
 
 def reach(settings: Settings) -> WorkspaceClient:

@@ -6,7 +6,7 @@ from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.model.judge.power import power
 
-from ..connection import workspace_client
+from ..connection import answering, workspace_client
 from ..monitoring.error_rate import error_rate
 from ..monitoring.statements import warehouse_of
 
@@ -47,8 +47,9 @@ def _last_week(settings: Settings) -> tuple[float, float]:
     table = settings.names.inference_table
     if table is None:
         raise DeployError(f"{settings.environment} logs no requests")
-    client = workspace_client(settings)
-    found = error_rate(
-        client, table=table, warehouse=warehouse_of(client, settings), hours=_DAYS * 24
-    )
+    with answering(settings):
+        client = workspace_client(settings)
+        found = error_rate(
+            client, table=table, warehouse=warehouse_of(client, settings), hours=_DAYS * 24
+        )
     return found.requests / _DAYS, found.error_rate

@@ -13,7 +13,7 @@ from scgpt_databricks.infra.settings import Settings, load
 from scgpt_databricks.model import registry
 from scgpt_databricks.model.registry import Version
 
-from ..connection import use_mlflow, workspace_client
+from ..connection import answering, use_mlflow, workspace_client
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -75,8 +75,9 @@ def versions_of(environment: str, folder: Path | None = None) -> Listing:
     model = settings.names.full_model
     manifest = release.find(settings.manifest_path, model=model)
     use_mlflow(settings)
-    aliases, found = registry.aliases(model), registry.listed(model)
-    served = list(_served(workspace_client(settings), model))
+    with answering(settings):
+        aliases, found = registry.aliases(model), registry.listed(model)
+        served = list(_served(workspace_client(settings), model))
     shares = {each.version: each.traffic for each in manifest.served} if manifest else {}
     rows = tuple(
         Row(

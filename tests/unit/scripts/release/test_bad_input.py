@@ -67,8 +67,17 @@ class Place:
 
 
 @pytest.fixture(scope="module")
+def impatient() -> Iterator[None]:
+    """Let clients give up at once; mlflow keeps those that it makes, with their patience."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        patch.setenv("MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
 def place(
-    running_lab: Lab, files: Path, tmp_path_factory: pytest.TempPathFactory
+    impatient: None, running_lab: Lab, files: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
     """It is the same for all tests: what they refuse changes nothing."""
     lab, cells = running_lab, tmp_path_factory.mktemp("cells") / "cells.h5ad"
@@ -232,6 +241,27 @@ def test_a_source_that_cannot_be_read(place: Place) -> None:
     hidden = stored.rename(stored.with_name("hidden"))
     refused(place, "promote dev staging", 1, f"version {place.one} cannot be read")
     hidden.rename(stored)
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"drop": True}])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "build dev --checkpoint {checkpoint}",
+        "versions dev",
+        "history dev",
+        "promote dev staging",
+        "approve dev {two}",
+        "canary start dev --version {two}",
+        "rollback dev --to {two}",
+    ],
+)
+def test_a_workspace_that_answers_nothing(place: Place, line: str, fault: dict[str, Any]) -> None:
+    before = place.state()
+    with place.lab.fault(**fault):
+        code, said = place.scgpt(line)
+    assert (code, bool(said)) == (1, True)
+    assert place.state() == before
 
 
 def test_the_same_version_twice_is_nothing_to_do(place: Place) -> None:
