@@ -58,7 +58,8 @@ def serialized(
             }
         ],
     }
-    return json.dumps(dashboard)
+    # As the workspace keeps it: the provider sends the text that it read when another field changes.
+    return json.dumps(dashboard) + "\n"
 
 
 def _placed(tile: Tile, index: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from scgpt_databricks.infra.errors import InfraError
 from scgpt_databricks.infra.main import build
 from scgpt_databricks.infra.monitoring import lakeview
 from scgpt_databricks.infra.settings import Monitoring
+from scgpt_databricks.local_workspace.objects import dashboards
 
 
 @pytest.fixture
@@ -139,3 +140,9 @@ def test_tiles_over_one_file_have_the_same_values() -> None:
     week = replace(first, key="week", values={"hours": 30})
     with pytest.raises(ValueError, match=r"tile 'week': .*30.* another tile over it has .*168"):
         lakeview.serialized([first, *others, week], title="t", table="main.scgpt.p")
+
+
+def test_a_dashboard_is_written_as_the_workspace_keeps_it() -> None:
+    """Else the next plan after an update of its warehouse or title would send the content again."""
+    written = lakeview.serialized(monitoring.TILES, title="requests", table="main.scgpt.t_payload")
+    assert dashboards._stored(written) == written

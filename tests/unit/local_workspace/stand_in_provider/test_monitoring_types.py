@@ -190,6 +190,19 @@ def test_content_that_the_server_formats_comes_back_after_another_change(
     assert replanned("dashboard", titled, state) == state
 
 
+@pytest.mark.parametrize("change", [{"display_name": "other"}, {"warehouse_id": "w2"}])
+def test_the_second_plan_is_empty_after_an_update_that_left_the_content_alone(
+    change: dict[str, str], server: MonitoringServer
+) -> None:
+    """Where the text is declared as the server keeps it; another form comes back, as above."""
+    state = made(server, "dashboard", DASHBOARD)
+    changed = {**DASHBOARD, **change}
+    state = made(server, "dashboard", changed, prior=refreshed(server, "dashboard", state))
+    after = refreshed(server, "dashboard", state)
+    assert after is not None
+    assert replanned("dashboard", changed, after) == after
+
+
 def test_a_dashboard_in_the_trash_is_gone(server: MonitoringServer) -> None:
     state = made(server, "dashboard", DASHBOARD)
     server.objects[f"{DASHBOARDS}/x1"]["lifecycle_state"] = "TRASHED"
