@@ -58,7 +58,7 @@ def serialized(
             }
         ],
     }
-    # As the workspace keeps it: the provider sends the text that it read when another field changes.
+    # As the workspace keeps it: when another field changes, the provider sends what it read.
     return json.dumps(dashboard) + "\n"
 
 

@@ -131,6 +131,21 @@ def overlap(a: Floats, b: Floats) -> float:
     return float(np.mean([np.intersect1d(x, y).size for x, y in pairs])) / NEIGHBOURS
 
 
+def found_again(a: Floats, b: Floats) -> float:
+    """Return the share of cells whose row in ``a`` has their own row in ``b`` as the nearest one.
+
+    The overlap compares cells within each set, so that a move of all cells together hides in it.
+    """
+    cosine = _unit(a) @ _unit(b).T
+    return float((np.diag(cosine) >= cosine.max(axis=1)).mean())
+
+
+def shift(a: Floats, b: Floats) -> float:
+    """Return how far the mean row of ``a`` lies from that of ``b``, as a share of its length."""
+    mean = b.mean(axis=0)
+    return float(np.linalg.norm(a.mean(axis=0) - mean) / np.linalg.norm(mean))
+
+
 def neighbours_of_own_type(x: Floats, types: NDArray[np.str_]) -> float:
     """Return the share of the 15 nearest cells that have the cell's own type."""
     return float((types[nearest(x)] == types[:, None]).mean())

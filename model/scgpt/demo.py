@@ -172,7 +172,7 @@ def train(folder: Path, recipe: Recipe | None = None, progress: Progress | None 
     torch.set_num_threads(recipe.threads)
     try:
         with torch.random.fork_rng(devices=[]):
-            weights = optimise(_bins(cells), recipe, progress)
+            weights = optimise(bins_of(cells), recipe, progress)
     finally:
         torch.set_num_threads(threads)
     return write_checkpoint(folder, genes, weights, recipe)
@@ -190,13 +190,13 @@ def random_checkpoint(folder: Path, recipe: Recipe | None = None) -> Path:
     return write_checkpoint(folder, genes, weights, recipe)
 
 
-def _bins(cells: AnnData) -> Tensor:
+def bins_of(cells: AnnData, n_bins: int = N_BINS) -> Tensor:
     """Bin of every gene in every cell, 0 where it is not expressed: float [cells, genes]."""
     tokens = tokenize(
         _matrix(cells),
         np.arange(cells.n_vars),
         cls_id=cells.n_vars,
-        n_bins=N_BINS,
+        n_bins=n_bins,
         pad_value=PAD_VALUE,
         max_length=MAX_LENGTH,
     )

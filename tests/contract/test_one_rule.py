@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import copy
+import io
 import json
+import random
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from scipy import sparse
@@ -84,8 +88,14 @@ def test_reserved_bytes_of_the_envelope_are_zero(loaded: PyFuncModel) -> None:
         loaded.predict(pd.DataFrame({"packed": [text]}))
 
 
+def named(columns: str) -> str:
+    return f'{{"dataframe_split": {{"columns": {columns}, "data": [["x", 1]]}}}}'
+
+
 PARSER_FAILS = {
     "columns that are objects": '{"dataframe_split": {"columns": [{}], "data": [[1]]}}',
+    "a column that is a list in a list": named('["packed", [[1]]]'),
+    "a column that is a list with null": named('["packed", [null]]'),
     "990 brackets": body("[" * 990 + "]" * 990),
     "200,000 brackets": "[" * 200_000,
     "5,000 digits": body("[[" + "1" * 5000 + ", 2, 3]]"),
@@ -96,3 +106,58 @@ PARSER_FAILS = {
 def test_what_the_parser_of_mlflow_does_not_survive(server: Server, what: str) -> None:
     """It fails before the model is called; ``docs/wire-format.md`` lists these cases."""
     assert server.post("/invocations", data=PARSER_FAILS[what]).status_code == 500
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 1e308, 2**53 + 1, 2**64, 10**30, float("nan"), float("inf"), "", "\ud800"),
+    *("\x00", "1" * 50, [], [[]], [None], [[1], [2, 3]], {"": 0}, [[[[[1]]]]], "[1]", "{}"),
+)
+"""Values put in the place of others."""
+BODY = json.loads(body("[[1, 2, 3]]"))
+_NAMES = "columns"
+
+
+def mutated(value: Any, rng: random.Random, depth: int = 0) -> Any:
+    """The same with one part put in another's place, taken out, doubled or added."""
+    if rng.random() < 0.25 or depth > 4 or not isinstance(value, list | dict) or not value:
+        return rng.choice(ODD)
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    key, way, copied = rng.choice(keys), rng.random(), copy.copy(value)
+    if way < 0.15:
+        del copied[key]
+    elif way < 0.3 and isinstance(copied, dict):
+        copied[rng.choice(["x", "index", "data", "params", "inputs", "dataframe_records"])] = (
+            rng.choice(ODD)
+        )
+    elif way < 0.3:
+        copied.append(rng.choice(ODD))
+    elif key != _NAMES:  # what may not stand there is listed above
+        copied[key] = mutated(value[key], rng, depth + 1)
+    return copied
+
+
+def test_mutated_requests_are_answered_or_refused(server: Server) -> None:
+    rng = random.Random(29)
+    found = []
+    for _ in range(120):
+        sent = json.dumps(mutated(BODY, rng))
+        status = server.post("/invocations", data=sent).status_code
+        if status not in (200, 400):
+            found.append((status, sent))
+    assert found == []
+
+
+def test_parquet_is_a_form_of_the_packed_column(server: Server) -> None:
+    """MLflow's server takes its own format for tables, too, and the same rules hold."""
+    counts = sparse.csr_matrix(np.ones((2, 3), np.float32))
+    packed = encode_cells(counts, GENES[:3])
+    for text, status in ((packed, 200), ("no base64", 400)):
+        table = io.BytesIO()
+        pd.DataFrame({"packed": [text]}).to_parquet(table)
+        answer = requests.post(
+            f"{server.url}/invocations",
+            data=table.getvalue(),
+            headers={"Content-Type": "application/vnd.apache.parquet"},
+            timeout=60,
+        )
+        assert answer.status_code == status, answer.text

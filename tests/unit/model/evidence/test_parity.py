@@ -37,6 +37,11 @@ class Upstream:
     def encode(self, tokens: object, pad_id: int, pad_value: int) -> np.ndarray:
         return self.embedder.embed_tokens(tokens).embeddings + np.float32(self.moved)
 
+    def embed(self, cells: object, genes: list[str], seed: int) -> np.ndarray:
+        """Two draws: ours with ``spread``, and the same moved as a whole."""
+        found = self.embedder.embed_cells(cells, genes, ties="spread").embeddings
+        return found + np.float32(seed * 0.1)
+
 
 @pytest.fixture
 def upstream(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Upstream]:
@@ -65,8 +70,29 @@ def test_the_figure_goes_into_tags_and_metrics(
     found = compare(checkpoint, embedder, read_labelled(labelled_file, "type"))
     assert found.cells == 20
     assert found.difference == pytest.approx(2e-6, rel=0.1)
-    assert found.metrics == {registry.PARITY: found.difference}
+    assert found.metrics[registry.PARITY] == found.difference
     assert found.tags[registry.PARITY].endswith("e-06")
+
+
+def test_ways_with_ties_are_told_by_both_measures(
+    upstream: type[Upstream], checkpoint: Path, embedder: Embedder, labelled_file: Path
+) -> None:
+    found = compare(checkpoint, embedder, read_labelled(labelled_file, "type"))
+    assert found.ties.keys() == {"upstream", "mid", "spread"}
+    assert found.ties_cells == 40
+    spread = found.ties["spread"]
+    assert spread["shift"] == pytest.approx(found.ties["upstream"]["shift"] / 2, rel=0.1)
+    assert found.metrics["ties_spread_found_again"] == spread["found_again"] > 0.5
+    assert f"spread: neighbours shared {spread['overlap']:.2f}, own row found again" in str(found)
+    assert "on 40 cells: another draw: neighbours shared" in str(found)
+
+
+def test_without_cells_nothing_is_said_about_ties(
+    upstream: type[Upstream], checkpoint: Path, embedder: Embedder
+) -> None:
+    found = compare(checkpoint, embedder, None)
+    assert (found.ties, found.ties_cells) == ({}, 0)
+    assert "draws" not in str(found)
 
 
 @pytest.mark.parametrize("moved", [1e-3, float("nan")])

@@ -12,7 +12,15 @@ import pytest
 from scipy.stats import ortho_group
 
 from scgpt_databricks.model.errors import InvalidRequest
-from scgpt_databricks.model.judge.likeness import NEW_SPACE, ROUNDED, Likeness, compare
+from scgpt_databricks.model.judge.likeness import (
+    NEW_SPACE,
+    ROUNDED,
+    Likeness,
+    compare,
+    found_again,
+    overlap,
+    shift,
+)
 from scgpt_databricks.model.scgpt.demo import SHIPPED, Recipe, pbmc_cells, train
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from tests.variants import shift_vocabulary, swap_queries_and_keys
@@ -27,6 +35,15 @@ def test_the_same_vectors_are_alike() -> None:
     assert found.passed
     assert (found.cosine, found.overlap) == (pytest.approx(1), 1)
     assert NEW_SPACE not in found.reasons
+
+
+def test_a_move_of_all_cells_hides_in_the_overlap_and_shows_across() -> None:
+    cells = RNG.normal(scale=0.1, size=(200, 16)) + 10 * np.eye(16)[0]
+    moved = cells + np.eye(16)[1]
+    assert overlap(cells, moved) > 0.9
+    assert found_again(moved, cells) < 0.2
+    assert shift(moved, cells) == pytest.approx(0.1, rel=0.05)
+    assert (found_again(cells, cells), shift(cells, cells)) == (1, 0)
 
 
 def test_rounding_passes_where_precisions_differ_and_only_there() -> None:
