@@ -40,6 +40,7 @@ SENT = {
     "endpoint.size": '"xlarge"',
     "endpoint.workload_size": '"Medium"',
     "endpoint.provisioned_concurrency": "{ min = 4, max = 16 }",
+    "endpoint.require_gpu": 'true\nendpoint.workload_type = "GPU_MEDIUM"',
     "endpoint.scale_to_zero": "true",
     "endpoint.environment": '{ BATCH = "64", HUB = "{{secrets/scgpt/hub}}" }',
     "gateway.inference_table_prefix": '"cells"',
@@ -57,8 +58,8 @@ NEVER_SENT = {
     "endpoint.name": ('"other-serving"', "replacement"),
 }
 """Keys that a plan cannot change, and the guard that says so."""
-NOT_OF_THE_API = {"endpoint.timeout_minutes"}
-"""Terraform's own: nothing is sent."""
+NOT_OF_THE_API = {"endpoint.timeout_minutes", "endpoint.torch"}
+"""Terraform's own, and the build's: nothing is sent."""
 OF_ADOPTIONS = {"gateway.declared"}
 """False only for an adopted endpoint; taken away again, it adds the block (test_guards_silent)."""
 
