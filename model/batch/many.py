@@ -207,7 +207,7 @@ def _status(source: Path, target: Path, status: str, error: ScgptError) -> FileS
 
 
 def _stem(source: Path) -> str:
-    name = source.resolve().name
+    name = Path(os.path.realpath(source)).name
     return name[: -len(source.suffix)] if source.suffix.lower() in _CELLS else name
 
 
@@ -225,7 +225,7 @@ class _Record:
 
     def find(self, source: Path, target: Path, state: Any) -> FileStatus | None:
         """Return the status of a file that an earlier run of this job has done."""
-        known = self._known.get(str(source.resolve()))
+        known = self._known.get(os.path.realpath(source))
         asked = {"job": self._job, "state": state, "written": _written(target)}
         if not known or {name: known[name] for name in asked} != asked:
             return None
@@ -235,7 +235,7 @@ class _Record:
     def add(self, status: FileStatus, state: Any) -> None:
         """Write down what became of a file; only what is done is found again."""
         line = {
-            "source": str(Path(status.source).resolve()),
+            "source": os.path.realpath(status.source),
             "job": self._job if status.is_done else "",
             "state": state,
             "written": _written(Path(status.target)),

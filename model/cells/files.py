@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ def state_of(path: Path) -> list[str | int]:
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     found = [file.stat() for file in files]
     return [
-        str(path.resolve()),
+        os.path.realpath(path),  # which takes a link that leads to itself
         sum(each.st_size for each in found),
         max((each.st_mtime_ns for each in found), default=0),
     ]

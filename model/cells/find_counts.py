@@ -77,7 +77,7 @@ def naming_the_counts(cells: HasMatrices) -> Iterator[None]:
 
 def _kind(values: NDArray[Any]) -> str:
     """Tell ``counts``, other possible ``values``, and ``none`` apart."""
-    if not np.isfinite(values).all() or (values < 0).any():
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all() or (values < 0).any():
         return "none"
     return "counts" if (values == np.floor(values)).all() else "values"
 

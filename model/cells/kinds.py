@@ -52,6 +52,7 @@ _BY_GROUPS = (
     ({"tables", "zarr.json"}, "SpatialData", "Name the table in it: STORE/tables/NAME."),
     ({"tables", ".zgroup"}, "SpatialData", "Name the table in it: STORE/tables/NAME."),
 )
+_NOT_IN_TEXT = {*range(32)} - {*b"\a\b\t\n\f\r\x1b"} | {0x7F}
 
 
 def kind_of(path: Path) -> Kind:
@@ -65,6 +66,8 @@ def kind_of(path: Path) -> Kind:
     with damages_told(path):
         if path.is_dir():
             return _kind_of_folder(path)
+        if path.exists() and not path.is_file():  # reading a pipe would wait for its writer
+            raise not_anndata(path, "it is a pipe or a device", "Name a file or a folder.")
         if h5py.is_hdf5(path):
             return _kind_of_hdf5(path)
         return _kind_of_other(path)
@@ -152,7 +155,7 @@ def _kind_of_other(path: Path) -> Kind:
         raise not_anndata(path, "it is compressed with gzip", "Unpack it first: gunzip.")
     if head.startswith(b"\x89HDF"):
         raise not_anndata(path, "it is a damaged HDF5 file", "Fetch or copy it again.")
-    if b"\0" not in head:
+    if not set(head) & _NOT_IN_TEXT:
         advice = "Read it with anndata.io.read_csv or read_text, and write that with write_h5ad."
         raise not_anndata(path, "it is a text file", advice)
     raise not_anndata(path, "it is of an unknown kind", "Write it with adata.write_h5ad.")

@@ -14,7 +14,8 @@ def as_csr(values: Any) -> sparse.csr_matrix:
     """Cells x genes as canonical CSR: no entry stored twice (they are added up), in order.
 
     The caller's matrix is left as it is; the result may share its memory, so write to neither.
-    float16, for which scipy has no sparse matrix, becomes float32; other types stay.
+    float16, for which scipy has no sparse matrix, becomes float32, and longer floats than float64
+    become that; other types stay.
 
     Parameters
     ----------
@@ -34,6 +35,8 @@ def as_csr(values: Any) -> sparse.csr_matrix:
         raise _no_matrix(f"it has {given.ndim} dimension(s) and values of type {given.dtype}")
     if given.dtype == np.float16:
         given = given.astype(np.float32)
+    if given.dtype == np.longdouble:
+        given = given.astype(np.float64)
     given = native(given)
     try:
         matrix: sparse.csr_matrix = sparse.csr_matrix(_sound(given))

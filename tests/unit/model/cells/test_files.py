@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,10 @@ OTHERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "npy": (data(b"\x93NUMPY\1\0"), "numpy array"),
     "csv": (data(b"cell,LYZ\na,1\n"), "text file.*read_csv"),
     "bytes": (data(bytes(range(256))), "unknown kind"),
+    "png": (data(b"\x89PNG\r\n\x1a\n" + b"0" * 50), "unknown kind"),
+    "netcdf": (data(b"CDF\1" + b"0" * 50), "unknown kind"),
+    "pipe": (os.mkfifo, "a pipe or a device"),
+    "loop": (lambda path: path.symlink_to(path), "cannot be read"),
     "folder": (folder_with("readme"), "folder without a zarr store"),
     "matrices": (folder_with("a.mtx", "b.mtx"), "2 matrices.*Name one, such as a.mtx"),
     "no tables": (folder_with("matrix.mtx"), "no barcodes.tsv"),
@@ -217,3 +222,24 @@ def test_a_folder_has_a_state_too(tmp_path: Path) -> None:
     assert state_of(folder) == before
     (folder / "matrix.mtx.gz").write_bytes(b"other")
     assert state_of(folder) != before
+
+
+def test_a_link_to_itself_has_a_state_like_other_files(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert state_of(tmp_path / "loop")[0] == str(tmp_path / "loop")
+
+
+def test_numbers_that_cannot_be_counts_are_named(tmp_path: Path) -> None:
+    anndata.AnnData(COUNTS * 1j).write_h5ad(tmp_path / "complex.h5ad")
+    with open_cells(tmp_path / "complex.h5ad") as cells:  # noqa: SIM117
+        with pytest.raises(InvalidRequest, match="values of type complex64"):
+            cells.rows(0, 3)
+
+
+@pytest.mark.parametrize("type_", ["f2", "f8", "f16"])
+def test_floats_of_every_length_are_read(type_: str, tmp_path: Path) -> None:
+    anndata.AnnData(COUNTS.astype(type_)).write_h5ad(tmp_path / "cells.h5ad")
+    with open_cells(tmp_path / "cells.h5ad") as cells:
+        found = cells.rows(0, 3)
+    np.testing.assert_array_equal(found.toarray(), COUNTS)
+    assert found.dtype.itemsize <= 8
