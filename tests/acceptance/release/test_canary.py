@@ -118,24 +118,3 @@ def test_blue_green_is_compared_by_replay_and_switched_at_once(site: Site) -> No
     assert traffic(site, ENDPOINT) == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
     site.succeed("canary", "promote", "local", "--now")
     assert traffic(site, ENDPOINT) == {f"{MODEL}-1": 100, f"{MODEL}-2": 0}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (("start", "local", "--version", "2", "--percent", "0"), 2, "1<=x<=99"),
-        (("start", "local", "--version", "2", "--percent", "100"), 2, "1<=x<=99"),
-        (("start", "local", "--version", "2", "--percent", "150"), 2, "1<=x<=99"),
-        (("start", "local", "--version", "99"), 1, "has no version 99"),
-        (("start", "local"), 1, "no alias challenger"),
-        (("watch", "local", "--once"), 1, "no canary runs in local"),
-        (("replay", "local"), 1, "no canary runs in local"),
-        (("promote", "local"), 1, "no canary runs in local"),
-        (("abort", "local"), 1, "no canary runs in local"),
-    ],
-)
-def test_bad_input(site: Site, arguments: tuple[str, ...], code: int, said: str) -> None:
-    before = site.manifest.read_text()
-    done = site.scgpt("canary", *arguments)
-    assert (done.code, said in done.err) == (code, True), done.err
-    assert site.manifest.read_text() == before

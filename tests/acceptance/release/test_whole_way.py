@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from anndata import AnnData
 
 from scgpt_databricks.model.scgpt.demo import copy_shipped, pbmc_cells
 from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.scripts.monitoring.metrics import read
 from tests.acceptance.release.environments import MODEL, three, traffic, users
 from tests.acceptance.site import Done, Site
 from tests.variants import reverse_dimensions, swap_queries_and_keys
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(5400)]
 
 WAIVED = ("--waive", "metrics", "--waive", "likeness", "--why", "to see that the canary finds it")
 CHUNKS = (100, 4, 4)
@@ -60,14 +62,15 @@ def test_one_wins_and_one_that_is_subtly_broken_comes_nowhere(
 ) -> None:
     first, second, third = checkpoints
     build(site, first)
-    site.succeed("promote", "dev", "staging")
-    site.succeed("promote", "staging", "prod")
-    site.succeed("deploy", "prod")
+    promote(site, "dev", "staging")
+    promote(site, "staging", "prod")
+    site.succeed("deploy", "prod", limit_s=600)
     with users(site, "scgpt-prod", cells, CHUNKS) as sender:
         wins(site, second)
         is_stopped(site, third)
         is_rolled_back(site)
     assert sender.errors == []
+    assert server_errors(site) == 0, "a client's second try does not excuse them"
     models = [Embedder.load(each) for each in checkpoints]
     expected = {m.digest: _embedded(m, cells) for m in models}
     assert sender.mixed(expected) == []
@@ -86,32 +89,36 @@ def build(site: Site, checkpoint: Path) -> None:
     site.succeed("build", "dev", "--checkpoint", checkpoint, *origin, "--release", limit_s=600)
 
 
+def promote(site: Site, source: str, target: str, *options: str) -> None:
+    site.succeed("promote", source, target, *options, limit_s=600)
+
+
 def canary(site: Site, *, share: int) -> Done:
     """Promote what staging has as a challenger of prod, deploy it beside the champion, watch it."""
     site.succeed("canary", "start", "prod", "--percent", str(share), "--requests-per-day", "4000")
-    site.succeed("deploy", "prod")
+    site.succeed("deploy", "prod", limit_s=600)
     looks = ("--every", "1", "--for", "5", "--accept-below", "0.05", "--json")
-    return site.scgpt("canary", "watch", "prod", *looks, limit_s=400)
+    return site.scgpt("canary", "watch", "prod", *looks, limit_s=600)
 
 
 def wins(site: Site, checkpoint: Path) -> None:
     build(site, checkpoint)
-    site.succeed("promote", "dev", "staging")
-    site.succeed("promote", "staging", "prod", "--challenger")
+    promote(site, "dev", "staging")
+    promote(site, "staging", "prod", "--challenger")
     done = canary(site, share=50)
     assert done.code == 0, done.out + done.err
     assert done.json["requests"][f"{MODEL}-2"] >= 60
     assert set(done.json["errors"].values()) == {0}
     assert any("New embedding space" in each for each in done.json["likeness"])
     site.succeed("canary", "promote", "prod", "--why", "no worse")
-    site.succeed("deploy", "prod")
+    site.succeed("deploy", "prod", limit_s=600)
     assert traffic(site, "scgpt-prod") == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
 
 
 def is_stopped(site: Site, checkpoint: Path) -> None:
     build(site, checkpoint)
     before = (site.folder / "staging.release.json").read_bytes()
-    refused = site.scgpt("promote", "dev", "staging")
+    refused = site.scgpt("promote", "dev", "staging", limit_s=600)
     assert refused.code == 3
     assert "likeness: " in refused.err
     assert "nothing was copied" in refused.err
@@ -119,14 +126,14 @@ def is_stopped(site: Site, checkpoint: Path) -> None:
 
 
 def is_rolled_back(site: Site) -> None:
-    site.succeed("promote", "dev", "staging", *WAIVED)
-    site.succeed("promote", "staging", "prod", "--challenger", *WAIVED)
+    promote(site, "dev", "staging", *WAIVED)
+    promote(site, "staging", "prod", "--challenger", *WAIVED)
     done = canary(site, share=20)
     assert done.code == 3, done.out + done.err
     assert done.json["decision"] == "roll back"
     assert "neighbours of the same type" in done.json["reason"]
     assert traffic(site, "scgpt-prod")[f"{MODEL}-3"] == 0, "at once, before any deploy"
-    site.succeed("deploy", "prod")
+    site.succeed("deploy", "prod", limit_s=600)
     assert traffic(site, "scgpt-prod") == {f"{MODEL}-1": 0, f"{MODEL}-2": 100}
     why = history(site)[-1]["why"]
     assert "neighbours of the same type" in why
@@ -135,6 +142,15 @@ def is_rolled_back(site: Site) -> None:
 def history(site: Site) -> list[dict[str, str]]:
     found: list[dict[str, str]] = site.succeed("history", "prod", "--json").json["history"]
     return [each for each in found if each["state"] == "done"]
+
+
+def server_errors(site: Site) -> float:
+    """Count the errors of prod's endpoint, by its metrics."""
+    address = f"{site.url}/api/2.0/serving-endpoints/scgpt-prod/metrics"
+    headers = {"Authorization": f"Bearer {site.token()}"}
+    answer = requests.get(address, headers=headers, timeout=60)
+    answer.raise_for_status()
+    return sum(each.value for each in read(answer.text) if "5xx" in each.name)
 
 
 def _embedded(model: Embedder, cells: AnnData) -> np.ndarray:

@@ -41,7 +41,9 @@ from tests.unit.scripts.release.faults import Killed
 from tests.unit.scripts.release.lab import Lab, empty
 
 TIMEOUT_S = 5
-"""Patience of the clients."""
+"""Patience of the clients with answers that are to come too late."""
+PATIENCE_S = 120
+"""Their patience else: a busy machine is no disturbance."""
 
 FAULTS: dict[str, dict[str, Any]] = {
     "429": {"status": 429},
@@ -130,6 +132,7 @@ class Watcher:
     def command(self, case: Case | None) -> Iterator[None]:
         """Watch one run of a command."""
         self.case, self.step, self.steps = case, BEFORE, []
+        self._wait_for(TIMEOUT_S if case and case.fault == "timeout" else PATIENCE_S)
         try:
             if case is not None and case.route and case.step == BEFORE:
                 self._arm()
@@ -137,6 +140,13 @@ class Watcher:
         finally:
             self._disarm()
             self.case = None
+
+    def _wait_for(self, seconds: int) -> None:
+        """Set the patience of the clients."""
+        self.monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(seconds))
+        config = self.lab.folder / "databrickscfg"
+        line = f"http_timeout_seconds = {seconds}"
+        config.write_text(re.sub(r"http_timeout_seconds = \d+", line, config.read_text()))
 
     def _run(self, every: Sequence[Step], **more: Any) -> list[Outcome]:
         return steps.run([replace(step, done=self._entering(step)) for step in every], **more)

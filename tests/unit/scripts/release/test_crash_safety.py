@@ -35,9 +35,6 @@ SAMPLE = 3
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     without = [area for area in LEFT_OUT if area != "tracking.mlflow_server"]
     with running(tmp_path_factory.mktemp("crash-safety"), without) as lab:
-        config = lab.folder / "databrickscfg"
-        patience = f"http_timeout_seconds = {crash_safety.TIMEOUT_S}"
-        config.write_text(config.read_text().replace("http_timeout_seconds = 5", patience))
         while not lab.workspace.runtime["tracking"].ready.done():
             sleep(0.05)
         yield lab
@@ -60,7 +57,6 @@ def patched() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         patch.setenv("MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT", "1")
-        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(crash_safety.TIMEOUT_S))
         score = {"knn_accuracy": Score(0.9, 0.8, 1.0)}
         found = Evidence(
             Version("dev.scgpt.m version 1", {}, score, 1e-5),
