@@ -105,8 +105,11 @@ def promote(
 @click.command()
 @environment_argument
 @click.argument("version", type=click.IntRange(min=1))
+@dry_run_option
 @json_option
-def approve(environment: str, folder: Path | None, version: int, as_json: bool) -> None:
+def approve(
+    environment: str, folder: Path | None, version: int, dry_run: bool, as_json: bool
+) -> None:
     """Approve a version for ENV in your own name.
 
     A promotion asks for it where the environment's file says so.
@@ -119,12 +122,13 @@ def approve(environment: str, folder: Path | None, version: int, as_json: bool) 
     from ..release.approve import approve as run
 
     settings = load(environment, folder)
-    who = run(settings, version)
+    who = run(settings, version, dry_run=dry_run)
+    again = f"scgpt promote {settings.promotion.source or 'SOURCE'} {environment}, again"
     show(
-        {"environment": environment, "version": version, "approved_by": who},
+        {"environment": environment, "version": version, "approved_by": who, "dry_run": dry_run},
         as_json,
-        f"version {version} is approved for {environment} by {who}",
-        f"scgpt promote {settings.promotion.source or 'SOURCE'} {environment}, again",
+        f"version {version} {'would be' if dry_run else 'is'} approved for {environment} by {who}",
+        "the same without --dry-run" if dry_run else again,
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 
-def approve(settings: Settings, version: int) -> str:
+def approve(settings: Settings, version: int, *, dry_run: bool = False) -> str:
     """Write the caller's name into the version's tag of approval and return it.
 
     A deployment job that waited for it goes on.
@@ -30,6 +30,8 @@ def approve(settings: Settings, version: int) -> str:
     with connected(settings) as client:
         who = str(client.current_user.me().user_name)
         found = registry.ready(settings.names.full_model, version)
+        if dry_run:
+            return who
         registry.tag(found, {registry.approval_tag(settings.environment): who})
         with suppress(PermissionDenied):  # whoever approves need not hold the job
             _go_on(client, settings, version)

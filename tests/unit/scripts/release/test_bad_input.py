@@ -271,5 +271,14 @@ def test_the_same_version_twice_is_nothing_to_do(place: Place) -> None:
     done = CliRunner().invoke(cli, ["rollback", "staging", "--to", str(place.copy), *where])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout[done.stdout.index("{") :])
-    assert told["next"] == "nothing to do: staging serves this version already"
+    assert told["next"] == "nothing: staging serves this version already"
+    assert place.state() == before
+
+
+def test_a_dry_run_of_an_approval_changes_nothing(place: Place) -> None:
+    before = place.state()
+    where = ["--environments", str(place.lab.folder), "--dry-run"]
+    done = CliRunner().invoke(cli, ["approve", "dev", str(place.two), *where])
+    assert done.exit_code == 0, done.output
+    assert f"version {place.two} would be approved for dev by admin@local.test" in done.output
     assert place.state() == before
