@@ -34,8 +34,8 @@ from scipy import sparse
 
 from . import contract
 from .cells.trial import prepare
-from .errors import CheckpointError, ScgptError
-from .scgpt import gpu
+from .errors import CheckpointError, EngineError, ScgptError
+from .scgpt import gpu, joining
 from .scgpt.checkpoint_files import CheckpointFiles
 from .scgpt.config import SPECIAL_TOKENS
 from .scgpt.device import device_for
@@ -50,6 +50,7 @@ from .serve.volumes import check_prefixes
 from .wire.codec import encode_cells
 
 if TYPE_CHECKING:
+    import torch
     from anndata import AnnData
 
 
@@ -102,7 +103,7 @@ class ScgptModel(PythonModel):
         self.folders = check_prefixes(settings.get("allowed_path_prefixes") or ())
         if self.folders:
             prepare()  # opens what callers name
-        self.engine = ScgptEngine(embedder)
+        self.engine = ScgptEngine(embedder, joining.wait_ms())
         self.with_hvg = bool(settings.get("with_hvg"))
         if self.with_hvg:
             warm_up_hvg()
@@ -132,6 +133,11 @@ class ScgptModel(PythonModel):
         except ScgptError as error:
             code = INVALID_PARAMETER_VALUE if error.status < 500 else INTERNAL_ERROR
             raise MlflowException(error.tagged(), error_code=code) from error
+        except RuntimeError as error:
+            if not gpu.has_failed(error):
+                raise
+            told = _after_failure(self.engine.embedder.network.device, error)
+            raise MlflowException(told.tagged(), error_code=INTERNAL_ERROR) from error
 
     def preprocess(
         self,
@@ -188,6 +194,24 @@ def _require_gpu(device: str | None) -> None:
     except ScgptError as error:
         _log.error(error.tagged())
         raise
+
+
+def _after_failure(device: torch.device, error: RuntimeError) -> EngineError:
+    """Say that a GPU failed in a request; end the process of an endpoint if it cannot go on."""
+    cause = str(error).partition("\n")[0]
+    if gpu.still_works(device):
+        told = EngineError("gpu_failed", f"the GPU failed in this request: {cause}. Send it again.")
+        _log.error(told.tagged())
+        return told
+    told = EngineError(
+        "gpu_lost",
+        f"the GPU failed and computes no more in this process: {cause}. Send the request again "
+        "when another process has started.",
+    )
+    _log.critical(told.tagged())
+    if gpu.is_expected():
+        gpu.end_process()
+    return told
 
 
 def _checkpoint_of(artifacts: Mapping[str, str]) -> Path | CheckpointFiles:

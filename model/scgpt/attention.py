@@ -1,23 +1,63 @@
 """Attention within each cell, for cells that are laid end to end without padding.
 
-Two ways with one result. On the CPU torch's fused kernel is slow for the few hundred tokens of a
-usual cell, so scores, softmax and product are computed one cell at a time in memory that stays in
-the cache. On a GPU the cells are padded to one length and go through the fused kernels; a batch of
-cells of one length, which is what truncated cells are, is not padded and needs no mask.
+Three ways with one result, chosen by rule (``way_for``). On the CPU cells are computed one at a
+time, in memory that stays in the cache. On a GPU with bfloat16 cores, torch's attention of variable
+length takes the cells as they lie. On other GPUs cells are padded to one length and go through the
+fused kernels; a batch of cells of one length, which is what truncated cells are, needs no mask.
 
 T tokens in all, B cells, Q queries (T, or B where only ``<cls>`` asks), D width, H heads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Tensor
 
-_SCORES = 1 << 20  # numbers; more leave the cache of a core
+from .device import moved
+
+Way = Literal["cell by cell", "variable length", "padded"]
+# Measured on one core of a Zen 4 (docs/performance.md): scores of so many numbers stay in its
+# cache, and rows in multiples of 32 suit the products.
+_SCORES = 1 << 19
+_ROWS = 32
+_LONG = 512
+"""Tokens from which torch's fused kernel for the CPU is faster in float32, and from which the
+softmax of a half type no longer gains by float32."""
+_VARLEN = "torch.nn.attention.varlen"
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def way_for(device: torch.device, dtype: torch.dtype, head_width: int) -> Way:
+    """Choose the way of attention by device, type and width of a head, never by a race."""
+    if device.type == "cpu":
+        return "cell by cell"
+    takes = dtype in _HALF and head_width % 8 == 0 and head_width <= 256
+    if takes and torch.cuda.get_device_capability(device) >= (8, 0) and varlen_attention():
+        return "variable length"
+    return "padded"
+
+
+@cache
+def varlen_attention() -> Callable[..., Tensor] | None:
+    """Return torch's attention of variable length; None where this release has none.
+
+    Newer releases may split the keys of a cell by the longest one of the batch. That is turned off,
+    so that a cell's sums do not depend on its company.
+    """
+    try:
+        function: Callable[..., Tensor] = importlib.import_module(_VARLEN).varlen_attn
+    except (ImportError, AttributeError):
+        return None
+    apart = {"num_splits": 1} if "num_splits" in inspect.signature(function).parameters else {}
+    return lambda *args: function(*args, **apart)
 
 
 @dataclass(frozen=True)
@@ -26,36 +66,50 @@ class Layout:
 
     Parameters
     ----------
+    way
+        The way of attention that it is made for.
     first
         int64 ``[B]``, on the device: the row of each cell's ``<cls>``.
     lengths
         Tokens per cell.
+    bounds
+        int32 ``[B + 1]`` twice, on the device, for variable length: the rows at which cells begin
+        and end, and the same where each cell asks with one row.
     place
         int64 ``[B, L]``, on the device: the row in each slot of a padded batch; ``mask``
         ``[B, L]``, which slots are real; ``slots`` int64 ``[T]``, the slot of each row. None where
         nothing is padded.
     """
 
+    way: Way
     first: Tensor  # [B]
     lengths: tuple[int, ...]
+    bounds: tuple[Tensor, Tensor] | None = None  # 2 x [B + 1]
     place: Tensor | None = None  # [B, L]
     mask: Tensor | None = None  # [B, L]
     slots: Tensor | None = None  # [T]
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device, *, pad: bool) -> Layout:
-        """Lay cells of these lengths end to end; `pad`: give the slots of a padded batch too."""
+    def of(cls, lengths: Sequence[int], device: torch.device, way: Way) -> Layout:
+        """Lay cells of these lengths end to end, for a way of attention."""
         tokens = torch.tensor(lengths)  # [B]
-        first = tokens.cumsum(0) - tokens  # [B]
-        if not pad or len(set(lengths)) == 1:
-            return cls(first.to(device), tuple(lengths))
-        slot = torch.arange(max(lengths))  # [L]
+        ends = tokens.cumsum(0)  # [B]
+        start = moved(ends - tokens, device)  # [B]
+        if way == "variable length":
+            rows = torch.cat([ends.new_zeros(1), ends]).int()  # [B + 1]
+            cells = torch.arange(len(lengths) + 1).int()  # [B + 1]
+            bounds = (moved(rows, device), moved(cells, device))
+            return cls(way, start, tuple(lengths), bounds)
+        if way == "cell by cell" or len(set(lengths)) == 1:
+            return cls(way, start, tuple(lengths))
+        longest = -(-max(lengths) // 8) * 8  # kernels that take a mask want it aligned
+        slot = torch.arange(longest)  # [L]
         mask = slot < tokens[:, None]  # [B, L]
-        place = first[:, None] + torch.minimum(slot, tokens[:, None] - 1)  # [B, L]
+        place = (ends - tokens)[:, None] + torch.minimum(slot, tokens[:, None] - 1)  # [B, L]
         # Found here once: on a GPU, asking a mask for its places waits for all that is under way.
         slots = mask.flatten().nonzero()[:, 0]  # [T]
-        padded = (x.to(device) for x in (place, mask, slots))  # [B, L], [B, L], [T]
-        return cls(first.to(device), tuple(lengths), *padded)
+        padded = (moved(x, device) for x in (place, mask, slots))  # [B, L], [B, L], [T]
+        return cls(way, start, tuple(lengths), None, *padded)
 
     def spans(self) -> Iterator[slice]:
         """Yield the rows of each cell."""
@@ -63,11 +117,6 @@ class Layout:
         for length in self.lengths:
             yield slice(start, start + length)
             start += length
-
-
-def pads(device: torch.device) -> bool:
-    """Say if attention on a device wants cells padded to one length."""
-    return device.type != "cpu"
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int) -> Tensor:
@@ -89,36 +138,99 @@ def attend(query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: in
     Tensor
         ``[Q, D]``.
     """
-    way = attend_padded if pads(query.device) else attend_cell_by_cell
-    return way(query, key, value, cells, n_heads)
+    ways = {
+        "cell by cell": attend_cell_by_cell,
+        "variable length": attend_variable_length,
+        "padded": attend_padded,
+    }
+    return ways[cells.way](query, key, value, cells, n_heads)
 
 
 def attend_cell_by_cell(
     query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int
 ) -> Tensor:
-    """As ``attend``, one cell at a time; of a long cell, some queries at a time."""
+    """As ``attend``, one cell at a time; of a long cell, some queries at a time.
+
+    How a cell is computed follows from its own length alone.
+    """
     mixed = torch.empty_like(query)  # [Q, D]
-    scale = (query.shape[1] // n_heads) ** -0.5
-    scratch = query.new_empty(2, max(_SCORES, n_heads * max(cells.lengths)))  # [2, numbers]
-    whole = len(query) == len(key)
+    whole, single = len(query) == len(key), query.dtype == torch.float32
+    most = max(n_heads * _step(n_heads, length) * length for length in set(cells.lengths))
+    scratch = query.new_empty(2, most)  # [2, numbers]
+    exact = None if single else query.new_empty(most, dtype=torch.float32)  # [numbers]
     for cell, rows in enumerate(cells.spans()):
         asking = rows if whole else slice(cell, cell + 1)
-        q = _heads(query[asking], n_heads)  # [H, L or 1, D/H]
-        k, v = _heads(key[rows], n_heads), _heads(value[rows], n_heads)  # 2 x [H, L, D/H]
+        # The products of float32 take heads as they lie; those of half types are slower with that.
+        q, k, v = (
+            _heads(x, n_heads, copied=not single) for x in (query[asking], key[rows], value[rows])
+        )  # [H, L or 1, D/H], 2 x [H, L, D/H]
         target = mixed[asking].view(-1, n_heads, q.shape[2])  # [L or 1, H, D/H]
-        step = max(1, _SCORES // (n_heads * k.shape[1]))
-        for start in range(0, q.shape[1], step):
-            part = q[:, start : start + step]  # [H, P, D/H]
-            shape = (n_heads, part.shape[1], k.shape[1])
-            size = shape[0] * shape[1] * shape[2]
-            scores, shares = (x[:size].view(shape) for x in scratch)  # 2 x [H, P, L]
-            # beta=0: nothing is added; alpha scales within the product, at no cost.
-            torch.baddbmm(
-                scores, part, k.transpose(1, 2), beta=0, alpha=scale, out=scores
-            )  # [H, P, L]
-            torch.softmax(scores, dim=-1, out=shares)  # [H, P, L]
-            target[start : start + step] = torch.bmm(shares, v).transpose(0, 1)  # [P, H, D/H]
+        if single and whole and k.shape[1] >= _LONG:
+            fused = F.scaled_dot_product_attention(q[None], k[None], v[None])  # [1, H, L, D/H]
+            target.copy_(fused[0].transpose(0, 1))
+        else:
+            _attend_in_parts(q, k, v, target, scratch, exact)
     return mixed
+
+
+def _attend_in_parts(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    target: Tensor,
+    scratch: Tensor,
+    exact: Tensor | None,
+) -> None:
+    """Attend within one cell, some queries at a time.
+
+    Parameters
+    ----------
+    query, key, value
+        ``[H, L or 1, D/H]``, 2 x ``[H, L, D/H]``.
+    target
+        ``[L or 1, H, D/H]``: where the result goes.
+    scratch
+        Room for two times the scores.
+    exact
+        float32, room for the scores of a half type: its own softmax is slower for short cells.
+    """
+    n_heads, length, width = key.shape
+    step, scale = _step(n_heads, length), width**-0.5
+    for start in range(0, query.shape[1], step):
+        part = query[:, start : start + step]  # [H, P, D/H]
+        shape = (n_heads, part.shape[1], length)
+        size = shape[0] * shape[1] * shape[2]
+        scores, shares = (x[:size].view(shape) for x in scratch)  # 2 x [H, P, L]
+        # beta=0: nothing is added; alpha scales within the product, at no cost.
+        torch.baddbmm(
+            scores, part, key.transpose(1, 2), beta=0, alpha=scale, out=scores
+        )  # [H, P, L]
+        if exact is None or length >= _LONG:
+            torch.softmax(scores, dim=-1, out=shares)  # [H, P, L]
+        else:
+            rounded = exact[:size].view(shape)  # [H, P, L]
+            torch.softmax(scores, dim=-1, dtype=torch.float32, out=rounded)
+            shares.copy_(rounded)
+        target[start : start + step] = torch.bmm(shares, value).transpose(0, 1)  # [P, H, D/H]
+
+
+def _step(n_heads: int, length: int) -> int:
+    """Count the queries of a cell that are computed at a time."""
+    fitting = _SCORES // (n_heads * length)
+    return length if fitting >= length else max(1, round(fitting / _ROWS)) * _ROWS
+
+
+def attend_variable_length(
+    query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int
+) -> Tensor:
+    """As ``attend``, all cells at once as they lie, without padding."""
+    attention, longest = varlen_attention(), max(cells.lengths)
+    assert attention is not None and cells.bounds is not None  # noqa: PT018 - as way_for chose
+    rows, one_each = cells.bounds
+    whole = len(query) == len(key)
+    q, k, v = (x.view(len(x), n_heads, -1) for x in (query, key, value))  # 3 x [rows, H, D/H]
+    asking, most = (rows, longest) if whole else (one_each, 1)
+    return attention(q, k, v, asking, rows, most, longest).reshape(len(query), -1)  # [Q, D]
 
 
 def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int) -> Tensor:
@@ -138,5 +250,6 @@ def attend_padded(query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_he
     return mixed[cells.slots] if whole and cells.slots is not None else mixed  # [Q, D]
 
 
-def _heads(x: Tensor, n_heads: int) -> Tensor:
-    return x.view(len(x), n_heads, -1).transpose(0, 1).contiguous()  # [H, L, D/H]
+def _heads(x: Tensor, n_heads: int, *, copied: bool) -> Tensor:
+    heads = x.view(len(x), n_heads, -1).transpose(0, 1)  # [H, L, D/H]
+    return heads.contiguous() if copied else heads  # [H, L, D/H]

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from ..errors import EngineError
 
 Made = TypeVar("Made")
-# Words of torch's allocator for the CPU, on Linux and macOS, and on Windows.
-_NO_CPU_MEMORY = ("can't allocate memory", "not enough memory")
+# Words of torch's allocator for the CPU, on Linux and macOS, and on Windows; and of libraries of
+# NVIDIA's that find no room for themselves.
+_NO_MEMORY = (
+    *("can't allocate memory", "not enough memory"),
+    *("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED"),
+)
 BATCHES_PER_BLOCK = 8  # enough that handing over costs little, few enough to start soon
 
 
@@ -110,10 +114,10 @@ class TokenBudget:
 def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     """Return True when memory was what failed, of a GPU or of the machine.
 
-    On the CPU torch raises a plain RuntimeError, which only its words tell from others.
+    Beside its own type torch raises plain RuntimeErrors, which only their words tell from others.
     """
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        words in str(error) for words in _NO_CPU_MEMORY
+        words in str(error) for words in _NO_MEMORY
     )
 
 

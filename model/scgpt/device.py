@@ -58,3 +58,13 @@ def dtype_for(device: torch.device, wanted: str | None) -> torch.dtype:
         return torch.float32
     capable = torch.cuda.get_device_capability(device) >= (8, 0)
     return torch.bfloat16 if capable else torch.float16
+
+
+def moved(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of this machine on a device.
+
+    The copy to a GPU goes through pinned memory, so that nothing waits for what the GPU computes.
+    """
+    if device.type == "cpu":
+        return x
+    return x.pin_memory().to(device, non_blocking=True)

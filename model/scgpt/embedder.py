@@ -26,12 +26,12 @@ from .batching import TokenBudget
 from .checkpoint import Checkpoint, read_checkpoint
 from .checkpoint_files import CheckpointFiles
 from .config import ModelConfig
-from .device import TOKEN_BUDGET, device_for, dtype_for
+from .device import TOKEN_BUDGET, device_for, dtype_for, moved
 from .linear import processor_family
 from .network import Network, build_network
 from .params import ScgptOptions, check_options
 from .prepare import Prepared, TokenOptions, checked
-from .read_ahead import read_ahead
+from .read_ahead import one_behind, read_ahead
 from .tokenizer import Tokens
 from .vocab import GeneVocab
 
@@ -125,7 +125,7 @@ class Embedder:
     def choices(self) -> str:
         """Say what was chosen for this machine: device, type, products, tokens a batch, torch."""
         network, tokens = self.network, self.budget.tokens
-        matmul = f"matmul {network.matmul} ({processor_family()})"
+        matmul = f"matmul {network.matmul} ({processor_family()}), attention {network.attention}"
         return (
             f"engine: {network.device}, {network.dtype}, {matmul}, {tokens} tokens a batch, "
             f"torch {torch.__version__}{gpu.description(network.device)}"
@@ -268,11 +268,14 @@ class Embedder:
         yield from (found for _, found in batches)
 
     def _run(self, tokens: Tokens) -> NDArray[np.float32]:
-        """Through the network, batch by batch: float32 ``[cells, d_model]``."""
+        """Through the network, batch by batch: float32 ``[cells, d_model]``.
+
+        A batch is fetched when the next one is under way, so that a GPU never waits for the next.
+        """
         out = np.empty((len(tokens.matched), self.config.d_model), np.float32)
         batches = self.budget.batches(tokens.lengths(), partial(self._batch, tokens))
-        for cells, embedded in batches:
-            out[cells] = embedded
+        for cells, embedded in one_behind(batches):
+            out[cells] = embedded.cpu().numpy()
         return out
 
     @torch.inference_mode()
@@ -283,18 +286,15 @@ class Embedder:
         return places, self.network.token_embeddings(*self._at(tokens, places), lengths).cpu()
 
     @torch.inference_mode()
-    def _batch(self, tokens: Tokens, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _batch(self, tokens: Tokens, cells: NDArray[np.int64]) -> Tensor:
         places, lengths = tokens.places(cells)
-        embedded: NDArray[np.float32] = (
-            self.network.cell_embeddings(*self._at(tokens, places), lengths).cpu().numpy()
-        )
-        return embedded
+        return self.network.cell_embeddings(*self._at(tokens, places), lengths)
 
     def _at(self, tokens: Tokens, places: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Genes and values at these places, on the device: int64 ``[T]``."""
-        device = self.network.device
         genes, values = (
-            torch.from_numpy(x[places]).to(device) for x in (tokens.genes, tokens.values)
+            moved(torch.from_numpy(x[places]), self.network.device)
+            for x in (tokens.genes, tokens.values)
         )
         return genes, values
 

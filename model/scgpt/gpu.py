@@ -10,6 +10,7 @@ import ctypes
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from ..errors import EngineError
 EXPECTS_GPU = "SCGPT_EXPECTS_GPU"
 _MODULE = Path("/proc/driver/nvidia/version")
 _LIBRARY = "libcuda.so.1"
+_FAILED = ("CUDA error", "cuDNN error", "CUBLAS_STATUS_")
 _CODE = re.compile(r"(?:sm|compute)_(\d+)(\d)[a-z]?")
 
 
@@ -124,3 +126,24 @@ def description(device: torch.device) -> str:
     major, minor = torch.cuda.get_device_capability(device)
     driver = f", driver {version}" if (version := driver_version()) else ""
     return f" ({torch.cuda.get_device_name(device)}, compute capability {major}.{minor}{driver})"
+
+
+def has_failed(error: BaseException) -> bool:
+    """Return True where an error is a GPU's: of a kernel, a library of NVIDIA's, the device."""
+    kind: Any = getattr(torch, "AcceleratorError", ())  # since 2.8; a RuntimeError before
+    return isinstance(error, kind) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _FAILED)
+    )
+
+
+def still_works(device: torch.device) -> bool:
+    """Return True where a GPU adds up two numbers; after most failures its process cannot."""
+    try:
+        return float(torch.ones(2, device=device).sum()) == 2.0
+    except RuntimeError:
+        return False
+
+
+def end_process() -> None:
+    """End a process that cannot compute any more; the platform starts another one."""
+    os._exit(70)  # other threads may hang in calls that never come back

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Tensor
 
-from .attention import Layout, attend, pads
+from .attention import Layout, Way, attend, way_for
 from .config import ModelConfig
 from .linear import Linear, Matmul, matmul_for
 
@@ -79,6 +79,8 @@ class Network:
         What the layers compute in.
     matmul
         Which matrix product they use.
+    attention
+        Which way of attention they use.
     """
 
     gene_table: Tensor  # [V, D]
@@ -88,6 +90,7 @@ class Network:
     layers: tuple[Layer, ...]
     dtype: torch.dtype
     matmul: Matmul
+    attention: Way
 
     @property
     def device(self) -> torch.device:
@@ -114,7 +117,7 @@ class Network:
         Tensor
             float32 ``[B, D]``.
         """
-        cells = Layout.of(lengths, self.device, pad=pads(self.device))
+        cells = Layout.of(lengths, self.device, self.attention)
         x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers[:-1]:
             x = layer(x, cells)  # [T, D]
@@ -126,7 +129,7 @@ class Network:
 
         Parameters as ``cell_embeddings``.
         """
-        cells = Layout.of(lengths, self.device, pad=pads(self.device))
+        cells = Layout.of(lengths, self.device, self.attention)
         x = self._tokens(genes, values)  # [T, D]
         for layer in self.layers:
             x = layer(x, cells)  # [T, D]
@@ -185,6 +188,7 @@ def build_network(
         layers=tuple(layer(f"transformer_encoder.layers.{i}") for i in range(config.n_layers)),
         dtype=dtype,
         matmul=matmul,
+        attention=way_for(torch.device(device), dtype, config.d_model // config.n_heads),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -38,3 +38,12 @@ def read_ahead(
             ahead = reader.submit(read, job)
             yield use(found)
         yield use(ahead.result())
+
+
+def one_behind(made: Iterable[Made]) -> Iterator[Made]:
+    """Yield each thing when the next one has been begun: work on a GPU that is fetched later."""
+    before: list[Made] = []
+    for each in made:
+        yield from before
+        before = [each]
+    yield from before

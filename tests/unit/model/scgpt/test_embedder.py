@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 from scipy import sparse
 
 from scgpt_databricks.model.errors import EngineError, InvalidRequest
-from scgpt_databricks.model.scgpt import network
-from scgpt_databricks.model.scgpt.attention import attend_padded
+from scgpt_databricks.model.scgpt import attention
+from scgpt_databricks.model.scgpt.attention import Way
 from scgpt_databricks.model.scgpt.device import dtype_for
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from tests.unit.model.reference import (
@@ -22,6 +23,7 @@ from tests.unit.model.reference import (
     make_model,
     write_checkpoint,
 )
+from tests.unit.model.scgpt.varlen import varlen
 
 COUNTS = sparse.csr_matrix(make_counts(40, len(GENES)))
 
@@ -184,14 +186,21 @@ def test_other_cells_never_change_a_bit_at_one_shape(embedder: Embedder) -> None
     np.testing.assert_array_equal(changed[:5], alike[:5])
 
 
-def test_the_way_of_a_gpu_gives_the_same_answer(
-    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", ["padded", "variable length"])
+def test_the_ways_of_a_gpu_give_the_same_answer(
+    embedder: Embedder, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Padded, masked, through the fused kernel: the whole network, on the processor."""
-    alone = embedder.embed_cells(COUNTS, GENES).embeddings
-    monkeypatch.setattr(network, "attend", attend_padded)
-    monkeypatch.setattr(network, "pads", lambda device: True)
-    np.testing.assert_allclose(embedder.embed_cells(COUNTS, GENES).embeddings, alone, atol=1e-6)
+    """The whole network on the processor: cells and genes in context."""
+    monkeypatch.setattr(attention, "varlen_attention", lambda: varlen)
+    other = Embedder(embedder.checkpoint, replace(embedder.network, attention=way))
+    found, alone = (x.embed_cells(COUNTS, GENES).embeddings for x in (other, embedder))
+    np.testing.assert_allclose(found, alone, atol=1e-6)
+    tokens = embedder.tokenize(COUNTS, GENES)
+    for (places, mine), (theirs, reference) in zip(
+        other.run_tokens(tokens), embedder.run_tokens(tokens), strict=True
+    ):
+        np.testing.assert_array_equal(places, theirs)
+        torch.testing.assert_close(mine, reference, atol=1e-5, rtol=0)
 
 
 def test_stored_duplicates_are_summed_as_scipy_means_them(embedder: Embedder) -> None:

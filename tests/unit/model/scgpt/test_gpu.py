@@ -10,13 +10,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
+from scipy import sparse
 
 from scgpt_databricks.infra.settings.endpoint import GPU_VARIABLE
 from scgpt_databricks.model.errors import EngineError
 from scgpt_databricks.model.pyfunc import ScgptModel
 from scgpt_databricks.model.scgpt import gpu
+from scgpt_databricks.model.scgpt.batching import is_out_of_memory
+from scgpt_databricks.model.scgpt.network import Network
+from scgpt_databricks.model.wire.codec import encode_cells
+from tests.unit.model.reference import GENES
 
 CUDA = torch.device("cuda")
 
@@ -148,3 +156,73 @@ def test_the_log_tells_device_type_and_torch(machine: Machine) -> None:
     words = " (NVIDIA A10G, compute capability 8.6, driver 535.161.08)"
     assert gpu.description(CUDA) == words
     assert gpu.description(torch.device("cpu")) == ""
+
+
+SICK = RuntimeError("CUDA error: an illegal memory access was encountered\nmore words")
+
+
+@pytest.fixture
+def served(checkpoint: Path) -> ScgptModel:
+    model = ScgptModel()
+    model.load_context(
+        SimpleNamespace(artifacts={"checkpoint": str(checkpoint)}, model_config={"device": "cpu"})  # type: ignore[arg-type]
+    )
+    return model
+
+
+def ask(model: ScgptModel) -> pd.DataFrame:
+    counts = sparse.csr_matrix(np.ones((1, 20), np.float32))
+    rows = pd.DataFrame({"packed": [encode_cells(counts, GENES[:20])]})
+    return model.predict(SimpleNamespace(), rows, {"task": "cell_embeddings"})  # type: ignore[arg-type]
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, error: RuntimeError) -> None:
+    original, left = Network.cell_embeddings, [error]
+
+    def sick(self: Network, *args: Any) -> torch.Tensor:
+        if left:
+            raise left.pop()
+        return original(self, *args)
+
+    monkeypatch.setattr(Network, "cell_embeddings", sick)
+
+
+def test_a_gpu_that_fails_in_a_request_answers_the_next(
+    served: ScgptModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ask(served)
+    fail_once(monkeypatch, SICK)
+    with pytest.raises(MlflowException, match=r"\[gpu_failed\].*illegal memory.*Send it again"):
+        ask(served)
+    assert ask(served).equals(before)
+
+
+def test_a_gpu_that_is_lost_ends_the_process_of_an_endpoint(
+    served: ScgptModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[bool] = []
+    monkeypatch.setattr(gpu, "still_works", lambda device: False)
+    monkeypatch.setattr(gpu, "end_process", lambda: ended.append(True))
+    for expected in ("false", "true"):
+        monkeypatch.setenv(gpu.EXPECTS_GPU, expected)
+        fail_once(monkeypatch, SICK)
+        with pytest.raises(MlflowException, match=r"\[gpu_lost\].*computes no more"):
+            ask(served)
+        assert bool(ended) == (expected == "true"), "a notebook is not ended"
+
+
+def test_other_errors_are_not_taken_for_the_gpus(
+    served: ScgptModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_once(monkeypatch, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        ask(served)
+    assert gpu.still_works(torch.device("cpu"))
+    assert not gpu.still_works(torch.device("cuda"))
+    for words in ("cuDNN error: EXECUTION_FAILED", "x CUBLAS_STATUS_INTERNAL_ERROR"):
+        assert gpu.has_failed(RuntimeError(words))
+
+
+@pytest.mark.parametrize("words", ["CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED when"])
+def test_a_library_without_room_is_a_lack_of_memory(words: str) -> None:
+    assert is_out_of_memory(RuntimeError(words))

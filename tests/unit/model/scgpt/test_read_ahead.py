@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from scgpt_databricks.model.batch.file import embed_file
 from scgpt_databricks.model.errors import EngineError, InvalidRequest
 from scgpt_databricks.model.scgpt import batching, read_ahead
 from scgpt_databricks.model.scgpt.batching import BATCHES_PER_BLOCK, TokenBudget
+from scgpt_databricks.model.scgpt.device import moved
 from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.scgpt.network import Network
 from scgpt_databricks.model.scgpt.prepare import Prepared
+from scgpt_databricks.model.scgpt.read_ahead import one_behind
 from scgpt_databricks.model.scgpt.tokenizer import Tokens
 from tests.unit.model.reference import GENES, make_counts
 
@@ -232,3 +234,26 @@ def test_a_file_is_read_ahead_in_the_same_way(
     around(monkeypatch, Prepared, "tokens", lambda: threads.append(threading.current_thread().name))
     embed_file(tmp_path / "cells.h5ad", tmp_path / "out.h5ad", embedder, chunk=20)
     assert [name.startswith("read-ahead") for name in threads] == [True] * 3
+
+
+def test_a_batch_is_fetched_when_the_next_one_is_under_way() -> None:
+    log: list[str] = []
+
+    def made() -> Iterator[int]:
+        for number in range(3):
+            log.append(f"begin {number}")
+            yield number
+
+    log.extend(f"fetch {number}" for number in one_behind(made()))
+    assert log == ["begin 0", "begin 1", "fetch 0", "begin 2", "fetch 1", "fetch 2"]
+    assert [*one_behind([])] == []
+
+
+def test_tensors_go_to_a_gpu_through_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
+    here = torch.arange(3)
+    assert moved(here, torch.device("cpu")) is here
+    assert not pinned
+    assert moved(here, torch.device("meta")).is_meta
+    assert len(pinned) == 1
