@@ -171,7 +171,7 @@ def check_params_of(task: str, options: Options) -> None:
 
 def check_param_names(names: Iterable[str], known: Iterable[str]) -> None:
     """Refuse names that are no params (``unknown_param``)."""
-    unknown = sorted(set(names) - set(known))
+    unknown = sorted(map(str, set(names) - set(known)))
     if unknown:
         raise InvalidRequest(
             "unknown_param",

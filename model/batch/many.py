@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scgpt_databricks.whole_file import TargetError, check_target
+
 from ..cells.files import state_of
 from ..errors import EndpointError, InvalidRequest, ScgptError
 from .result import DELTA
@@ -217,6 +219,10 @@ class _Record:
     def __init__(self, into: Path, job: Mapping[str, Any]) -> None:
         is_table = into.suffix.lower() == DELTA
         self._path = into.with_name(f"{into.name}.{RECORD}") if is_table else into / RECORD
+        try:
+            check_target(self._path)
+        except TargetError as error:
+            raise InvalidRequest("invalid_target", str(error)) from error
         asked = json.dumps(job, sort_keys=True, default=str)
         self._job = hashlib.sha256(asked.encode()).hexdigest()
         self._known: dict[str, dict[str, Any]] = {}

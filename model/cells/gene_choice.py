@@ -103,7 +103,7 @@ class GeneChoice:
             raise InvalidRequest(
                 "invalid_param", "both genes and n_top_genes are given; give one of them."
             )
-        if isinstance(self.genes, str) or not len(self.genes):
+        if isinstance(self.genes, str) or not hasattr(self.genes, "__len__") or not len(self.genes):
             raise _invalid("genes", self.genes, "a list of names")
         odd = [gene for gene in self.genes if not isinstance(gene, str) or not gene]
         if odd or len({*self.genes}) < len(self.genes):

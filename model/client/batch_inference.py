@@ -97,6 +97,10 @@ def batch_inference(
     if into is not None:
         from ..batch.data_list import embed_data_list
 
+        if not isinstance(into, str | Path) or not str(into):
+            raise InvalidRequest(
+                "invalid_target", f"into is {into!r}; it must name a folder, or NAME.delta."
+            )
         endpoint = Endpoint.given(model_endpoint)
         return embed_data_list(items, Path(into), endpoint, params, again=again)
     items = [_read(item) if isinstance(item, Path) else item for item in items]

@@ -74,7 +74,9 @@ class Limits:
                     f"invalid_{name}",
                     f"{name} is {value!r}; it must be a whole number of 1 .. {most:,}.",
                 )
-        if self.patience is not None and not self.patience >= 0:
+        patience = self.patience
+        is_number = isinstance(patience, int | float) and not isinstance(patience, bool)
+        if patience is not None and not (is_number and patience >= 0):
             raise InvalidRequest(
                 "invalid_patience",
                 f"patience is {self.patience!r}; it must be 0 or more seconds.",

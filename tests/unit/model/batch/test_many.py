@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,35 @@ def test_places_that_cannot_be(server: Server, files: list[Path], tmp_path: Path
     with pytest.raises(InvalidRequest, match="chunk"):
         embed_files_through(files, tmp_path / "out", server.endpoint, chunk=0)
     assert server.requests == []
+
+
+def test_a_record_that_cannot_be_written_costs_no_request(
+    server: Server, files: list[Path], tmp_path: Path
+) -> None:
+    for into in (files[0] / "out", files[0] / "all.delta"):
+        with pytest.raises(InvalidRequest, match=r"cannot be written|which is a file"):
+            embed_files_through(files[2:], into, server.endpoint)
+    for odd in ("", 3):
+        with pytest.raises(InvalidRequest, match="must name a folder"):
+            batch_inference(server.endpoint, files[2:], into=odd)  # type: ignore[arg-type]
+    assert server.requests == []
+
+
+def test_a_full_disk_is_told_and_nothing_is_asked_again(
+    server: Server, files: list[Path], tmp_path: Path
+) -> None:
+    """A limit of the process stands for the disk: files above it cannot be written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        (found,) = embed_files_through(files[:1], tmp_path / "out", server.endpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (found.status, found.code) == (FAILED, "invalid_target")
+    assert not (tmp_path / "out" / "a.h5ad").exists()
+    asked = len(server.requests)
+    (found,) = embed_files_through(files[:1], tmp_path / "out", server.endpoint)
+    assert (found.status, len(server.requests)) == (EMBEDDED, asked)
 
 
 def test_results_of_two_models_are_told() -> None:

@@ -91,6 +91,7 @@ def test_the_hash_of_a_list_is_of_its_order() -> None:
         ({"batch_key": "donor"}, "batch_key is given without n_top_genes"),
         ({"genes": "CD3D"}, "genes is 'CD3D'; it must be a list of names"),
         ({"genes": []}, "it must be a list of names"),
+        ({"genes": (name for name in ["G1"])}, "it must be a list of names"),
         ({"genes": ["G1", "G1"]}, "each once; some occur again"),
         ({"genes": ["G1", 7]}, "7 is none"),
         ({"genes": ["G1"], "n_top_genes": 5}, "give one of them"),

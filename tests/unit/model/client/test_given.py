@@ -44,6 +44,7 @@ def test_params_by_their_own_names(server: Server) -> None:
     [
         ({"seed": 1, "params": {"seed": 2}}, "seed stands in params and beside it; give it once."),
         ({"min_know_fraction": 0}, "min_know_fraction: no such param"),
+        ({"params": {None: 1}}, "None: no such param"),
         ({"min_known_fraction": 2}, "min_known_fraction is 2"),
         ({"params": ["seed"]}, "params is of type list; it must be a dict."),
         ({"progress": "bar"}, "progress is 'bar'; it must be True, or a function"),

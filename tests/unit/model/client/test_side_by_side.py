@@ -189,6 +189,7 @@ def test_a_cell_that_fits_no_request(server: Server, monkeypatch: pytest.MonkeyP
         ({"concurrency": 2.5}, "invalid_concurrency"),
         ({"patience": -1}, "invalid_patience"),
         ({"patience": float("nan")}, "invalid_patience"),
+        ({"patience": "1"}, "invalid_patience"),
     ],
 )
 def test_bounds_that_are_none(server: Server, options: dict[str, Any], code: str) -> None:
