@@ -207,11 +207,15 @@ def _delta(result: Result) -> str:
             yield pa.record_batch(columns, schema=schema)
 
     rows = pa.RecordBatchReader.from_batches(schema, batches())
-    if not _is_table(target):
-        delta.write_deltalake(target, rows)
-        return ""
     own = "source = '" + source.replace("'", "''") + "'"
-    delta.write_deltalake(target, rows, mode="overwrite", predicate=own)
+    replace = {"mode": "overwrite", "predicate": own} if _is_table(target) else {}
+    try:
+        delta.write_deltalake(target, rows, **replace)
+    except (delta.exceptions.DeltaError, OSError, ValueError) as error:
+        raise InvalidRequest(
+            "invalid_target",
+            f"{target} takes no embeddings ({error}). Make room, or name another table.",
+        ) from error
     return ""
 
 

@@ -13,7 +13,7 @@ import anndata
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from scgpt_databricks.model.batch.many import (
     EMBEDDED,
@@ -130,8 +130,10 @@ def test_a_delta_table_takes_all_cells_once(
         first, anndata.read_h5ad(tmp_path / "out" / "a.h5ad").obsm["X_scGPT"]
     )
     (tmp_path / "none.delta").mkdir()
-    (found,) = embed_files_through(good[:1], tmp_path / "none.delta", server.endpoint)
-    assert (found.status, found.code) == (FAILED, "invalid_target")
+    write_deltalake(tmp_path / "other.delta", rows.select(["cell_id"]))
+    for name in ("none.delta", "other.delta"):
+        (found,) = embed_files_through(good[:1], tmp_path / name, server.endpoint)
+        assert (found.status, found.code) == (FAILED, "invalid_target")
 
 
 def test_places_that_cannot_be(server: Server, files: list[Path], tmp_path: Path) -> None:
