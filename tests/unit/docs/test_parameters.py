@@ -6,7 +6,8 @@ from scgpt_databricks.scripts import parameters
 
 
 def test_the_page_is_current() -> None:
-    assert parameters.PAGE.read_text() == parameters.page()
+    command = "python -m scgpt_databricks.scripts.parameters"
+    assert parameters.PAGE.read_text() == parameters.page(), f"{command} writes it anew"
 
 
 def test_every_argument_and_every_param_has_a_text() -> None:
