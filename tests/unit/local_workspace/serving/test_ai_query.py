@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from scgpt_databricks.infra.layout import ROOT
 from tests.unit.local_workspace.conftest import TestClient
 from tests.unit.local_workspace.serving import kit
 from tests.unit.local_workspace.serving.conftest import As
@@ -88,6 +89,16 @@ def test_it_asks_with_the_rights_of_the_caller(as_: As) -> None:
     path = f"/api/2.0/permissions/serving-endpoints/{endpoint}"
     assert admin.patch(path, json={"access_control_list": [entry]}).status_code == 200
     assert len(rows(reader, call)) == 1
+
+
+def test_the_statements_of_the_example_run(admin: TestClient) -> None:
+    rows(admin, "CREATE TABLE main.scgpt.named (cell_id STRING, packed STRING)")
+    rows(admin, "INSERT INTO main.scgpt.named VALUES ('a', 'A'), ('b', 'B')")
+    text = (ROOT / "examples" / "clients" / "ai_query.sql").read_text()
+    text = text.replace("'scgpt-serving'", "'e'").replace("scgpt.cells", "scgpt.named")
+    *made, last = [rows(admin, each) for each in text.split(";\n") if each.strip()]
+    assert made == [[], [["2", "2"]]]
+    assert last == [["2", "0", "0"]]  # this server says no digest
 
 
 def test_a_view_cannot_ask(admin: TestClient) -> None:
