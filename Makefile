@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars quickstart test long soak unit accept lint fmt lock wheel package cdktn reference parity torch-range bench clean
+.PHONY: help setup jars quickstart test long soak unit accept lint fmt lock wheel package cdktn reference pipelines parity torch-range bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,13 +45,13 @@ unit: .venv/.locked ## unit and contract tests
 test: setup lint ## lint, unit, contract and the short acceptance tests
 	$(PYTEST) tests -m "not long and not soak"
 
-long: setup cdktn ## the acceptance cases that take minutes, with a seeded sample of the faults
+long: setup cdktn pipelines ## the acceptance cases that take minutes, with a seeded sample of the faults
 	$(PYTEST) tests -m "long and not soak"
 
 parity: reference ## against unmodified upstream scGPT
 	$(BIN)/pytest tests/contract/test_upstream.py
 
-accept: setup cdktn ## all acceptance cases, with a seeded sample of the faults
+accept: setup cdktn pipelines ## all acceptance cases, with a seeded sample of the faults
 	$(PYTEST) tests/acceptance -m "not soak"
 
 soak: setup ## the whole matrix of faults
@@ -68,6 +68,7 @@ lock: .venv/.locked ## resolve the dependencies of pyproject.toml and requiremen
 	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
 	$(COMPILE) requirements.uv.in -o requirements.uv.lock
 	$(COMPILE) requirements.cdktn.in -o requirements.cdktn.lock
+	$(COMPILE) requirements.pipelines.in -o requirements.pipelines.lock
 	$(COMPILE) requirements.reference.in -o requirements.reference.lock
 	echo scgpt==0.2.4 | $(COMPILE) --no-deps - >> requirements.reference.lock
 	npm install --package-lock-only
@@ -96,10 +97,19 @@ reference: .reference/.locked ## unmodified upstream scGPT in an environment of 
 torch-range: reference ## model tests and parity under the oldest, the locked and the newest torch
 	@sh scripts/torch-range
 
+.pipelines/.locked: .venv/.locked requirements.pipelines.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .pipelines
+	$(BIN)/uv pip sync --quiet --python .pipelines/bin/python --require-hashes requirements.pipelines.lock
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	    > $$(.pipelines/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/repository.pth
+	@touch $@
+
+pipelines: .pipelines/.locked ## Spark Connect over what is installed, for declarative pipelines
+
 bench: reference cdktn ## the figures: benchmarks/results.json
 	$(BIN)/python -m benchmarks.run
 
 clean: ## stop what was started, remove what was made
 	@if [ -x $(SCGPT) ]; then $(SCGPT) workspace stop --quiet || true; fi
 	@sh scripts/clean-plugin-cache
-	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference .cdktn .torch dist node_modules
+	rm -rf .local cdktf.out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info .venv .reference .cdktn .pipelines .torch dist node_modules

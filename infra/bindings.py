@@ -70,6 +70,7 @@ from cdktf_cdktf_provider_databricks.job import (
     JobTaskDependsOn,
     JobTaskLibrary,
     JobTaskLibraryPypi,
+    JobTaskPipelineTask,
     JobTaskPythonWheelTask,
 )
 from cdktf_cdktf_provider_databricks.mlflow_experiment import MlflowExperiment
@@ -93,6 +94,13 @@ from cdktf_cdktf_provider_databricks.notification_destination import (
     NotificationDestinationConfigEmail,
 )
 from cdktf_cdktf_provider_databricks.permissions import Permissions, PermissionsAccessControl
+from cdktf_cdktf_provider_databricks.pipeline import (
+    Pipeline,
+    PipelineCluster,
+    PipelineEnvironment,
+    PipelineLibrary,
+    PipelineLibraryFile,
+)
 from cdktf_cdktf_provider_databricks.provider import DatabricksProvider
 from cdktf_cdktf_provider_databricks.query import Query
 from cdktf_cdktf_provider_databricks.registered_model import RegisteredModel
@@ -103,3 +111,4 @@ from cdktf_cdktf_provider_databricks.sql_endpoint import (
     SqlEndpointTagsCustomTags,
 )
 from cdktf_cdktf_provider_databricks.volume import Volume
+from cdktf_cdktf_provider_databricks.workspace_file import WorkspaceFile

@@ -29,30 +29,42 @@ class EmbeddingJob(Construct):
 
     def __init__(self, scope: Construct, id_: str, settings: Settings, *, version: int) -> None:
         super().__init__(scope, id_)
-        batch = settings.batch
-        status = "PAUSED" if batch.pause else "UNPAUSED"
-        job = Job(
-            self,
-            _ID,
-            name=settings.names.watched("embed cells"),
-            task=[_task(settings, batch, version)],
-            job_cluster=[JobJobCluster(job_cluster_key=_CLUSTER, new_cluster=_cluster(settings))],
-            continuous=JobContinuous(pause_status=status) if batch.stream else None,
-            schedule=None
-            if batch.stream
-            else JobSchedule(
-                quartz_cron_expression=batch.schedule,
-                timezone_id=settings.monitoring.timezone,
-                pause_status=status,
-            ),
-            queue=JobQueue(enabled=True),
-            max_concurrent_runs=1,
-            budget_policy_id=settings.endpoint.budget_policy_id,
-            tags=dict(settings.tags) or None,
-        )
-        job.override_logical_id(_ID)
-        levels = settings.object_levels("job")
-        access_list(self, f"{_ID}_permissions", levels, job_id=job.id)
+        task = _task(settings, settings.batch, version)
+        embedding_job(self, settings, task, _cluster(settings))
+
+
+def embedding_job(
+    scope: Construct,
+    settings: Settings,
+    task: JobTask,
+    cluster: JobJobClusterNewCluster | None = None,
+) -> None:
+    """Declare the job that runs a task on the schedule, or for good, and who may see it."""
+    batch = settings.batch
+    status = "PAUSED" if batch.pause else "UNPAUSED"
+    clusters = [JobJobCluster(job_cluster_key=_CLUSTER, new_cluster=cluster)] if cluster else None
+    job = Job(
+        scope,
+        _ID,
+        name=settings.names.watched("embed cells"),
+        task=[task],
+        job_cluster=clusters,
+        continuous=JobContinuous(pause_status=status) if batch.stream else None,
+        schedule=None
+        if batch.stream
+        else JobSchedule(
+            quartz_cron_expression=batch.schedule,
+            timezone_id=settings.monitoring.timezone,
+            pause_status=status,
+        ),
+        queue=JobQueue(enabled=True),
+        max_concurrent_runs=1,
+        budget_policy_id=settings.endpoint.budget_policy_id,
+        tags=dict(settings.tags) or None,
+    )
+    job.override_logical_id(_ID)
+    levels = settings.object_levels("job")
+    access_list(scope, f"{_ID}_permissions", levels, job_id=job.id)
 
 
 def _task(settings: Settings, batch: Batch, version: int) -> JobTask:
@@ -83,14 +95,11 @@ def _task(settings: Settings, batch: Batch, version: int) -> JobTask:
 
 def _cluster(settings: Settings) -> JobJobClusterNewCluster:
     batch = settings.batch
-    conf = [("spark.task.cpus", str(batch.cores_per_task))]
-    if batch.gpus_per_task:
-        conf.append(("spark.task.resource.gpu.amount", str(batch.gpus_per_task)))
     return JobJobClusterNewCluster(
         spark_version=batch.runtime,
         node_type_id=batch.node_type,
         num_workers=batch.workers,
         data_security_mode="SINGLE_USER",
-        spark_conf=dict(conf),
+        spark_conf=batch.spark_conf,
         custom_tags=dict(settings.tags) or None,
     )

@@ -14,7 +14,9 @@ from .fields import Closed, Principal, matching, unique
 Securable = Literal["schema", "model", "volume", "checkpoints_volume"]
 
 Role = Literal["planner", "builder", "deployer"]
-WorkspaceObject = Literal["experiment", "warehouse", "alert", "dashboard", "query", "job"]
+WorkspaceObject = Literal[
+    "experiment", "warehouse", "alert", "dashboard", "query", "job", "pipeline"
+]
 
 LEVELS: Mapping[WorkspaceObject, Mapping[Role, str]] = {
     "experiment": {"planner": "CAN_READ", "builder": "CAN_EDIT", "deployer": "CAN_MANAGE"},
@@ -25,6 +27,7 @@ LEVELS: Mapping[WorkspaceObject, Mapping[Role, str]] = {
     # Whoever made these is answered as their owner: less would be a difference for ever.
     "warehouse": {"planner": "CAN_VIEW", "deployer": "IS_OWNER"},
     "job": {"planner": "CAN_VIEW", "deployer": "IS_OWNER"},
+    "pipeline": {"planner": "CAN_VIEW", "deployer": "IS_OWNER"},
 }
 """Kind of object -> role -> level: the least by which a plan reads it, the highest for deploys."""
 

@@ -24,6 +24,8 @@ class Batch(Closed):
     """The table of embeddings; left out, its name is that of the table of cells, with _scgpt."""
     stream: bool = False
     """Runs for good and embeds what is appended; else it runs on the schedule."""
+    pipeline: bool = False
+    """Declares a pipeline instead, which fills the table; its runtime is that of pipelines."""
     schedule: Cron = "0 0 3 * * ?"
     every: NonEmpty = "30 seconds"
     """How often a stream looks for new cells."""
@@ -53,3 +55,11 @@ class Batch(Closed):
     def target(self) -> str:
         """The table of embeddings."""
         return self.embeddings or f"{self.cells}_scgpt"
+
+    @property
+    def spark_conf(self) -> dict[str, str]:
+        """The settings of Spark that give a task its cores and GPUs."""
+        conf = {"spark.task.cpus": str(self.cores_per_task)}
+        if self.gpus_per_task:
+            conf["spark.task.resource.gpu.amount"] = str(self.gpus_per_task)
+        return conf

@@ -1,9 +1,10 @@
-"""The endpoint, serving what the release manifest says, and the job over tables of cells."""
+"""The endpoint, serving what the release manifest says, and what embeds a table of cells."""
 
 from __future__ import annotations
 
 from ..bindings import App
 from ..constructs.embedding_job import EmbeddingJob
+from ..constructs.embedding_pipeline import EmbeddingPipeline
 from ..constructs.serving_endpoint import ServingEndpoint
 from ..endpoint import access_list, describe
 from ..release import Manifest
@@ -25,4 +26,5 @@ class ServingStack(EnvironmentStack):
             protected=settings.deletion_protection,
         )
         if settings.batch.cells is not None:
-            EmbeddingJob(self, "embedding_job", settings, version=manifest.champion.version)
+            kind = EmbeddingPipeline if settings.batch.pipeline else EmbeddingJob
+            kind(self, "embedding_job", settings, version=manifest.champion.version)

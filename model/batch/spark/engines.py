@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def find_model(spark: SparkSession, model: str, precision: str | None = None) ->
     Parameters
     ----------
     spark
-        The session. Under Spark Connect nothing is handed out: the workers must see the folder.
+        The session, a classic one or one of Spark Connect.
     model
         A version in a registry (``models:/catalog.schema.model/3``), another URI that MLflow
         reads, or a folder: a checkpoint, or a model that MLflow saved.
@@ -70,11 +71,19 @@ def find_model(spark: SparkSession, model: str, precision: str | None = None) ->
         )
     if str(folder).startswith(_SHARED) or _is_local(spark):
         return Model(str(folder), precision=precision)
-    archive = Path(tempfile.mkdtemp(prefix="scgpt-model-")) / f"{folder.name}.tar"
-    with tarfile.open(archive, "w") as file:
-        file.add(folder, ".")
-    spark.sparkContext.addFile(str(archive))
+    archive = _archive(folder)
+    spark.addArtifacts(str(archive), file=True)
     return Model(archive.name, is_archive=True, precision=precision)
+
+
+def _archive(folder: Path) -> Path:
+    """Pack a model under a name of its own: Spark keeps one file of a name for good."""
+    draft = Path(tempfile.mkdtemp(prefix="scgpt-model-")) / folder.name
+    with tarfile.open(draft, "w") as file:
+        file.add(folder, ".")
+    with draft.open("rb") as packed:
+        digest = hashlib.file_digest(packed, "sha256").hexdigest()
+    return draft.rename(draft.with_name(f"{folder.name}-{digest[:16]}.tar"))
 
 
 def _is_local(spark: SparkSession) -> bool:

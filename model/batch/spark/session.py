@@ -22,7 +22,7 @@ JARS = Path(".local/jars")
 _DELTA = ("delta-spark_*.jar", "delta-storage-*.jar")
 _FETCH = "Fetch them once: make jars (needs Maven)"
 _ON_DATABRICKS = "DATABRICKS_RUNTIME_VERSION"
-_SETTINGS = {
+SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.ui.enabled": "false",
@@ -65,7 +65,7 @@ def session(
     found = ",".join(map(str, delta_jars(jars)))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(master).appName("scgpt")
-    for name, value in {**_SETTINGS, "spark.jars": found, **(settings or {})}.items():
+    for name, value in {**SETTINGS, "spark.jars": found, **(settings or {})}.items():
         builder = builder.config(name, value)
     started = builder.getOrCreate()
     started.sparkContext.setLogLevel("ERROR")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from cdktf import Testing as Cdk
 from scgpt_databricks.infra import settings
 from scgpt_databricks.infra.bindings import App, TerraformStack
 from scgpt_databricks.infra.errors import SettingsError
+from scgpt_databricks.infra.layout import ROOT
 from scgpt_databricks.infra.main import build
 from scgpt_databricks.infra.wheel import TABLES_ENTRY_POINTS, tables_wheel
 from scgpt_databricks.local_workspace.stand_in_provider.jobs import JOB
@@ -28,15 +30,20 @@ CLUSTER = 'node_type = "m6i.2xlarge"\ncores_per_task = 8\n'
 
 def jobs(folder: Path, batch: str) -> dict[str, Any]:
     """Return the jobs of the serving stack, by logical id."""
+    made = resources(folder, batch)
+    assert mistakes(made) == []
+    return made["resource"].get("databricks_job", {})  # type: ignore[no-any-return]
+
+
+def resources(folder: Path, batch: str) -> dict[str, Any]:
+    """Return the serving stack."""
     (folder / "lab.toml").write_text(f"{FULL}\n[batch]\n{batch}")
     environment = settings.load("lab", folder)
     app = App(outdir=str(folder / "out"))
     build(app, environment, champion(environment))
     stack = app.node.find_child("lab-serving")
     assert isinstance(stack, TerraformStack)
-    made = json.loads(Cdk.synth(stack))
-    assert mistakes(made) == []
-    return made["resource"].get("databricks_job", {})  # type: ignore[no-any-return]
+    return json.loads(Cdk.synth(stack))  # type: ignore[no-any-return]
 
 
 def test_the_job_embeds_new_cells_with_the_live_version(tmp_path: Path) -> None:
@@ -67,6 +74,31 @@ def test_a_stream_runs_for_good(tmp_path: Path) -> None:
     assert job["embedding_job"]["continuous"] == {"pause_status": "PAUSED"}
     assert "schedule" not in job["embedding_job"]
     assert "--every" in job["embedding_job"]["task"][0]["python_wheel_task"]["parameters"]
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+def test_a_pipeline_takes_the_place_of_the_job(tmp_path: Path, stream: str) -> None:
+    more = f"stream = {stream}\npipeline = true\ngpus_per_task = 1\n"
+    made = resources(tmp_path, f'cells = "lab.cells.raw"\n{CLUSTER}{more}')["resource"]
+    pipeline = made["databricks_pipeline"]["embedding_pipeline"]
+    assert (pipeline["catalog"], pipeline["schema"]) == ("lab", "cells")
+    assert pipeline["continuous"] is (stream == "true")
+    assert pipeline["configuration"] == {
+        "scgpt.cells": "lab.cells.raw",
+        "scgpt.embeddings": "lab.cells.raw_scgpt",
+        "scgpt.model": "models:/lab.scgpt.scgpt_gene_embeddings/3",
+        "scgpt.files_per_commit": "100",
+    }
+    built = tables_wheel()
+    assert pipeline["environment"]["dependencies"][0].endswith(f"{built.sha256}/{built.file_name}")
+    (source,) = made["databricks_workspace_file"].values()
+    example = (ROOT / "examples" / "pipeline" / "embeddings.py").read_text()
+    assert example.endswith(base64.b64decode(source["content_base64"]).decode())
+    if stream == "true":
+        assert "databricks_job" not in made
+    else:
+        task = made["databricks_job"]["embedding_job"]["task"][0]
+        assert "embedding_pipeline.id" in task["pipeline_task"]["pipeline_id"]
 
 
 def test_no_table_means_no_job(tmp_path: Path) -> None:
