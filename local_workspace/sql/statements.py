@@ -143,6 +143,8 @@ async def _run(call: Call, statement: _Statement, text: str, row_limit: int | No
         _close_old(call.workspace)
     except SqlError as error:
         outcome = "FAILED", str(error)
+    except RecursionError:
+        outcome = "FAILED", "[PARSE_SYNTAX_ERROR] The statement is nested too deeply to be read."
     except Exception as error:  # noqa: BLE001 - a mistake of ours must not look like a long query
         _log.exception("statement %s", statement.id)
         outcome = "FAILED", f"[INTERNAL_ERROR] {error}"

@@ -11,6 +11,10 @@ from ..errors import CheckpointError
 from .checkpoint_files import mistaken
 
 SPECIAL_TOKENS = ("<pad>", "<cls>", "<eoc>")
+# Far above what anybody trains. The table of values has a row for each bin, and layers are named
+# before the weights show that they are not there.
+_MOST_LAYERS, _MOST_BINS = 1_000, 65_536
+
 CLS_TOKEN = "<cls>"  # noqa: S105 - a token of the vocabulary
 
 # The network is built for these: args.json may be silent about them, but not contradict them.
@@ -96,9 +100,9 @@ def read_config(path: Path, tensors: Iterable[str] = ()) -> ModelConfig:
         d_model=_integer(args, path, "embsize"),
         n_heads=_integer(args, path, "nheads", "nhead"),
         d_hid=_integer(args, path, "d_hid"),
-        n_layers=_integer(args, path, "nlayers"),
+        n_layers=_integer(args, path, "nlayers", most=_MOST_LAYERS),
         n_layers_cls=_integer(args, path, "n_layers_cls", default=3),
-        n_bins=_integer(args, path, "n_bins", default=51, least=3),
+        n_bins=_integer(args, path, "n_bins", default=51, least=3, most=_MOST_BINS),
         pad_value=_integer(args, path, "pad_value", default=-2, least=-64),
         mask_value=_integer(args, path, "mask_value", default=-1, least=-64),
         max_length=_integer(args, path, "max_seq_len", default=1200, least=2),
@@ -155,12 +159,21 @@ def read_json_object(path: Path) -> dict[str, object]:
 
 
 def _integer(
-    args: Mapping[str, object], path: Path, *names: str, default: int | None = None, least: int = 1
+    args: Mapping[str, object],
+    path: Path,
+    *names: str,
+    default: int | None = None,
+    least: int = 1,
+    most: int | None = None,
 ) -> int:
     value = next((args[name] for name in names if args.get(name) is not None), default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise CheckpointError(
             "invalid_config",
             f"{path.name}: {names[0]} is {value!r}; it must be an integer of at least {least}.",
+        )
+    if most is not None and value > most:
+        raise CheckpointError(
+            "invalid_config", f"{path.name}: {names[0]} is {value}; {most:,} is the most."
         )
     return value

@@ -88,7 +88,7 @@ def _local_file(environment: str, profile: str, target: Path) -> Path | None:
     file = next((path for path in candidates if profile in profiles_in(path)), None)
     if file is None and environment == layout.LOCAL:
         raise DeployError(
-            f"no profile {profile!r} in {candidates[-1]}: start the local workspace with "
+            f"no profile {profile!r} in {candidates[1]}: start the local workspace with "
             "`scgpt workspace start`"
         )
     return file

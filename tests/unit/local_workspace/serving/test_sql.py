@@ -193,6 +193,11 @@ def test_no_value_takes_more_memory_than_a_statement_has(admin: TestClient, stat
     assert rows(admin, f"SELECT count(*) FROM {TABLE}") == [["3"]]
 
 
+def test_a_statement_that_is_nested_too_deeply_is_told(admin: TestClient) -> None:
+    error = _error(admin, f"SELECT {'(' * 3000}1{')' * 3000}")
+    assert error == "[PARSE_SYNTAX_ERROR] The statement is nested too deeply to be read."
+
+
 def test_old_results_are_given_up_when_all_are_too_large(
     admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

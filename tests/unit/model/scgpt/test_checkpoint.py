@@ -197,6 +197,8 @@ def test_json_that_is_none(folder: Path, name: str, content: str) -> None:
         ({"nlayers": 0}, "invalid_config"),
         ({"nheads": 5}, "invalid_config"),
         ({"n_bins": 2}, "invalid_config"),
+        ({"n_bins": 10**12}, "invalid_config"),
+        ({"nlayers": 10**12}, "invalid_config"),
         ({"pad_value": 3}, "invalid_config"),
         ({"input_emb_style": "category"}, "unsupported_config"),
         ({"input_emb_style": "scaling"}, "unsupported_config"),
