@@ -43,7 +43,12 @@ def build_app(server: Server) -> FastAPI:
         yield
         await server.close()
 
-    app = FastAPI(title=server.model, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title=server.model,
+        lifespan=lifespan,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # generated clients show it
+    )
     app.include_router(_open_routes(server))
     app.include_router(_guarded_routes(server), dependencies=[Depends(_guard(server))])
     app.add_exception_handler(Refusal, _refused)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import mlflow.models
 from mlflow.exceptions import MlflowException
@@ -20,8 +20,6 @@ from ..errors import RegistryError
 from ..judge import signatures
 from .problems import Refusal
 from .rows import Api
-
-Found = TypeVar("Found")
 
 _log = logging.getLogger("ray.serve")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
@@ -133,7 +131,7 @@ class Versions:
         self._aliases: dict[str, int] = {}
         self._read_at = -1e9
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry")
-        self._asking: dict[Any, asyncio.Task[Any]] = {}
+        self._asking: dict[Any, asyncio.Task[None]] = {}
 
     async def named(self, name: str) -> Known:
         """Return the version of this name; an empty one is the default.
@@ -151,11 +149,9 @@ class Versions:
 
     async def numbered(self, number: int) -> Known:
         """Return the version of this number; see :meth:`named`."""
-        known = self._known.get(number)
-        if known is None:
-            known = await self._ask(number, lambda: find(self.model, number), self._timeout_s)
-            self._known[number] = known
-        return known
+        if number not in self._known:
+            await self._ask(number, lambda: self._find(number), self._timeout_s)
+        return self._known[number]
 
     async def _at_alias(self, alias: str) -> int:
         """Return where an alias points to; the last known place if the registry is away."""
@@ -173,19 +169,22 @@ class Versions:
             raise Refusal(404, "no_such_version", f"{self.model} has no alias {alias!r}.")
         return number
 
+    def _find(self, number: int) -> None:
+        """Keep what the registry answers, however late."""
+        self._known[number] = find(self.model, number)
+
     def _read_aliases(self) -> None:
-        """Keep what a registry answers, however late."""
         self._aliases = registry.aliases(self.model)
 
-    async def _ask(self, what: Any, ask: Callable[[], Found], wait_s: float) -> Found:
+    async def _ask(self, what: Any, ask: Callable[[], None], wait_s: float) -> None:
         """Ask the registry once for all requests that want the same, in a thread."""
-        task: asyncio.Task[Found] | None = self._asking.get(what)
+        task = self._asking.get(what)
         if task is None:
             task = asyncio.ensure_future(_in(self._pool, ask))
             self._asking[what] = task
             task.add_done_callback(lambda done: self._done(what, done))
         try:
-            return await asyncio.wait_for(asyncio.shield(task), min(wait_s, self._timeout_s))
+            await asyncio.wait_for(asyncio.shield(task), min(wait_s, self._timeout_s))
         except RegistryError as error:
             missing = f"{self.model} has no version {what}; its registry lists those there are."
             message = missing if error.code == "no_such_version" else error.message
@@ -200,14 +199,14 @@ class Versions:
                 headers={"Retry-After": "5"},
             ) from error
 
-    def _done(self, what: Any, task: asyncio.Task[Any]) -> None:
+    def _done(self, what: Any, task: asyncio.Task[None]) -> None:
         self._asking.pop(what, None)
         if not task.cancelled():
             task.exception()  # each who waited was told
 
 
-async def _in(pool: ThreadPoolExecutor, ask: Callable[[], Found]) -> Found:
-    return await asyncio.get_running_loop().run_in_executor(pool, ask)
+async def _in(pool: ThreadPoolExecutor, ask: Callable[[], None]) -> None:
+    await asyncio.get_running_loop().run_in_executor(pool, ask)
 
 
 def check_compatible(default: Known, asked: Known) -> None:

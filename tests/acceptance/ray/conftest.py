@@ -1,11 +1,14 @@
-"""Registries, models in them, and one real Ray cluster for a module."""
+"""Registries, models in them, and one real Ray cluster for this folder."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,61 @@ from scgpt_databricks.model.ray import Settings, deployment_from_model_name
 HERE = Path(__file__).parent
 MODEL = "translation_model"
 VERSION = "serve_multiplexed_model_id"
+HELLO = {"prompt": "hello"}
+
+
+@contextmanager
+def mlflow_at(url: str) -> Iterator[None]:
+    """Point MLflow of this process to a server, and back afterwards."""
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    mlflow.set_tracking_uri(url)
+    mlflow.set_registry_uri(url)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+
+
+@contextmanager
+def mlflow_server(folder: Path, port: int) -> Iterator[int]:
+    """A plain MLflow server; its files lie in `folder`, which outlives it.
+
+    Its process group is what it yields.
+    """
+    url = f"http://127.0.0.1:{port}"
+    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
+    where = ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port)]
+    command = [str(Path(sys.executable).parent / "mlflow"), "server", *store, *where]
+    # Its job runner, which starts eight more processes, has nothing to do here.
+    variables = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "server.log").open("ab") as log:
+        server = subprocess.Popen(
+            command, env=variables, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        until(lambda: answers(f"{url}/health") or server.poll() is not None, 200)
+        assert server.poll() is None, (folder / "server.log").read_text()
+        yield server.pid
+    finally:
+        os.killpg(server.pid, signal.SIGCONT)
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def until(true: Callable[[], Any], limit_s: float = 60) -> None:
+    """Wait for a signal."""
+    limit = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < limit, "it never came true"
+        time.sleep(0.1)
 
 
 def log_translator(name: str = MODEL, **config: Any) -> None:
@@ -54,19 +112,25 @@ def log_versions() -> None:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry in a file, with the translator's versions."""
-    before, here = (mlflow.get_tracking_uri(), mlflow.get_registry_uri()), Path.cwd()
-    folder = tmp_path_factory.mktemp("mlflow")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # another test may have left its own
-    os.chdir(folder)  # artefacts of a registry in a file lie in the working directory
-    log_versions()
-    os.chdir(here)
-    yield mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    folder, here = tmp_path_factory.mktemp("mlflow"), Path.cwd()
+    with mlflow_at(f"sqlite:///{folder}/mlflow.db"):
+        os.chdir(folder)  # artefacts of a registry in a file lie in the working directory
+        log_versions()
+        os.chdir(here)
+        yield mlflow.get_tracking_uri()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A plain `mlflow server` with the translator's versions; MLflow points to it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with mlflow_server(tmp_path_factory.mktemp("mlflow-server"), port), mlflow_at(url):
+        log_versions()
+        yield url
+
+
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[int]:
     """A small cluster; the port of its proxy."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -117,9 +181,8 @@ def serving(
     """Serve a model under a prefix of its own."""
     chosen = settings or Settings(retry_load_s=1, refresh_s=0.2)
     name = f"app-{time.monotonic_ns()}"
-    deployment = deployment_from_model_name(
-        model, default, settings=chosen, ray_actor_options={"num_cpus": 0.5}, **more
-    )
+    options = {"ray_actor_options": {"num_cpus": 0.5}, **more}
+    deployment = deployment_from_model_name(model, default, settings=chosen, **options)
     serve.run(deployment.bind(), name=name, route_prefix=f"/{name}")
     try:
         yield Served(f"http://127.0.0.1:{port}/{name}")
