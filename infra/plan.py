@@ -145,10 +145,14 @@ class Plan:
         except (AttributeError, TypeError, ValueError) as error:
             raise PlanError(f"not what Terraform writes: configuration: {_HOW}") from error
         found = [_change(number, entry, configured) for number, entry in enumerate(entries)]
-        state = document.get("prior_state", {}).get("values", {}).get("root_module", {})
+        try:
+            state = document.get("prior_state", {}).get("values", {}).get("root_module", {})
+            held = frozenset(resource["address"] for resource in state.get("resources", []))
+        except (AttributeError, TypeError, KeyError) as error:
+            raise PlanError(f"not what Terraform writes: prior_state: {_HOW}") from error
         return cls(
             tuple(each for each in found if each.mode == "managed" and each.actions != ("read",)),
-            frozenset(resource["address"] for resource in state.get("resources", [])),
+            held,
             errored=bool(document.get("errored")),
             # Older releases of Terraform do not say.
             complete=document.get("complete") is not False,

@@ -84,6 +84,21 @@ def test_what_terraform_does_not_write_is_told_in_a_sentence(entries: Any, where
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        "x",
+        [],
+        {"values": None},
+        {"values": {"root_module": {"resources": ["x"]}}},
+        {"values": {"root_module": {"resources": [{"type": "databricks_schema"}]}}},
+    ],
+)
+def test_a_state_that_terraform_does_not_write_is_told(state: Any) -> None:
+    with pytest.raises(PlanError, match="not what Terraform writes: prior_state: "):
+        Plan.of({"format_version": "1.2", "resource_changes": [], "prior_state": state})
+
+
 def test_values_are_not_told() -> None:
     entity = {**ENDPOINT["config"][0]["served_entities"][0], "environment_vars": ["s3cr3t"]}
     entries = of_endpoint(config__served_entities=[entity])
