@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .model.client import Endpoint, Report, embed, gene_table
+    from .model.client.batch_inference import batch_inference
 
     __version__: str
 
-__all__ = ["Endpoint", "Report", "__version__", "embed", "gene_table"]
+__all__ = ["Endpoint", "Report", "__version__", "batch_inference", "embed", "gene_table"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("scgpt-databricks")
+    if name == "batch_inference":  # needs pandas, which the others do without
+        from .model.client.batch_inference import batch_inference
+
+        return batch_inference
     if name in __all__:
         from .model import client
 

@@ -75,6 +75,8 @@ def embed_files_through(
 ) -> list[FileStatus]:
     """Embed many files through an endpoint; see ``many.embed_files``.
 
+    ``n_top_genes`` chooses genes for each file; ``genes`` is one list for all.
+
     Parameters
     ----------
     sources, into, again, states, tell, progress

@@ -11,13 +11,16 @@ import pytest
 import scgpt_databricks
 from scgpt_databricks.infra.layout import ROOT
 from scgpt_databricks.model import client
+from scgpt_databricks.model.client.batch_inference import batch_inference
 
 
 def test_the_client_is_at_the_top() -> None:
     assert scgpt_databricks.embed is client.embed
     assert scgpt_databricks.gene_table is client.gene_table
     assert scgpt_databricks.Endpoint is client.Endpoint
-    assert {*scgpt_databricks.__all__} - {"__version__"} == {*client.__all__}
+    assert scgpt_databricks.batch_inference is batch_inference
+    more = {"__version__", "batch_inference"}
+    assert {*scgpt_databricks.__all__} == {*client.__all__} | more
     with pytest.raises(AttributeError, match="no attribute 'scgpt'"):
         _ = scgpt_databricks.scgpt
 
