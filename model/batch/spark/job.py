@@ -161,7 +161,10 @@ def prepare(spark: SparkSession, job: Job) -> tuple[Model, Judged]:
 def judge(cells: DataFrame, model: Model, job: Job) -> Judged:
     """Let a worker judge the first cells of a table as a request of them would be."""
     check = judging(model, job.min_known_fraction, allow_imputed=job.allow_imputed)
-    some = cells.selectExpr(_DIGEST, PACKED).limit(JUDGED).coalesce(1)
+    # A row that is no cell: of a table without rows Spark would ask no worker.
+    none = cells.sparkSession.range(1).selectExpr(f"CAST(NULL AS string) AS {PACKED}")
+    rows = cells.select(PACKED).limit(JUDGED).union(none)
+    some = rows.selectExpr(_DIGEST, PACKED).coalesce(1)
     (row,) = some.mapInArrow(check, JUDGED_DDL).collect()
     judged = Judged(*row)
     if judged.code:
