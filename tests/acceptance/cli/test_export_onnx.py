@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from scgpt_databricks.model.edge.logged import log_beside, version_of
 from scgpt_databricks.model.errors import BuildError, RegistryError
 from scgpt_databricks.model.scgpt.demo import SHIPPED, pbmc_cells
 from scgpt_databricks.model.scgpt.embedder import Embedder
+from tests.acceptance.bare import bare_environment
 from tests.acceptance.site import Site
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
@@ -50,13 +50,8 @@ def rows() -> np.ndarray[Any, np.dtype[np.float32]]:
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory, exported: tuple[Path, dict[str, Any]]) -> Path:
     """The Python of an environment that has the package's requirements alone."""
-    folder = tmp_path_factory.mktemp("bare") / "venv"
-    uv = str(Path(sys.executable).parent / "uv")
-    python = folder / "bin" / "python"
-    needed = str(exported[0] / "requirements.txt")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "-r", needed], check=True)
-    return python
+    requirements = exported[0] / "requirements.txt"
+    return bare_environment(requirements, tmp_path_factory.mktemp("bare") / "venv")
 
 
 def run(python: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
