@@ -22,6 +22,7 @@ from rich.table import Table
 from benchmarks import (
     canary,
     client,
+    edge,
     figures,
     infrastructure,
     kpis,
@@ -59,6 +60,7 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "kpis": kpis.figures,
         "client": client.figures,
         "memory": lambda: memory.backed_memory(demo.SHIPPED),
+        "onnx": lambda: edge.onnx_against_torch(human),
         "spark": lambda: [*tables.spark_per_core(human), *tables.converter_memory()],
     }
 
