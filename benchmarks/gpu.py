@@ -5,8 +5,9 @@ Needs torch, numpy and scipy, and this repository on the path; no registry, no m
     python -m benchmarks.gpu --out gpu.json
 
 Cells are made up (whole-human size, random weights): of 300, 1,200 and 3,000 tokens. A checkpoint
-was trained with 1,200 at most; for the last point it is told otherwise. Exits with 1 where an
-embedding is not the CPU's.
+was trained with 1,200 at most; for the last point it is told otherwise. Cells of many lengths are
+measured without padding and with it, and 32 callers of a cell each against one caller of 32. Exits
+with 1 where an embedding is not the CPU's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +27,33 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from benchmarks.checkpoints import WIDTH, whole_human
+from benchmarks.checkpoints import LAYERS, WIDTH, whole_human
+from scgpt_databricks.model.cells.cells import Cells
+from scgpt_databricks.model.cells.known_genes import CheckedCells
+from scgpt_databricks.model.scgpt.attention import Way
+from scgpt_databricks.model.scgpt.device import TOKEN_BUDGET
 from scgpt_databricks.model.scgpt.embedder import Embedder
+from scgpt_databricks.model.scgpt.engine import ScgptEngine
+from scgpt_databricks.model.scgpt.gpu import driver_version
+from scgpt_databricks.model.scgpt.joining import WAIT_MS
 from scgpt_databricks.model.scgpt.network import Network
+from scgpt_databricks.model.scgpt.params import ScgptOptions
 
 LENGTHS = (300, 1200, 3000)
 BUDGETS = (16_384, 65_536, 262_144)
 WARM_UP, RUNS = 2, 5
 GEMM_SIZE = 8192
+RESULTS = Path(__file__).with_name("results.json")
+CEILING_LENGTHS = (240, 1200, 3000)
+PEAKS = {
+    "T4, float16, 65 TFLOP/s": 65,
+    "A10G, bfloat16, 70 TFLOP/s": 70,
+    "A100, bfloat16, 312 TFLOP/s": 312,
+    "H100 and H200, bfloat16, 989 TFLOP/s": 989,
+}
+"""Dense half-precision products as the makers state them."""
+CALLERS = 32
+PADDED: Way = "padded"
 MIN_COSINE = 0.9995  # of any cell, half precision on the GPU against float32 on the CPU
 
 
@@ -39,7 +61,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--cells", type=int, default=4096, help="cells per measurement")
+    parser.add_argument(
+        "--ceilings", action="store_true", help="print what devices could do at most, and stop"
+    )
     arguments = parser.parse_args()
+    if arguments.ceilings:
+        print(ceilings())
+        return
     if not torch.cuda.is_available():
         raise SystemExit("no CUDA device: nothing to measure")
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,6 +96,9 @@ def measure(checkpoint: Path, cells: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(),
         "capability": list(torch.cuda.get_device_capability()),
         "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "driver": driver_version(),
+        "attention": embedder.network.attention,
         "dtype": str(dtype).removeprefix("torch."),
         "gemm_tflops": round(peak / 1e12, 1),
         "parity": cosines,
@@ -80,7 +111,37 @@ def measure(checkpoint: Path, cells: int) -> dict[str, Any]:
         for budget in BUDGETS:
             embedder.budget.tokens = budget
             found["runs"].append(one(embedder, counts, genes, length, budget, peak))
+    embedder.budget.tokens = TOKEN_BUDGET["cuda"]
+    found["many_lengths"] = many_lengths(embedder, cells // 4)
+    found["concurrent_small_requests"] = concurrent_small_requests(embedder)
     return found
+
+
+def many_lengths(embedder: Embedder, cells: int) -> dict[str, float]:
+    """Cells/s of cells of 1 to 1,199 genes, by each way of attention that this device has."""
+    counts, genes = mixed_lengths(cells)
+    ways: list[Way] = [*dict.fromkeys([embedder.network.attention, PADDED])]
+    rates = {}
+    for way in ways:
+        one_way = Embedder(embedder.checkpoint, replace(embedder.network, attention=way))
+        rates[way] = round(cells / timed(partial(one_way.embed_cells, counts, genes)), 1)
+    return rates
+
+
+def concurrent_small_requests(embedder: Embedder) -> dict[str, float]:
+    """Cells/s of 32 callers of a cell each, and of one caller of 32 cells, of 300 tokens."""
+    counts, genes = made_up(CALLERS, 299)
+    some = [Cells(counts[i : i + 1], genes) for i in range(CALLERS)]
+    sent = [CheckedCells.of(cells, embedder.vocab) for cells in some]
+    engine, options = ScgptEngine(embedder, WAIT_MS), ScgptOptions()
+
+    def ask(one: CheckedCells) -> object:
+        return engine.embed_cells([one], options)
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        apart = timed(lambda: [*callers.map(ask, sent)])
+    together = timed(lambda: engine.embed_cells(sent, options))
+    return {"apart": round(CALLERS / apart, 1), "together": round(CALLERS / together, 1)}
 
 
 def _unlimited(embedder: Embedder) -> Embedder:
@@ -119,11 +180,35 @@ def useful_flops(lengths: np.ndarray, network: Network) -> float:
     """Multiply-adds times two that the cells need: no padding, the last layer for ``<cls>``
     only.
     """
+    return flops_of(lengths, len(network.layers))
+
+
+def flops_of(lengths: np.ndarray, layers: int = LAYERS) -> float:
+    """As ``useful_flops``, of a network of whole-human width."""
     d, tokens = WIDTH, lengths.astype(np.float64)
     projections, feed_forward = 2 * 4 * d * d, 2 * 2 * d * d
     full = tokens * (projections + feed_forward) + 4 * tokens**2 * d
     last = tokens * (2 * 2 * d * d) + (2 * 2 * d * d + feed_forward) + 4 * tokens * d
-    return float(((len(network.layers) - 1) * full + last).sum())
+    return float(((layers - 1) * full + last).sum())
+
+
+def ceilings() -> str:
+    """Cells/s by device and tokens, as Markdown.
+
+    Of GPUs: the maker's peak over the work of a cell. Of a processor: as ``make bench`` measured.
+    """
+    work = [flops_of(np.array([tokens])) for tokens in CEILING_LENGTHS]
+    heads = " | ".join(f"{tokens:,} tokens" for tokens in CEILING_LENGTHS)
+    rows = [f"| device | {heads} |", f"|---|{'---|' * len(CEILING_LENGTHS)}"]
+    found = {each["name"]: each["ours"] * 1e9 for each in json.loads(RESULTS.read_text())}
+    for name, precision in (("fp32", "float32"), ("bf16", "bfloat16")):
+        measured = [found[f"cpu_{name}_of_fastest_product{end}"] for end in ("", "_1200")]
+        rates = [f"{rate / flops:.1f}" for rate, flops in zip(measured, work, strict=False)]
+        rows.append(f"| one core here, {precision}: measured | {' | '.join(rates)} | |")
+    for device, tflops in PEAKS.items():
+        most = " | ".join(f"{tflops * 1e12 / flops:,.0f}" for flops in work)
+        rows.append(f"| {device}: ceiling | {most} |")
+    return "\n".join(rows)
 
 
 def gemm_flops(dtype: torch.dtype, size: int = GEMM_SIZE) -> float:

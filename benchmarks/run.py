@@ -13,7 +13,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -47,6 +47,8 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
     return {
         "upstream": lambda: figures.against_upstream(human),
         "gemm": lambda: figures.of_gemm_limit(human),
+        "product": lambda: figures.of_fastest_product(human),
+        "concurrent": lambda: figures.concurrent_small_requests(human),
         "profile": lambda: profiled.where_time_goes(human),
         "genes": lambda: figures.gene_embeddings(human),
         "bytes": figures.bytes_on_the_wire,
@@ -78,7 +80,7 @@ def main() -> None:
         console.print(f"measuring {name} ...")
         found += known[name]()
     page.write(_keep(found))
-    console.print(_table(found))
+    console.print(table(found))
 
 
 def _keep(found: list[Figure]) -> list[dict[str, Any]]:
@@ -91,20 +93,22 @@ def _keep(found: list[Figure]) -> list[dict[str, Any]]:
     return results
 
 
-def _table(found: list[Figure]) -> Table:
+def table(found: list[Figure]) -> Table:
+    """The figures, for a terminal of 80 columns; notes are on the page."""
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-    table = Table(title=f"Ratios of one run ({machine})")
-    for column in ("figure", "ours", "reference", "unit", "ratio", "goal", "note"):
-        table.add_column(column, justify="right" if column in ("ours", "reference") else "left")
+    table = Table(title=f"Ratios of one run ({machine})", box=None, padding=(0, 1, 0, 0))
+    for column in ("figure", "ratio", "goal", "ours", "reference", "unit"):
+        side: Literal["left", "right"] = "left" if column in ("figure", "unit") else "right"
+        table.add_column(column, justify=side, no_wrap=True)
     for figure in found:
+        missed = page.goal(figure.goal, figure.ratio).endswith("missed")
         table.add_row(
             figure.name,
-            f"{figure.ours:,.3g}",
-            f"{figure.reference:,.3g}",
+            page.number(figure.ratio),
+            figure.goal.replace("explains", "").replace("reported", "") + ("!" if missed else ""),
+            page.number(figure.ours),
+            page.number(figure.reference),
             figure.unit,
-            f"{figure.ratio:,.3g}",
-            figure.goal,
-            figure.note,
         )
     return table
 

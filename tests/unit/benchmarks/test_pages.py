@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from benchmarks import page
-from benchmarks.run import RESULTS
+from benchmarks.figures import Figure
+from benchmarks.gpu import ceilings
+from benchmarks.run import RESULTS, table
 
 FIDELITY, BINS = RESULTS.with_name("fidelity.json"), RESULTS.with_name("bins.json")
 TIES = ("mean cosine", "least cosine", "neighbour overlap", "overlap with the mean draw",
@@ -66,3 +70,19 @@ def test_the_table_of_ties_is_what_was_measured() -> None:
             if text:
                 decimals = len(text.partition(".")[2])
                 assert f"{row[key]:.{decimals}f}" == text, (row[""], key)
+
+
+def test_the_table_of_a_terminal_is_read_at_80_columns() -> None:
+    found = [Figure(**each) for each in json.loads(RESULTS.read_text())]
+    console = Console(width=80, file=io.StringIO())
+    console.print(table(found))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    for figure in found:
+        (line,) = (line for line in lines if line.split()[:1] == [figure.name])
+        assert page.number(figure.ratio) in line
+        assert line.split()[-1] == figure.unit.split()[-1]
+
+
+def test_the_table_of_devices_is_what_the_command_prints() -> None:
+    assert f"\n{ceilings()}\n" in page.PAGE.read_text()
