@@ -45,7 +45,7 @@ def figures() -> list[Figure]:
 
 
 def _figure(name: str, ours: float, reference: float, goal: str, kind: str) -> Figure:
-    return Figure(name, ours, reference, ours / reference, "cells/s", kind, goal)
+    return Figure(name, ours, reference, ours / reference, "cells/s", "none", goal, kind)
 
 
 def _others(number: int) -> AnnData:

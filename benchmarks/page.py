@@ -58,8 +58,6 @@ NOT_YET = {
     "cpu_bf16_vs_upstream_1200",
     "kpi_sql",
     "kpi_memory",
-    "client_concurrency",
-    "client_vs_raw_http",
     "spark_per_core_vs_one_process",
     "convert_memory",
     "onnx_vs_torch",
