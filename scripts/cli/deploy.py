@@ -142,7 +142,11 @@ def env(environment: str, folder: Path | None, as_json: bool) -> None:
     lines = [f"unset {name}" for name in foreign]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     then = f"npx cdktf deploy '{environment}-*', in the shell that has them"
-    show({"set": variables, "unset": foreign}, as_json, "\n".join(lines), then, piped=True)
+    if as_json:
+        show({"set": variables, "unset": foreign}, True, "", then)
+        return
+    # A shell takes these lines, and a comment without a word.
+    click.echo("\n".join([*lines, f"# next: {then}"]))
 
 
 def check_digest(value: str | None) -> str | None:

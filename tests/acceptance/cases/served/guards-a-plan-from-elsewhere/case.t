@@ -52,8 +52,10 @@ Offline, what needs settings or a workspace is skipped, and said to be.
   skipped: deploy-by-person: needs the workspace (ENV)
   skipped: version-missing: needs the workspace (ENV)
   skipped: version-not-validated: needs the workspace (ENV)
+  skipped: version-rolled-back: needs the workspace (ENV)
   skipped: manifest-missing: needs the workspace (ENV)
   skipped: exists-already: needs the workspace (ENV)
+  skipped: reference-missing: needs the workspace (ENV)
   skipped: endpoint-updating: needs the workspace (ENV)
   refused
   next: mend what is refused, and plan anew
