@@ -53,6 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             )
             site.succeed("quickstart", "--port", str(site.port), "--json", limit_s=500)
             site.succeed("monitor", "init", "local")
+            site.succeed("monitor", "unpack", "local")  # what the quickstart asked
             site.control("PUT", "settings/inference", duplicates=1)
             yield site
         finally:
