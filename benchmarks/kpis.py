@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 from sqlglot import exp
 
 from benchmarks.figures import ROOT, Figure
+from benchmarks.memory import peak_mib
 from scgpt_databricks.infra import monitoring
 from scgpt_databricks.infra.monitoring.tables import TABLES
 from scgpt_databricks.local_workspace.catalog import securables
@@ -176,4 +176,4 @@ def _seconds(work: Callable[[], object]) -> float:
 if __name__ == "__main__":
     for run in asked(Workspace(Path(sys.argv[1]), "http://127.0.0.1:1")):
         run()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mib())

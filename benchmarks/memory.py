@@ -64,3 +64,9 @@ def _peak_mib(checkpoint: Path, source: Path) -> float:
         raise RuntimeError(f"`scgpt embed-file` of {source.name} ended with {process.returncode}")
     out.unlink()
     return usage.ru_maxrss / 1024
+
+
+def peak_mib() -> float:
+    """Return the largest resident size of this process; of one it was started by, nothing."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024

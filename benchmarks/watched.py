@@ -20,6 +20,7 @@ from scipy import sparse
 
 from benchmarks.donors import donors
 from benchmarks.figures import ROOT, Figure
+from benchmarks.memory import peak_mib
 from scgpt_databricks.infra.monitoring.tables import TABLES
 from scgpt_databricks.local_workspace.serving.inference import SCHEMA
 from scgpt_databricks.model.judge.drift import find_drift, make_reference
@@ -171,5 +172,4 @@ def _seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_
 
 if __name__ == "__main__":
     _unpack(Place(Path(sys.argv[1])))
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(int(status["VmHWM"].split()[0]) / 1024)
+    print(peak_mib())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -26,6 +27,16 @@ def readme_figures() -> dict[str, float]:
 def test_the_picture_is_of_the_run_that_the_readme_shows() -> None:
     with Image.open(ROOT / "docs/images/umap.png") as picture:
         assert picture.info["Title"] == TITLE.format(**readme_figures())
+
+
+def test_the_picture_of_the_report_is_small_and_shows_what_went_wrong() -> None:
+    path = ROOT / "docs/images/report.svg"
+    text = path.read_text()
+    ElementTree.fromstring(text)
+    assert len(text) < 100_000
+    for title in ("Requests", "Failed requests", "Refused requests", "Cells", "Tokens"):
+        assert f"{title} per hour" in text
+    assert "docs/images/report.svg" in (ROOT / "README.md").read_text()
 
 
 def test_the_shipped_checkpoint_has_the_figures_of_the_readme(tmp_path: Path) -> None:
