@@ -240,8 +240,10 @@ class Commands(Group):
         except Exception as error:
             if not isinstance(error, _expected()):
                 raise
-            err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
             message, code = str(error), getattr(error, "exit_code", 1)
+            if isinstance(error, TimeoutError):  # the SDK's says neither who nor what to do
+                message = f"the workspace stopped answering: {error}. Run the command again"
+            err.print(f"[red]error:[/red] {escape(message)}", soft_wrap=True)
             kind = getattr(error, "code", type(error).__name__)
         if "--json" in given:
             told = {"code": kind, "message": message, "exit_code": code}
@@ -299,4 +301,5 @@ def _expected() -> tuple[type[Exception], ...]:
     loaded = [
         getattr(sys.modules[module], name) for module, name in clients if module in sys.modules
     ]
-    return (InfraError, WorkspaceError, ProviderError, ScgptError, TargetError, *loaded)
+    ours = (InfraError, WorkspaceError, ProviderError, ScgptError, TargetError)
+    return (*ours, TimeoutError, *loaded)

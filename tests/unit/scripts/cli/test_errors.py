@@ -35,6 +35,7 @@ def end(how: str, as_json: bool) -> None:
     raise {
         "refused": RefusedError("a guard refuses"),
         "invalid": InvalidRequest("no_cells", "there is no cell"),
+        "silent": TimeoutError("Timed out after 0:05:00"),
         "stopped": KeyboardInterrupt(),
         "usage": click.UsageError("give one"),
     }[how]
@@ -43,6 +44,12 @@ def end(how: str, as_json: bool) -> None:
 ENDS = [
     ("refused", 3, "RefusedError", "a guard refuses"),
     ("invalid", 1, "no_cells", "there is no cell"),
+    (
+        "silent",
+        1,
+        "TimeoutError",
+        "the workspace stopped answering: Timed out after 0:05:00. Run the command again",
+    ),
     ("stopped", 130, "Aborted", "interrupted"),
     ("asks", 1, "Aborted", "not confirmed; nothing was changed"),
     ("usage", 2, "UsageError", "give one"),
