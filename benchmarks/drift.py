@@ -122,14 +122,20 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [
         "| one distribution | replays | weekly looks each | replays with an alarm | stated |",
         "|---|---|---|---|---|",
-        _replayed("made-up donors", found["replays"]),
-        _replayed("data sets of real cells", found["real_replays"]),
+        *(
+            _replayed(of, found[part])
+            for of, part in (
+                ("made-up donors", "replays"),
+                ("data sets of real cells", "real_replays"),
+            )
+            if part in found
+        ),
         "",
         "| shift, in one weekly look | looks | found by its name | another name as well |",
         "|---|---|---|---|",
     ]
     for of, part in (("made-up", "shifts"), ("real cells", "real_shifts")):
-        for row in found[part]:
+        for row in found.get(part, ()):
             counts = f"{row['of']} | {row['found']} | {row['misnamed']}"
             lines.append(f"| {of}: {row['shift']} ({row['cause']}) | {counts} |")
     return "\n".join(lines)
