@@ -92,12 +92,19 @@ def svg(plot: Plot, start: datetime, end: datetime) -> str:
         f'<g font-family="sans-serif" font-size="11" fill="{_INK}">'
         f'<text x="{_LEFT}" y="18" font-size="13" font-weight="bold">{escape(title)}</text>'
         f'<line x1="{_LEFT}" y1="{base}" x2="{WIDTH - _RIGHT}" y2="{base}" stroke="{_GREY}"/>'
-        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end">{top:,.4g}</text>'
+        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end">{_short(top)}</text>'
         f'<text x="{_LEFT - 6}" y="{base + 4}" text-anchor="end">0</text>'
         f'<text x="{_LEFT}" y="{HEIGHT - 10}">{start:%Y-%m-%d %H:%M}</text>'
         f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 10}" text-anchor="end">{end:%m-%d %H:%M} UTC'
         f"</text>{drawn}</g>"
     )
+
+
+def _short(value: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= max(size, 10_000):
+            return f"{value / size:{'.0f' if value >= 100 * size else '.3g'}}{unit}"
+    return f"{value:,.4g}"
 
 
 def picture(found: Found) -> str:

@@ -11,6 +11,7 @@ import pytest
 from scgpt_databricks.infra import monitoring
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring.tables import create
+from scgpt_databricks.scripts.watch.plots import _short
 from scgpt_databricks.scripts.watch.report import hours_of
 from tests.unit.scripts.watch.site import Site, as_json
 
@@ -107,3 +108,11 @@ def test_another_since_is_refused(since: str) -> None:
 
 def test_another_ending_is_wrong_usage(site: Site) -> None:
     assert site.scgpt("report", "watched", "--out", "report.pdf").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.05, "0.05"), (3033, "3,033"), (10_000, "10k"), (357_400, "357k"), (1.23e6, "1.23M")],
+)
+def test_an_axis_has_few_letters(value: float, text: str) -> None:
+    assert _short(value) == text
