@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from .. import torches
 from ..naming import SECURABLE
 from .fields import Closed, NonEmpty, matching
 from .monitoring import Cron
@@ -40,8 +41,13 @@ class Batch(Closed):
     cores_per_task: Annotated[int, Field(ge=1)] = 4
     """Cores of a task, which loads the model once: best all of a machine."""
     gpus_per_task: Annotated[int, Field(ge=0)] = 0
-    packages: tuple[NonEmpty, ...] = ("torch==2.11.0", "mlflow==3.17.2", "h5py", "anndata")
-    """Packages that the model needs and the runtime lacks."""
+    packages: tuple[NonEmpty, ...] = (
+        f"torch=={torches.DEFAULT}",
+        "mlflow==3.17.2",
+        "h5py",
+        "anndata",
+    )
+    """Packages that the model needs and the runtime lacks; torch as endpoints serve with it."""
 
     @model_validator(mode="after")
     def _has_machines(self) -> Self:

@@ -93,4 +93,4 @@ def test_the_service_holds_a_config_that_rays_schema_takes(tmp_path: Path) -> No
 def test_the_plain_config_as_json() -> None:
     done = run("config", "m", *IMAGE, "--plain", "--json")
     assert done.exit_code == 0, done.output
-    ServeDeploySchema.model_validate(json.loads(done.output))
+    ServeDeploySchema.model_validate(json.loads(done.stdout))
