@@ -89,7 +89,7 @@ _DEPLOYMENT_SOURCES = (
         f"infra/{name}"
         for name in (
             *("__init__.py", "errors.py", "layout.py", "naming.py", "plain_secrets.py"),
-            *("problems.py", "release.py", "settings", "sizes.py"),
+            *("problems.py", "release.py", "settings", "sizes.py", "torches.py"),
         )
     ),
     *(
