@@ -109,7 +109,7 @@ def test_a_model_of_the_local_workspace_and_its_log_in_the_watch(
         assert (done["requests"], done["cells"], done["set_aside"]) == (3, 40, 0)
         asked = f"SELECT version, reason FROM {table.removesuffix('payload')}requests"
         rows = _sql(site, asked)["result"]["data_array"]
-        assert sorted(rows, key=str) == [["1", "invalid_packing"], ["1", None], ["1", None]]
+        assert sorted(rows, key=str) == [["1", "packed_base64"], ["1", None], ["1", None]]
         sections = site.succeed("report", "local", "--json").json["sections"]
         assert not sections["per_hour"]["problem"], json.dumps(sections["per_hour"])
         assert sections["per_hour"]["rows"]
