@@ -10,6 +10,7 @@ import time
 import tomllib
 import uuid
 from pathlib import Path
+from typing import Any
 
 import click
 import requests
@@ -59,11 +60,19 @@ def api(method: str, path: str, body: str | None) -> None:
 @click.argument("path")
 @click.argument("keys", nargs=-1)
 def show(path: str, keys: tuple[str, ...]) -> None:
-    """Print the API's answer about an object, or one part of it: keys and places in lists."""
+    """Print the API's answer about an object, or one part of it.
+
+    A part is named by keys; in a list by its place, or as `field=value`.
+    """
     found = _request("GET", path).json()
     for key in keys:
-        found = found[int(key)] if isinstance(found, list) else found.get(key)
+        found = _entry(found, key) if isinstance(found, list) else found.get(key)
     print(json.dumps(found, indent=1, sort_keys=True))
+
+
+def _entry(listed: list[Any], key: str) -> Any:
+    field, named, value = key.partition("=")
+    return next(each for each in listed if each[field] == value) if named else listed[int(key)]
 
 
 @tools.command()

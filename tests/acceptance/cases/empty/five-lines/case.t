@@ -11,8 +11,8 @@ Five lines are enough for a workspace. The plan says what would be made, and sen
   <n> s  local: synthesised
   <n> s  local: nothing released yet (no local.release.json): no endpoint
   <n> s  local-registry: 5 changes
-  <n> s  local-monitoring: 4 changes
-  local: 9 changes, by databricks/databricks 1.99.0
+  <n> s  local-monitoring: 23 changes
+  local: 28 changes, by databricks/databricks 1.99.0
     local-registry: create databricks_mlflow_experiment.experiment
   ...
     local-registry: create databricks_registered_model.model
@@ -23,11 +23,49 @@ Five lines are enough for a workspace. The plan says what would be made, and sen
   ...
     local-registry: create databricks_volume.volume
   ...
+    local-monitoring: create databricks_alert_v2.alert_device_fallback
+  ...
+    local-monitoring: create databricks_alert_v2.alert_drift
+  ...
     local-monitoring: create databricks_alert_v2.alert_error_rate
+  ...
+    local-monitoring: create databricks_alert_v2.alert_slow
+  ...
+    local-monitoring: create databricks_alert_v2.alert_versions
+  ...
+    local-monitoring: create databricks_alert_v2.alert_volume
   ...
     local-monitoring: create databricks_dashboard.dashboard
   ...
     local-monitoring: create databricks_job.job_daily_error_rate
+  ...
+    local-monitoring: create databricks_job.job_device
+  ...
+    local-monitoring: create databricks_job.job_drift
+  ...
+    local-monitoring: create databricks_job.job_retention
+  ...
+    local-monitoring: create databricks_job.job_unpack
+  ...
+    local-monitoring: create databricks_query.query_cost
+  ...
+    local-monitoring: create databricks_query.query_drift
+  ...
+    local-monitoring: create databricks_query.query_errors
+  ...
+    local-monitoring: create databricks_query.query_kpi
+  ...
+    local-monitoring: create databricks_query.query_per_day
+  ...
+    local-monitoring: create databricks_query.query_per_hour
+  ...
+    local-monitoring: create databricks_query.query_recent
+  ...
+    local-monitoring: create databricks_query.query_refusals
+  ...
+    local-monitoring: create databricks_query.query_slow
+  ...
+    local-monitoring: create databricks_query.query_usage
   ...
     local-monitoring: create databricks_sql_endpoint.warehouse
   ...
@@ -51,14 +89,31 @@ itself comes with the first released version.
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent | sort
   POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
   POST /api/2.0/lakeview/dashboards -> 200
   POST /api/2.0/lakeview/dashboards/<id>/published -> 200
   POST /api/2.0/mlflow/experiments/create -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
   POST /api/2.0/sql/warehouses -> 200
   POST /api/2.1/unity-catalog/models -> 200
   POST /api/2.1/unity-catalog/schemas -> 200
   POST /api/2.1/unity-catalog/volumes -> 200
   POST /api/2.1/unity-catalog/volumes -> 200
+  POST /api/2.2/jobs/create -> 200
+  POST /api/2.2/jobs/create -> 200
   POST /api/2.2/jobs/create -> 200
   POST /api/2.2/jobs/create -> 200
   POST /api/2.2/jobs/create -> 200

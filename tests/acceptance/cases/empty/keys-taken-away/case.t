@@ -28,14 +28,30 @@ The deploy then sends what is declared, and plan, comparison and API agree.
    ]
   }
   $ sent | wc -l
-  31
+  69
   $ cp few.toml local.toml
   $ scgpt deploy local 2>&1 | grep -E 'taken away|anew|verified|mail|custom_tags|deployed'
   <n> s  local-monitoring: databricks_job.job_daily_error_rate: email_notifications taken away through the API
+  <n> s  local-monitoring: databricks_job.job_device: email_notifications taken away through the API
+  <n> s  local-monitoring: databricks_job.job_drift: email_notifications taken away through the API
+  <n> s  local-monitoring: databricks_job.job_retention: email_notifications taken away through the API
+  <n> s  local-monitoring: databricks_job.job_unpack: email_notifications taken away through the API
   <n> s  local-monitoring: databricks_sql_endpoint.warehouse: tags taken away through the API
   <n> s  local-monitoring: databricks_job.job_daily_error_rate: read anew
+  <n> s  local-monitoring: databricks_job.job_device: read anew
+  <n> s  local-monitoring: databricks_job.job_drift: read anew
+  <n> s  local-monitoring: databricks_job.job_retention: read anew
+  <n> s  local-monitoring: databricks_job.job_unpack: read anew
   <n> s  local-monitoring: databricks_sql_endpoint.warehouse: read anew
   <n> s  local: verified by API
+      - email_notifications[0].on_failure[0] = "ops@example.com"
+      - email_notifications[0].on_failure[1] = "oncall@example.com"
+      - email_notifications[0].on_failure[0] = "ops@example.com"
+      - email_notifications[0].on_failure[1] = "oncall@example.com"
+      - email_notifications[0].on_failure[0] = "ops@example.com"
+      - email_notifications[0].on_failure[1] = "oncall@example.com"
+      - email_notifications[0].on_failure[0] = "ops@example.com"
+      - email_notifications[0].on_failure[1] = "oncall@example.com"
       - email_notifications[0].on_failure[0] = "ops@example.com"
       - email_notifications[0].on_failure[1] = "oncall@example.com"
       - tags[0].custom_tags[project].key = "project"
@@ -43,7 +59,6 @@ The deploy then sends what is declared, and plan, comparison and API agree.
       - tags[0].custom_tags[team].key = "team"
       - tags[0].custom_tags[team].value = "platform"
   deployed in <n> s
-  next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent --bodies | grep -E -A3 '"(custom_tags|on_failure|fields_to_remove)"'
     "custom_tags": [
      {},
@@ -54,6 +69,46 @@ The deploy then sends what is declared, and plan, comparison and API agree.
       "",
       ""
      ]
+  --
+     "on_failure": [
+      "",
+      ""
+     ]
+  --
+     "on_failure": [
+      "",
+      ""
+     ]
+  --
+     "on_failure": [
+      "",
+      ""
+     ]
+  --
+     "on_failure": [
+      "",
+      ""
+     ]
+  --
+   "fields_to_remove": [
+    "email_notifications"
+   ],
+   "job_id": <number>
+  --
+   "fields_to_remove": [
+    "email_notifications"
+   ],
+   "job_id": <number>
+  --
+   "fields_to_remove": [
+    "email_notifications"
+   ],
+   "job_id": <number>
+  --
+   "fields_to_remove": [
+    "email_notifications"
+   ],
+   "job_id": <number>
   --
    "fields_to_remove": [
     "email_notifications"

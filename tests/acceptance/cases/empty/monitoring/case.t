@@ -2,21 +2,55 @@ What watches the endpoint is there from the first deploy: a warehouse, an alert 
 and whom it tells, a dashboard, and a daily job that runs from a wheel in the volume.
 
   $ quietly scgpt deploy local | grep monitoring
+    local-monitoring: create databricks_alert_v2.alert_device_fallback
+    local-monitoring: create databricks_alert_v2.alert_drift
     local-monitoring: create databricks_alert_v2.alert_error_rate
+    local-monitoring: create databricks_alert_v2.alert_slow
+    local-monitoring: create databricks_alert_v2.alert_versions
+    local-monitoring: create databricks_alert_v2.alert_volume
     local-monitoring: create databricks_dashboard.dashboard
     local-monitoring: create databricks_job.job_daily_error_rate
+    local-monitoring: create databricks_job.job_device
     local-monitoring: create databricks_job.job_drift
+    local-monitoring: create databricks_job.job_retention
     local-monitoring: create databricks_job.job_unpack
     local-monitoring: create databricks_notification_destination.destination
+    local-monitoring: create databricks_query.query_cost
+    local-monitoring: create databricks_query.query_drift
+    local-monitoring: create databricks_query.query_errors
+    local-monitoring: create databricks_query.query_kpi
+    local-monitoring: create databricks_query.query_per_day
+    local-monitoring: create databricks_query.query_per_hour
+    local-monitoring: create databricks_query.query_recent
+    local-monitoring: create databricks_query.query_refusals
+    local-monitoring: create databricks_query.query_slow
+    local-monitoring: create databricks_query.query_usage
     local-monitoring: create databricks_sql_endpoint.warehouse
       + name = "scgpt-serving-monitoring"
   $ sent | grep -v unity-catalog | sort
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
+  POST /api/2.0/alerts -> 200
   POST /api/2.0/alerts -> 200
   POST /api/2.0/lakeview/dashboards -> 200
   POST /api/2.0/lakeview/dashboards/<id>/published -> 200
   POST /api/2.0/mlflow/experiments/create -> 200
   POST /api/2.0/notification-destinations -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
+  POST /api/2.0/sql/queries -> 200
   POST /api/2.0/sql/warehouses -> 200
+  POST /api/2.2/jobs/create -> 200
+  POST /api/2.2/jobs/create -> 200
   POST /api/2.2/jobs/create -> 200
   POST /api/2.2/jobs/create -> 200
   POST /api/2.2/jobs/create -> 200
@@ -33,20 +67,20 @@ and whom it tells, a dashboard, and a daily job that runs from a wheel in the vo
 
 The alert fires above the threshold, and its query asks the inference table.
 
-  $ show /api/2.0/alerts alerts 0 evaluation threshold
+  $ show /api/2.0/alerts alerts 'display_name=scgpt-serving: error rate' evaluation threshold
   {
    "value": {
     "double_value": 0.1
    }
   }
-  $ show /api/2.0/alerts alerts 0 schedule
+  $ show /api/2.0/alerts alerts 'display_name=scgpt-serving: error rate' schedule
   {
    "pause_status": "UNPAUSED",
    "quartz_cron_schedule": "0 0 * * * ?",
    "timezone_id": "Europe/Zurich"
   }
-  $ show /api/2.0/alerts alerts 0 query_text | grep -o main[.a-z_]*
-  main.scgpt.scgpt_inference_payload
+  $ show /api/2.0/alerts alerts 'display_name=scgpt-serving: error rate' query_text | grep -o main[.a-z_]*
+  main.scgpt.scgpt_inference_requests
   $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings tasks 0 python_wheel_task
   {
    "entry_point": "scgpt-monitor",
@@ -121,22 +155,56 @@ Turned off, all of it is removed.
 
   $ cp off.toml local.toml
   $ quietly scgpt deploy local
-  local: 7 changes, by databricks/databricks 1.99.0
+  local: 24 changes, by databricks/databricks 1.99.0
+    local-monitoring: delete databricks_alert_v2.alert_device_fallback
+    local-monitoring: delete databricks_alert_v2.alert_drift
     local-monitoring: delete databricks_alert_v2.alert_error_rate
+    local-monitoring: delete databricks_alert_v2.alert_slow
+    local-monitoring: delete databricks_alert_v2.alert_versions
+    local-monitoring: delete databricks_alert_v2.alert_volume
     local-monitoring: delete databricks_dashboard.dashboard
     local-monitoring: delete databricks_job.job_daily_error_rate
+    local-monitoring: delete databricks_job.job_device
     local-monitoring: delete databricks_job.job_drift
+    local-monitoring: delete databricks_job.job_retention
     local-monitoring: delete databricks_job.job_unpack
     local-monitoring: delete databricks_notification_destination.destination
+    local-monitoring: delete databricks_query.query_cost
+    local-monitoring: delete databricks_query.query_drift
+    local-monitoring: delete databricks_query.query_errors
+    local-monitoring: delete databricks_query.query_kpi
+    local-monitoring: delete databricks_query.query_per_day
+    local-monitoring: delete databricks_query.query_per_hour
+    local-monitoring: delete databricks_query.query_recent
+    local-monitoring: delete databricks_query.query_refusals
+    local-monitoring: delete databricks_query.query_slow
+    local-monitoring: delete databricks_query.query_usage
     local-monitoring: delete databricks_sql_endpoint.warehouse
   digest <digest>
   deployed in <n> s
   next: scgpt build local --checkpoint DIR, then scgpt deploy local
   $ sent | sort
   DELETE /api/2.0/alerts/<uuid> -> 200
+  DELETE /api/2.0/alerts/<uuid> -> 200
+  DELETE /api/2.0/alerts/<uuid> -> 200
+  DELETE /api/2.0/alerts/<uuid> -> 200
+  DELETE /api/2.0/alerts/<uuid> -> 200
+  DELETE /api/2.0/alerts/<uuid> -> 200
   DELETE /api/2.0/lakeview/dashboards/<id> -> 200
   DELETE /api/2.0/notification-destinations/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
+  DELETE /api/2.0/sql/queries/<uuid> -> 200
   DELETE /api/2.0/sql/warehouses/<id> -> 200
+  POST /api/2.2/jobs/delete -> 200
+  POST /api/2.2/jobs/delete -> 200
   POST /api/2.2/jobs/delete -> 200
   POST /api/2.2/jobs/delete -> 200
   POST /api/2.2/jobs/delete -> 200

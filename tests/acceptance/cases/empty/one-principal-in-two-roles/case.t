@@ -39,7 +39,7 @@ lowers the rights of whoever runs it: what a builder needs of the experiment wou
 Somebody else who deploys gives the builder what a builder needs, and stays in charge.
 
   $ settings 'builder = "00000000-0000-4000-8000-0000000000b1"' 'grants = []' 'permissions.groups = {}'
-  $ quietly scgpt deploy local | tail -6
+  $ quietly scgpt deploy local | tail -7
     local-registry: update databricks_permissions.experiment_permissions
       ~ access_control[<uuid>].permission_level = "CAN_MANAGE" -> "CAN_EDIT"
       + access_control[admin@local.test].permission_level = "CAN_MANAGE"
@@ -64,11 +64,28 @@ Principals and catalogs that nobody has made are refused before anything is chan
     databricks_grant.volume_grant_gone_example_com_c1ab2e55: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_grant.volume_grant_nobody_here_1d60cf23: the group nobody-here: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.experiment_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.alert_device_fallback_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.alert_drift_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.alert_error_rate_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.alert_slow_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.alert_versions_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.alert_volume_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.dashboard_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.job_daily_error_rate_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.job_device_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.job_drift_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.job_retention_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
     databricks_permissions.job_unpack_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_cost_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_drift_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_errors_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_kpi_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_per_day_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_per_hour_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_recent_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_refusals_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_slow_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
+    databricks_permissions.query_usage_permissions: the user gone@example.com: not in the workspace (reference-missing). Make it first, or correct the name.
   $ settings 'catalog = "nowhere"'
   $ scgpt plan local 2>&1 | grep -v ' s  '
   local: 13 changes, by databricks/databricks 1.99.0

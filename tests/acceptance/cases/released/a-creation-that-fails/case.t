@@ -24,7 +24,7 @@ Version 1 does not come up. The provider removes the endpoint, which has never a
    "endpoints": []
   }
 
-This time the removal fails as well. What is left over stays in the state, marked as half made.
+This time the removal fails as well. The state says nothing of what is left over in the workspace.
 
   $ api POST /_local/faults '{"method": "DELETE", "path": "/api/2.0/serving-endpoints/*", "status": 403}'
   200
@@ -36,7 +36,7 @@ This time the removal fails as well. What is left over stays in the state, marke
   <n> s  local-monitoring: 0 changes
   <n> s  local-serving: databricks_model_serving.endpoint: create
   error: local-serving: terraform apply failed:
-    databricks_model_serving.endpoint: cannot create model serving: Fault set by a control route: 403
+    databricks_model_serving.endpoint: cannot create model serving: failed to reach NOT_UPDATING, got UPDATE_FAILED. The endpoint could not be deleted: Fault set by a control route: 403
     Run it again, to go on from here.
     The workspace differs:
     endpoint scgpt-serving: state is 'NOT_READY', declared is 'READY'
@@ -46,9 +46,10 @@ This time the removal fails as well. What is left over stays in the state, marke
   POST /api/2.0/serving-endpoints -> 200
   DELETE /api/2.0/serving-endpoints/scgpt-serving -> 403
   $ grep '"status"' state/local-serving.tfstate
-            "status": "tainted",
+  [1]
 
-The cause is put right. The same command makes the endpoint anew, and nothing is left over.
+The cause is put right. The same command finds what is left over, removes it, and makes the endpoint
+anew.
 
   $ api PUT /_local/settings/deployments '{}'
   200
@@ -58,9 +59,8 @@ The cause is put right. The same command makes the endpoint anew, and nothing is
   <n> s  local-registry: 0 changes
   <n> s  local-serving: 2 changes
   <n> s  local-monitoring: 0 changes
-  <n> s  local: warn: databricks_model_serving.endpoint: was created only half way and would be replaced (tainted). Nothing depends on it yet: it is made anew.
-  <n> s  local-serving: databricks_model_serving.endpoint: delete
-  <n> s  local-serving: databricks_model_serving.endpoint: done in <n> s
+  <n> s  local: warn: databricks_model_serving.endpoint: exists in the workspace, made by an earlier deploy that was cut off (exists-already). A deploy removes it, since it never worked, and makes it anew.
+  <n> s  local-serving: databricks_model_serving.endpoint: never worked, is removed
   <n> s  local-serving: databricks_model_serving.endpoint: create
   <n> s  local-serving: databricks_model_serving.endpoint: done in <n> s
   <n> s  local-serving: databricks_permissions.endpoint_permissions: create
@@ -71,6 +71,7 @@ The cause is put right. The same command makes the endpoint anew, and nothing is
   POST /api/2.0/serving-endpoints -> 200
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>

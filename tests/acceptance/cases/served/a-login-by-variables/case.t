@@ -29,6 +29,7 @@ A change is applied the same way. The token is in no plan and in no state.
       + ai_gateway[0].rate_limits[0].calls = 600
       + ai_gateway[0].rate_limits[0].key = "user"
       + ai_gateway[0].rate_limits[0].renewal_period = "minute"
+  next: scgpt deploy local
   $ . ./login; terraform apply -auto-approve -no-color | grep ^Apply
   Apply complete! Resources: 0 added, 1 changed, 0 destroyed.
   $ sent

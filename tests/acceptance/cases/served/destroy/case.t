@@ -25,7 +25,7 @@ It asks for the environment's name. Nobody answers here:
 
   $ scgpt destroy local
   This destroys endpoint scgpt-serving, main.scgpt.scgpt_gene_embeddings with all its versions, and everything in main.scgpt.
-  The environment's name, to go on: Aborted!
+  The environment's name, to go on: not confirmed; nothing was changed
   [1]
   $ scgpt destroy local --confirm prod
   Usage: scgpt destroy [OPTIONS] ENV
@@ -80,6 +80,6 @@ Nothing is left, in the workspace or in the state.
    "schemas": []
   }
   $ show '/api/2.0/mlflow/experiments/search?max_results=10' experiments | grep name
-    "name": "Default",
+  [1]
   $ grep -l '"type"' state/*.tfstate
   [1]

@@ -18,12 +18,14 @@ Production must have one.
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-serving: databricks_model_serving.endpoint: serves production without an inference table: no request can be looked at afterwards (production-without-table). Set gateway.inference_table_prefix.
   refuse: local-serving: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
+  next: mend what is refused, then scgpt plan local
 
 Its location cannot be changed while it is on.
 
   $ settings 'gateway.inference_table_prefix = "requests"'
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-serving: databricks_model_serving.endpoint: table_name_prefix of the inference table would change, which the platform refuses while it is enabled (table-moved). Take the prefix out and deploy, then deploy with the new one; the old table stays. Monitoring and production need a table: for the time between, turn monitoring off and waive production-without-table. Or give another endpoint the new prefix, in an environment of its own, and move the callers.
+  next: mend what is refused, then scgpt plan local
 
 The way that the guard names: off, deployed, on with the new prefix.
 

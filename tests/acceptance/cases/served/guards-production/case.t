@@ -9,6 +9,7 @@ Production keeps its capacity: an endpoint that scales to zero is refused, with 
   $ release 2:100
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-serving: databricks_model_serving.endpoint: scales production to zero: capacity is not guaranteed to come back, and the first request waits for minutes (production-scale-to-zero). Set endpoint.scale_to_zero = false.
+  next: mend what is refused, then scgpt plan local
 
 It is meant to be off, which is also the default of an environment called `prod`, `eu-prod` or `live`.
 
@@ -29,6 +30,7 @@ GPU types differ by cloud. One that the cloud lacks would be refused only after 
   $ settings 'endpoint.workload_type = "GPU_LARGE"'
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-serving: databricks_model_serving.endpoint: GPU_LARGE: aws has no such workload type (workload-type). Choose endpoint.size, or one of CPU, GPU_SMALL, GPU_MEDIUM, MULTIGPU_MEDIUM, GPU_MEDIUM_8.
+  next: mend what is refused, then scgpt plan local
   $ settings 'cloud = "azure"' 'endpoint.workload_type = "GPU_LARGE"'
   $ scgpt plan local 2>/dev/null | head -1
   local: 1 change, by databricks/databricks 1.99.0

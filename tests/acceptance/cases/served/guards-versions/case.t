@@ -32,6 +32,7 @@ Version 2 is there, but no build has validated it.
   $ release 2:100
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-serving: databricks_model_serving.endpoint: version 2 of main.scgpt.scgpt_gene_embeddings lacks the tag validated = true: no build has compared its answers (version-not-validated). Register it with `scgpt build`, which validates before it registers.
+  next: mend what is refused, then scgpt plan local
 
 Somebody else is updating the endpoint, and the provider would not wait for the end of that.
 
@@ -42,3 +43,4 @@ Somebody else is updating the endpoint, and the provider would not wait for the 
   $ release 3:100
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-serving: databricks_model_serving.endpoint: is being updated by somebody else (endpoint-updating). Wait until it is NOT_UPDATING, then plan again.
+  next: mend what is refused, then scgpt plan local

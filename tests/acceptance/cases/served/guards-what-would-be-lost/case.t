@@ -18,12 +18,14 @@ Route optimisation is fixed at creation.
   $ settings 'endpoint.route_optimized = true'
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-serving: databricks_model_serving.endpoint: route_optimized would change, which is fixed at creation: the endpoint would be deleted and made anew (route-optimization). Undo the change, or give the endpoint another name in an environment of its own and move its callers: route optimisation also changes the URL and refuses personal tokens.
+  next: mend what is refused, then scgpt plan local
 
 The same goes for what the registry holds, such as an experiment that is no longer declared.
 
   $ settings 'manage_experiment = false'
   $ scgpt plan local 2>/dev/null | grep refuse
   refuse: local-registry: databricks_mlflow_experiment.experiment: would be deleted, losing its runs and their metrics (deletion). Put it back; where it is meant, run `scgpt destroy local`.
+  next: mend what is refused, then scgpt plan local
 
 Another schema would be another model: the release manifest does not fit it.
 

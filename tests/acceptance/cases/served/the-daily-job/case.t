@@ -1,9 +1,11 @@
 The daily job runs from a wheel that the deploy put into the volume.
 
   $ settings 'monitoring.enabled = true'
-  $ quietly scgpt deploy local | grep job
+  $ quietly scgpt deploy local | grep databricks_job
     local-monitoring: create databricks_job.job_daily_error_rate
+    local-monitoring: create databricks_job.job_device
     local-monitoring: create databricks_job.job_drift
+    local-monitoring: create databricks_job.job_retention
     local-monitoring: create databricks_job.job_unpack
   $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings tasks 0 python_wheel_task entry_point
   "scgpt-monitor"
@@ -33,7 +35,7 @@ puts it back.
   200
   $ run-job
   FAILED
-  RuntimeError: asking main.scgpt.scgpt_inference_elsewhere failed: [TABLE_OR_VIEW_NOT_FOUND] Table 'main.scgpt.scgpt_inference_elsewhere' does not exist.
+  scgpt_databricks.infra.errors.DeployError: asking main.scgpt.scgpt_inference_elsewhere failed: [TABLE_OR_VIEW_NOT_FOUND] Table 'main.scgpt.scgpt_inference_elsewhere' does not exist.
   $ quietly scgpt deploy local | grep job
     local-monitoring: update databricks_job.job_daily_error_rate
   $ run-job
