@@ -46,6 +46,7 @@ Run again, it takes over what the same deployer made. There is one endpoint, and
   $ sent
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
   $ scgpt plan local 2>/dev/null
   local: 0 changes, by databricks/databricks 1.99.0
   digest <digest>
@@ -68,6 +69,8 @@ A workspace that is busy is asked again, which nobody notices but in the request
   PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 200
   PUT /api/2.0/serving-endpoints/scgpt-serving/ai-gateway -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/previous -> 200
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
 
 A conflict is not tried again, but the endpoint answers with its empty gateway: the next plan has what
 was not sent.

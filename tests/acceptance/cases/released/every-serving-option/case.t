@@ -123,6 +123,10 @@ permissions follow.
    ]
   }
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
+  {
+   "version_num": 1
+  }
 
 The API says the same, field by field, and no plan finds anything left to do.
 

@@ -15,6 +15,7 @@ tenth goes to version 2 for a trial.
   POST /api/2.0/serving-endpoints -> 200
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
   $ show /api/2.0/serving-endpoints/scgpt-serving config traffic_config routes
   [
    {
@@ -79,6 +80,14 @@ Then all of it goes to version 2, and the endpoint gets larger.
    }
   }
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/previous -> 200
+  {
+   "version_num": 1
+  }
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
+  {
+   "version_num": 2
+  }
   $ show /api/2.0/serving-endpoints/scgpt-serving config traffic_config routes
   [
    {

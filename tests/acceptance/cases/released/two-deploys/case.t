@@ -29,5 +29,6 @@ When the first is done, the second has nothing left to do.
   POST /api/2.0/serving-endpoints -> 200
   PUT /api/2.0/permissions/serving-endpoints/<id> -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
 
 Across machines the lock of the Terraform state does the same (case `empty/remote-state`).

@@ -27,6 +27,8 @@ comment that reviewers see; then the deploy goes through.
   $ sent
   PUT /api/2.0/serving-endpoints/scgpt-serving/config -> 200
   PUT /api/2.0/fs/files/Volumes/main/scgpt/artifacts/last_deploy.json -> 204
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/previous -> 200
+  PUT /api/2.1/unity-catalog/models/main.scgpt.scgpt_gene_embeddings/aliases/champion -> 200
 
 After that day it refuses the next change again, and says why.
 
