@@ -80,7 +80,7 @@ The alert fires above the threshold, and its query asks the inference table.
    "timezone_id": "Europe/Zurich"
   }
   $ show /api/2.0/alerts alerts 'display_name=scgpt-serving: error rate' query_text | grep -o main[.a-z_]*
-  main.scgpt.scgpt_inference_requests
+  main.scgpt.scgpt_inference_payload
   $ show '/api/2.2/jobs/list?expand_tasks=true&name=scgpt-serving:%20daily%20error%20rate' jobs 0 settings tasks 0 python_wheel_task
   {
    "entry_point": "scgpt-monitor",
