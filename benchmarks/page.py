@@ -56,7 +56,6 @@ COMPARES = {
 NOT_YET = {
     "cpu_fp32_vs_upstream_1200",
     "cpu_bf16_vs_upstream_1200",
-    "kpi_sql",
     "kpi_memory",
     "spark_per_core_vs_one_process",
     "convert_memory",

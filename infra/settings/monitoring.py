@@ -32,12 +32,12 @@ Cron = Annotated[str, AfterValidator(_readable)]
 
 
 class Profile(Closed):
-    """What the platform's own monitor is given; ``scgpt monitor init`` says both ids."""
+    """The platform's own monitor takes these ids; ``scgpt monitor init`` says both."""
 
     table_id: Uuid
-    """Of the table of requests."""
+    """The id of the table of requests."""
     schema_id: Uuid
-    """Of the schema that its tables of metrics go to."""
+    """The id of the schema that its tables of metrics go to."""
 
 
 class Monitoring(Closed):

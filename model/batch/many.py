@@ -32,7 +32,7 @@ One = Callable[[Path, Path, Progress | None], FileReport]
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What became of one file.
+    """The outcome for one file.
 
     Parameters
     ----------
