@@ -80,13 +80,18 @@ class Alert:
     key: str
     """Logical id."""
     title: str
-    summary: str
-    """Its meaning, and what to do; in the message."""
+    said: str
+    """Its meaning, and what to do."""
     sql: str
     values: dict[str, int] = field(default_factory=dict)
     column: str
     threshold: str | float
     """A number, or the key of the table ``monitoring`` in the environment's file that gives it."""
+
+    @property
+    def summary(self) -> str:
+        """The message, which names the runbook."""
+        return f"{self.said} Runbook: docs/runbooks/{self.key}.md"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,80 +151,63 @@ def arguments(job: Job, *, table: str, warehouse: str, **values: object) -> list
     return ["--table", table, "--warehouse", warehouse, *own]
 
 
-def _alert(
-    key: str, title: str, said: str, threshold: str, *, sql: str, column: str, **values: int
-) -> Alert:
-    """Return an alert whose message names its runbook."""
-    summary = f"{said} Runbook: docs/runbooks/{key}.md"
-    return Alert(
-        key=key,
-        title=title,
-        summary=summary,
-        sql=sql,
-        values=values,
-        column=column,
-        threshold=threshold,
-    )
-
-
 ALERTS = (
     # Rows arrive up to an hour late: what looks at rates looks two hours back.
-    _alert(
-        "error_rate",
-        "error rate",
-        "More requests fail than allowed. See the dashboard, then the endpoint's logs; where it "
-        "began with a release, roll that back.",
-        "error_rate_threshold",
+    Alert(
+        key="error_rate",
+        title="error rate",
+        said="More requests fail than allowed. See the dashboard, then the endpoint's logs; where "
+        "it began with a release, roll that back.",
         sql="error_rate",
+        values={"hours": 2},
         column="error_rate",
-        hours=2,
+        threshold="error_rate_threshold",
     ),
-    _alert(
-        "slow",
-        "slow answers",
-        "Answers take longer for each token than allowed. See `scgpt status`: device and load.",
-        "ms_per_token_threshold",
+    Alert(
+        key="slow",
+        title="slow answers",
+        said="Answers take longer for each token than allowed. See `scgpt status`: device and "
+        "load.",
         sql="ms_per_token",
+        values={"hours": 2, "fewest_tokens": 50},
         column="p95_ms_per_token",
-        hours=2,
-        fewest_tokens=50,
+        threshold="ms_per_token_threshold",
     ),
-    _alert(
-        "volume",
-        "unusual volume",
-        "Many more or many fewer requests than in the week before.",
-        "volume_threshold",
+    Alert(
+        key="volume",
+        title="unusual volume",
+        said="Many more or many fewer requests than in the week before.",
         sql="volume",
+        values={"hours": 168, "fewest": 20},
         column="times_usual",
-        hours=168,
-        fewest=20,
+        threshold="volume_threshold",
     ),
-    _alert(
-        "versions",
-        "several versions answer",
-        "More versions answered than allowed: embeddings of two versions must not be mixed.",
-        "versions_threshold",
+    Alert(
+        key="versions",
+        title="several versions answer",
+        said="More versions answered than allowed: embeddings of two versions must not be mixed.",
         sql="versions",
+        values={"hours": 2},
         column="versions",
-        hours=2,
+        threshold="versions_threshold",
     ),
-    _alert(
-        "device_fallback",
-        "device fallback",
-        "A served entity has a GPU and computes on its CPU.",
-        "devices_threshold",
+    Alert(
+        key="device_fallback",
+        title="device fallback",
+        said="A served entity has a GPU and computes on its CPU.",
         sql="device_fallback",
+        values={"hours": 3},
         column="on_cpu",
-        hours=3,
+        threshold="devices_threshold",
     ),
-    _alert(
-        "drift",
-        "drift",
-        "Requests or answers are not what they were at the promotion.",
-        "drift_threshold",
+    Alert(
+        key="drift",
+        title="drift",
+        said="Requests or answers are not what they were at the promotion.",
         sql="drift",
+        values={"hours": 192},  # the job looks once a week
         column="alarms",
-        hours=192,  # the job looks once a week
+        threshold="drift_threshold",
     ),
 )
 

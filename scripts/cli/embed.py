@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -102,10 +102,11 @@ def embed(
     from ..embed import embed_file_through_endpoint, embed_files_through_endpoint
 
     _check_one_matrix(**how)
+    many = _are_many(cells, out)
     params = {name: how.pop(name) for name in ("min_known_fraction", "allow_imputed")}
     how |= {"folder": folder, "params": params}
     with _wrong_file_is_wrong_usage(), progress("embedding") as update:
-        if _are_many(cells, out):
+        if many:
             found = embed_files_through_endpoint(
                 environment, cells, out, again=again, tell=_tell, progress=update, **how
             )
@@ -113,9 +114,10 @@ def embed(
             done, report = embed_file_through_endpoint(
                 environment, cells[0], out, progress=update, **how
             )
-    if _are_many(cells, out):
+    if many:
         _show_files(found, out, how["key"], as_json)
-    _show_file(done, out, how["key"], as_json, **asdict(report))
+    else:
+        _show_file(done, out, how["key"], as_json, **asdict(report))
 
 
 @click.command()
@@ -167,20 +169,22 @@ def embed_file(
     from scgpt_databricks.model.scgpt.embedder import Embedder
 
     _check_one_matrix(**how)
+    many = _are_many(cells, out)
     embedder = Embedder.load(checkpoint)
 
     def one(source: Path, target: Path, progress: Callable[[int, int], None] | None) -> FileReport:
         return embed_in_chunks(source, target, embedder, progress=progress, **how)
 
     with _wrong_file_is_wrong_usage(), progress("embedding") as update:
-        if _are_many(cells, out):
+        if many:
             job = {"digest": embedder.digest, **{k: v for k, v in how.items() if k != "chunk"}}
             found = embed_files(cells, out, one, job, again=again, tell=_tell, progress=update)
         else:
             done = one(cells[0], out, update)
-    if _are_many(cells, out):
+    if many:
         _show_files(found, out, how["key"], as_json)
-    _show_file(done, out, how["key"], as_json)
+    else:
+        _show_file(done, out, how["key"], as_json)
 
 
 def _are_many(cells: tuple[Path, ...], out: Path) -> bool:
@@ -195,7 +199,7 @@ def _tell(status: FileStatus) -> None:
     err.print(f"  {status.source}: {status.status}{cells}{reason}", markup=False, soft_wrap=True)
 
 
-def _show_files(found: Sequence[FileStatus], out: Path, key: str, as_json: bool) -> NoReturn:
+def _show_files(found: Sequence[FileStatus], out: Path, key: str, as_json: bool) -> None:
     from scgpt_databricks.model.batch.many import two_models
 
     counted = Counter(each.status for each in found)
