@@ -29,6 +29,7 @@ from benchmarks import (
     memory,
     page,
     profiled,
+    ray,
     served,
     tables,
     watched,
@@ -62,6 +63,7 @@ def groups() -> dict[str, Callable[[], list[Figure]]]:
         "kpis": kpis.figures,
         "client": client.figures,
         "memory": lambda: memory.backed_memory(demo.SHIPPED),
+        "ray": lambda: ray.figures(human),
         "onnx": lambda: edge.onnx_against_torch(human),
         "spark": lambda: [*tables.spark_per_core(human), *tables.converter_memory()],
     }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -61,3 +65,43 @@ def test_the_slash_the_document_and_the_health_checks(served: Served) -> None:
     assert served.get("/health/ready").json()["default_version"] == 1
     assert served.get("/health/live").status_code == 200
     assert served.get("/nothing").json()["status"] == 404
+
+
+CALLS = """
+from made.api.model import serve
+from made.client import Client
+from made.models.input_row import InputRow
+from made.models.problem import Problem
+
+with Client(base_url=URL, timeout=120) as client:
+    one = serve.sync(client=client, body=InputRow(prompt="hello"))
+    assert [row.translation_text for row in one] == ["hallo"], one
+    both = [InputRow(prompt="hello"), InputRow(prompt="cell")]
+    french = serve.sync(client=client, body=both, serve_multiplexed_model_id="2")
+    assert [row.translation_text for row in french] == ["bonjour", "cellule"], french
+    refused = serve.sync(client=client, body=both, serve_multiplexed_model_id="9")
+    assert isinstance(refused, Problem), refused
+    assert (refused.status, refused.code) == (404, "no_such_version"), refused
+"""
+"""Typed calls of a client that nobody wrote."""
+
+
+@pytest.mark.long
+def test_a_client_made_from_the_document_works(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_bytes(served.get("/openapi.json").content)
+    tools = Path(sys.executable).parent
+    made = ["--path", "openapi.json", "--output-path", "made", "--meta", "none"]
+    calls = CALLS.replace("URL", repr(served.url))
+    for command in (
+        [tools / "openapi-python-client", "generate", "--fail-on-warning", *made],
+        [sys.executable, "-c", calls],
+    ):
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
