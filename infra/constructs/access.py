@@ -6,28 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from .. import naming
-from ..bindings import Construct, Grant, Permissions, PermissionsAccessControl, TerraformResource
+from ..bindings import Construct, Grant, Permissions, TerraformResource, declare
 
 
-def access_list(scope: Construct, id_: str, levels: Mapping[str, str], **object_id: Any) -> None:
+def access_list(
+    scope: Construct, logical_id: str, entries: Sequence[Mapping[str, str]], **object_id: Any
+) -> None:
     """Declare the whole list of an object; none where there is nobody to name.
 
     ``object_id`` is the provider's argument for objects of this kind, such as ``job_id``.
     """
-    if not levels:
-        return
-    permissions = Permissions(
-        scope,
-        id_,
-        access_control=[
-            PermissionsAccessControl(user_name=who, permission_level=level)
-            if "@" in who
-            else PermissionsAccessControl(service_principal_name=who, permission_level=level)
-            for who, level in sorted(levels.items())
-        ],
-        **object_id,
-    )
-    permissions.override_logical_id(id_)
+    if entries:
+        fields = {"access_control": [*entries], **object_id}
+        declare(Permissions, scope, logical_id, fields)
+
+
+def entries(levels: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the entries of an access list from principals and their levels."""
+    return [{**named(who), "permission_level": level} for who, level in sorted(levels.items())]
+
+
+def named(who: str) -> dict[str, str]:
+    """Return a person or a service principal as the provider names them."""
+    return {"user_name" if "@" in who else "service_principal_name": who}
 
 
 def grant_each(
@@ -43,16 +44,7 @@ def grant_each(
     The securable is named, not referred to: a reference is unknown while a plan makes or replaces
     it, and would drag every grant into the replacement.
     """
+    kind = "volume" if on.endswith("volume") else on
     for principal, privileges in sorted(to.items()):
-        logical_id = naming.grant_id(on, principal)
-        grant = Grant(
-            scope,
-            logical_id,
-            principal=principal,
-            privileges=sorted(privileges),
-            schema=full_name if on == "schema" else None,
-            model=full_name if on == "model" else None,
-            volume=full_name if on.endswith("volume") else None,
-            depends_on=[of],
-        )
-        grant.override_logical_id(logical_id)
+        fields = {"principal": principal, "privileges": sorted(privileges), kind: full_name}
+        declare(Grant, scope, naming.grant_id(on, principal), fields, after=[of])

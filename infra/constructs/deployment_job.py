@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from .. import deployment_job, monitoring
-from ..bindings import (
-    Construct,
-    Job,
-    JobEnvironment,
-    JobEnvironmentSpec,
-    JobParameter,
-    JobQueue,
-    JobRunAs,
-    JobTask,
-    JobTaskDependsOn,
-    JobTaskPythonWheelTask,
-)
+from typing import Any
+
+from .. import deployment_job
+from ..bindings import Construct, Job, declare
 from ..settings import Settings
 from ..wheel import deployment_wheel
-from .access import access_list
+from ..wheel_jobs import on_serverless, wheel_task
+from .access import access_list, entries, named
 
 
 class DeploymentJob(Construct):
@@ -28,55 +20,28 @@ class DeploymentJob(Construct):
 
     def __init__(self, scope: Construct, id_: str, settings: Settings, *, runs_as: str) -> None:
         super().__init__(scope, id_)
-        names, built = settings.names, deployment_wheel()
         tasks = deployment_job.tasks(settings)
         before = dict(zip(tasks, [None, *tasks], strict=False))
-        job = Job(
-            self,
-            "deployment",
-            name=names.watched(deployment_job.TITLE),
-            parameter=[
-                JobParameter(name=name, default="") for name in deployment_job.JOB_PARAMETERS
-            ],
+        fields = {
+            "name": settings.names.watched(deployment_job.TITLE),
+            "parameter": [{"name": name, "default": ""} for name in deployment_job.JOB_PARAMETERS],
             # The provider keeps tasks in the order of their keys: another is a difference for ever.
-            task=[
-                _task(key, before[key], deployment_job.arguments(settings, key), built.package)
-                for key in sorted(tasks)
-            ],
-            environment=[
-                JobEnvironment(
-                    environment_key=monitoring.JOB_ENVIRONMENT_KEY,
-                    spec=JobEnvironmentSpec(
-                        environment_version=monitoring.JOB_ENVIRONMENT_VERSION,
-                        dependencies=[names.wheel_path(built.file_name, built.sha256)],
-                    ),
-                )
-            ],
-            run_as=JobRunAs(user_name=runs_as)
-            if "@" in runs_as
-            else JobRunAs(service_principal_name=runs_as),
-            queue=JobQueue(enabled=True),
-            max_concurrent_runs=1,
-            timeout_seconds=deployment_job.LONGEST_SECONDS,
-            budget_policy_id=settings.endpoint.budget_policy_id,
-            tags=dict(settings.tags) or None,
-        )
-        job.override_logical_id("job_deployment")
-        levels = settings.object_levels("job")
+            "task": [_task(settings, key, before[key]) for key in sorted(tasks)],
+            **on_serverless(settings, deployment_wheel()),
+            "run_as": named(runs_as),
+            "timeout_seconds": deployment_job.LONGEST_SECONDS,
+        }
+        job = declare(Job, self, "job_deployment", fields)
+        levels = entries(settings.object_levels("job"))
         access_list(self, "job_deployment_permissions", levels, job_id=job.id)
 
 
-def _task(key: str, before: str | None, arguments: list[str], package: str) -> JobTask:
-    return JobTask(
-        task_key=key,
-        depends_on=[JobTaskDependsOn(task_key=before)] if before else None,
-        environment_key=monitoring.JOB_ENVIRONMENT_KEY,
+def _task(settings: Settings, key: str, before: str | None) -> dict[str, Any]:
+    given = deployment_job.arguments(settings, key)
+    return {
+        **wheel_task(key, deployment_wheel(), deployment_job.ENTRY_POINT, given),
+        "depends_on": [{"task_key": before}] if before else None,
         # A retry asks the same question again; serverless compute would retry by itself.
-        max_retries=0,
-        disable_auto_optimization=True,
-        python_wheel_task=JobTaskPythonWheelTask(
-            package_name=package,
-            entry_point=deployment_job.ENTRY_POINT,
-            parameters=arguments,
-        ),
-    )
+        "max_retries": 0,
+        "disable_auto_optimization": True,
+    }

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from ..bindings import (
-    Construct,
-    Job,
-    JobContinuous,
-    JobJobCluster,
-    JobJobClusterNewCluster,
-    JobQueue,
-    JobSchedule,
-    JobTask,
-    JobTaskLibrary,
-    JobTaskLibraryPypi,
-    JobTaskPythonWheelTask,
-)
+from collections.abc import Mapping
+from typing import Any
+
+from ..bindings import Construct, Job, declare
 from ..settings import Settings
-from ..settings.batch import Batch
 from ..wheel import TABLES_ENTRY_POINTS, tables_wheel
-from .access import access_list
+from ..wheel_jobs import one_at_a_time
+from .access import access_list, entries
 
 _CLUSTER = "spark"
 _ID = "embedding_job"
@@ -29,46 +20,43 @@ class EmbeddingJob(Construct):
 
     def __init__(self, scope: Construct, id_: str, settings: Settings, *, version: int) -> None:
         super().__init__(scope, id_)
-        task = _task(settings, settings.batch, version)
-        embedding_job(self, settings, task, _cluster(settings))
+        clusters = [{"job_cluster_key": _CLUSTER, "new_cluster": _cluster(settings)}]
+        embedding_job(self, settings, {"task": [_task(settings, version)], "job_cluster": clusters})
 
 
-def embedding_job(
-    scope: Construct,
-    settings: Settings,
-    task: JobTask,
-    cluster: JobJobClusterNewCluster | None = None,
-) -> None:
-    """Declare the job that runs a task on the schedule, or for good, and who may see it."""
+def embedding_job(scope: Construct, settings: Settings, work: Mapping[str, Any]) -> None:
+    """Declare the job that does the work on the schedule, or for good, and who may see it."""
     batch = settings.batch
-    status = "PAUSED" if batch.pause else "UNPAUSED"
-    clusters = [JobJobCluster(job_cluster_key=_CLUSTER, new_cluster=cluster)] if cluster else None
-    job = Job(
-        scope,
-        _ID,
-        name=settings.names.watched("embed cells"),
-        task=[task],
-        job_cluster=clusters,
-        continuous=JobContinuous(pause_status=status) if batch.stream else None,
-        schedule=None
-        if batch.stream
-        else JobSchedule(
-            quartz_cron_expression=batch.schedule,
-            timezone_id=settings.monitoring.timezone,
-            pause_status=status,
-        ),
-        queue=JobQueue(enabled=True),
-        max_concurrent_runs=1,
-        budget_policy_id=settings.endpoint.budget_policy_id,
-        tags=dict(settings.tags) or None,
-    )
-    job.override_logical_id(_ID)
-    levels = settings.object_levels("job")
+    status = {"pause_status": "PAUSED" if batch.pause else "UNPAUSED"}
+    schedule = {
+        "quartz_cron_expression": batch.schedule,
+        "timezone_id": settings.monitoring.timezone,
+        **status,
+    }
+    fields = {
+        "name": settings.names.watched("embed cells"),
+        **work,
+        **({"continuous": status} if batch.stream else {"schedule": schedule}),
+        **one_at_a_time(settings),
+    }
+    job = declare(Job, scope, _ID, fields)
+    levels = entries(settings.object_levels("job"))
     access_list(scope, f"{_ID}_permissions", levels, job_id=job.id)
 
 
-def _task(settings: Settings, batch: Batch, version: int) -> JobTask:
-    names, built = settings.names, tables_wheel()
+def machines(settings: Settings) -> dict[str, Any]:
+    """Return the machines of a cluster, and what Spark is told of them."""
+    batch = settings.batch
+    return {
+        "node_type_id": batch.node_type,
+        "num_workers": batch.workers,
+        "spark_conf": batch.spark_conf,
+        "custom_tags": dict(settings.tags) or None,
+    }
+
+
+def _task(settings: Settings, version: int) -> dict[str, Any]:
+    names, batch, built = settings.names, settings.batch, tables_wheel()
     (entry_point,) = TABLES_ENTRY_POINTS
     given = [
         ("--cells", batch.cells),
@@ -78,28 +66,24 @@ def _task(settings: Settings, batch: Batch, version: int) -> JobTask:
         ("--files-per-commit", str(batch.files_per_commit)),
         *([("--every", batch.every)] if batch.stream else []),
     ]
-    return JobTask(
-        task_key="embed_cells",
-        job_cluster_key=_CLUSTER,
-        library=[
-            JobTaskLibrary(whl=names.wheel_path(built.file_name, built.sha256)),
-            *(JobTaskLibrary(pypi=JobTaskLibraryPypi(package=each)) for each in batch.packages),
+    return {
+        "task_key": "embed_cells",
+        "job_cluster_key": _CLUSTER,
+        "library": [
+            {"whl": names.wheel_path(built.file_name, built.sha256)},
+            *({"pypi": {"package": each}} for each in batch.packages),
         ],
-        python_wheel_task=JobTaskPythonWheelTask(
-            package_name=built.package,
-            entry_point=entry_point,
-            parameters=[str(word) for pair in given for word in pair],
-        ),
-    )
+        "python_wheel_task": {
+            "package_name": built.package,
+            "entry_point": entry_point,
+            "parameters": [str(word) for pair in given for word in pair],
+        },
+    }
 
 
-def _cluster(settings: Settings) -> JobJobClusterNewCluster:
-    batch = settings.batch
-    return JobJobClusterNewCluster(
-        spark_version=batch.runtime,
-        node_type_id=batch.node_type,
-        num_workers=batch.workers,
-        data_security_mode="SINGLE_USER",
-        spark_conf=batch.spark_conf,
-        custom_tags=dict(settings.tags) or None,
-    )
+def _cluster(settings: Settings) -> dict[str, Any]:
+    return {
+        "spark_version": settings.batch.runtime,
+        "data_security_mode": "SINGLE_USER",
+        **machines(settings),
+    }

@@ -1,10 +1,10 @@
-"""The MLflow experiment that holds the builds."""
+"""The MLflow experiment of the builds."""
 
 from __future__ import annotations
 
-from ..bindings import Construct, MlflowExperiment, TerraformResourceLifecycle
+from ..bindings import Construct, MlflowExperiment, declare
 from ..settings import Settings
-from .access import access_list
+from .access import access_list, entries
 
 
 class Experiment(Construct):
@@ -15,13 +15,12 @@ class Experiment(Construct):
 
     def __init__(self, scope: Construct, id_: str, settings: Settings) -> None:
         super().__init__(scope, id_)
-        protected = settings.deletion_protection
-        self.experiment = MlflowExperiment(
+        self.experiment = declare(
+            MlflowExperiment,
             self,
             "experiment",
-            name=settings.names.experiment,
-            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
+            {"name": settings.names.experiment},
+            protected=settings.deletion_protection,
         )
-        self.experiment.override_logical_id("experiment")
-        levels = settings.object_levels("experiment")
+        levels = entries(settings.object_levels("experiment"))
         access_list(self, "experiment_permissions", levels, experiment_id=self.experiment.id)

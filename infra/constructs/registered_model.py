@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..bindings import Construct, RegisteredModel, TerraformResource, TerraformResourceLifecycle
+from ..bindings import Construct, RegisteredModel, TerraformResource, declare
 from ..naming import COMMENTS
 from ..settings import Settings
 from .access import grant_each
@@ -19,17 +19,14 @@ class GovernedModel(Construct):
         self, scope: Construct, id_: str, settings: Settings, *, after: TerraformResource
     ) -> None:
         super().__init__(scope, id_)
-        names, protected = settings.names, settings.deletion_protection
-        self.model = RegisteredModel(
-            self,
-            "model",
-            catalog_name=names.catalog,
-            schema_name=names.schema,
-            name=names.model,
-            comment=COMMENTS["model"],
-            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
-            depends_on=[after],
-        )
-        self.model.override_logical_id("model")
+        names = settings.names
+        fields = {
+            "catalog_name": names.catalog,
+            "schema_name": names.schema,
+            "name": names.model,
+            "comment": COMMENTS["model"],
+        }
+        protected = settings.deletion_protection
+        model = declare(RegisteredModel, self, "model", fields, protected=protected, after=[after])
         grants = settings.privileges("model")
-        grant_each(self, on="model", of=self.model, full_name=names.full_model, to=grants)
+        grant_each(self, on="model", of=model, full_name=names.full_model, to=grants)

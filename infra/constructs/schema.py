@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..bindings import Construct, Schema, TerraformResourceLifecycle, Volume
+from ..bindings import Construct, Schema, Volume, declare
 from ..naming import COMMENTS
 from ..settings import Settings
 from .access import grant_each
@@ -20,17 +20,13 @@ class SchemaWithVolumes(Construct):
     def __init__(self, scope: Construct, id_: str, settings: Settings) -> None:
         super().__init__(scope, id_)
         names, protected = settings.names, settings.deletion_protection
-        lifecycle = TerraformResourceLifecycle(prevent_destroy=True) if protected else None
-        self.schema = Schema(
-            self,
-            "schema",
-            catalog_name=names.catalog,
-            name=names.schema,
-            comment=COMMENTS["schema"],
-            force_destroy=not protected,
-            lifecycle=lifecycle,
-        )
-        self.schema.override_logical_id("schema")
+        fields = {
+            "catalog_name": names.catalog,
+            "name": names.schema,
+            "comment": COMMENTS["schema"],
+            "force_destroy": not protected,
+        }
+        self.schema = declare(Schema, self, "schema", fields, protected=protected)
         grants = settings.privileges("schema")
         grant_each(self, on="schema", of=self.schema, full_name=names.full_schema, to=grants)
         volumes: tuple[tuple[Literal["volume", "checkpoints_volume"], str, str], ...] = (
@@ -38,17 +34,13 @@ class SchemaWithVolumes(Construct):
             ("checkpoints_volume", names.checkpoints_volume, names.full_checkpoints_volume),
         )
         for kind, name, full_name in volumes:
-            volume = Volume(
-                self,
-                kind,
-                catalog_name=names.catalog,
-                schema_name=names.schema,
-                name=name,
-                volume_type="MANAGED",
-                comment=COMMENTS[kind],
-                lifecycle=lifecycle,
-                depends_on=[self.schema],
-            )
-            volume.override_logical_id(kind)
+            fields = {
+                "catalog_name": names.catalog,
+                "schema_name": names.schema,
+                "name": name,
+                "volume_type": "MANAGED",
+                "comment": COMMENTS[kind],
+            }
+            volume = declare(Volume, self, kind, fields, protected=protected, after=[self.schema])
             grants = settings.privileges(kind)
             grant_each(self, on=kind, of=volume, full_name=full_name, to=grants)

@@ -1,120 +1,134 @@
-"""Warehouse, alerts, dashboard, queries and jobs as the API has them, in declared words."""
+"""Objects of the watch in the words of a difference, for both sides of a comparison.
+
+A document is what is declared, as the provider takes it, or what the API answers in that shape.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from .difference import ABSENT, get_or_none
+from scgpt_databricks.infra.plan import Json
 
-if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
-    from databricks.sdk.service.dashboards import Dashboard
-    from databricks.sdk.service.dataquality import Monitor
-    from databricks.sdk.service.jobs import BaseJob
-    from databricks.sdk.service.settings import ListNotificationDestinationsResult
-    from databricks.sdk.service.sql import AlertV2, EndpointInfo, ListQueryObjectsResponseQuery
+from .difference import ABSENT
 
 Fields = dict[str, Any]
 
 AS_DECLARED = "as declared"
 
+_Table = Mapping[str, tuple[str, Any]]
+"""Field of a difference -> its dotted path in a document, and its value when absent."""
 
-def warehouse(found: EndpointInfo) -> Fields:
-    """Size, costs and tags."""
-    tags = (found.tags and found.tags.custom_tags) or []
-    return {
-        "cluster_size": found.cluster_size,
-        "max_num_clusters": found.max_num_clusters,
-        "auto_stop_mins": found.auto_stop_mins,
-        "serverless": bool(found.enable_serverless_compute),
-        "type": found.warehouse_type.value if found.warehouse_type else ABSENT,
-        **{f"tags.{tag.key}": tag.value for tag in tags},
-    }
+_WAREHOUSE: _Table = {
+    "cluster_size": ("cluster_size", ABSENT),
+    "max_num_clusters": ("max_num_clusters", ABSENT),
+    "auto_stop_mins": ("auto_stop_mins", ABSENT),
+    "serverless": ("enable_serverless_compute", False),
+    "type": ("warehouse_type", ABSENT),
+}
+_QUERY: _Table = {"query": ("query_text", ABSENT), "warehouse": ("warehouse_id", ABSENT)}
+_ALERT: _Table = {
+    "column": ("evaluation.source.name", ABSENT),
+    "aggregation": ("evaluation.source.aggregation", ABSENT),
+    "operator": ("evaluation.comparison_operator", ABSENT),
+    "threshold": ("evaluation.threshold.value.double_value", ABSENT),
+    "empty_result_state": ("evaluation.empty_result_state", ABSENT),
+    "notify_on_ok": ("evaluation.notification.notify_on_ok", False),
+    "retrigger_seconds": ("evaluation.notification.retrigger_seconds", ABSENT),
+    "summary": ("custom_summary", ABSENT),
+    "description": ("custom_description", ABSENT),
+    **_QUERY,
+    "schedule": ("schedule.quartz_cron_schedule", ABSENT),
+    "timezone": ("schedule.timezone_id", ABSENT),
+    "pause_status": ("schedule.pause_status", "UNPAUSED"),
+}
+_DASHBOARD: _Table = {
+    "warehouse": ("warehouse_id", ABSENT),
+    "published_warehouse": ("published.warehouse_id", ABSENT),
+    "embed_credentials": ("published.embed_credentials", ABSENT),
+    "content": ("content", AS_DECLARED),
+}
+_JOB: _Table = {
+    "schedule": ("schedule.quartz_cron_expression", ABSENT),
+    "timezone": ("schedule.timezone_id", ABSENT),
+    "pause_status": ("schedule.pause_status", "UNPAUSED"),
+    "emails.on_failure": ("email_notifications.on_failure", []),
+    "queue": ("queue.enabled", False),
+    "max_concurrent_runs": ("max_concurrent_runs", ABSENT),
+    "timeout_seconds": ("timeout_seconds", ABSENT),
+    "budget_policy_id": ("budget_policy_id", ABSENT),
+}
+_PROFILE: _Table = {
+    "schema": ("output_schema_id", ABSENT),
+    "warehouse": ("warehouse_id", ABSENT),
+    "slices": ("slicing_exprs", []),
+    "time": ("time_series.timestamp_column", ABSENT),
+    "granularities": ("time_series.granularities", []),
+}
 
 
-def destination(client: WorkspaceClient, found: ListNotificationDestinationsResult) -> Fields:
-    """Return who is told."""
-    config = client.notification_destinations.get(str(found.id)).config
-    return {"addresses": sorted((config and config.email and config.email.addresses) or [])}
+def warehouse(document: Json) -> Fields:
+    """Describe size, costs and tags."""
+    tags = (document.get("tags") or {}).get("custom_tags") or []
+    return {**_picked(document, _WAREHOUSE), **{f"tags.{t['key']}": t["value"] for t in tags}}
 
 
-def alert(found: AlertV2) -> Fields:
+def destination(document: Json) -> Fields:
+    """Describe who is told."""
+    return {"addresses": sorted(_at(document, "config.email.addresses") or [])}
+
+
+def alert(document: Json) -> Fields:
     """Describe when it fires, and what it then says to whom."""
-    evaluation, schedule = found.evaluation, found.schedule
-    value = evaluation.threshold.value if evaluation.threshold else None
-    notification = evaluation.notification
-    source, empty = evaluation.source, evaluation.empty_result_state
+    told = _at(document, "evaluation.notification.subscriptions") or []
     return {
-        "column": source.name,
-        "aggregation": source.aggregation.value if source.aggregation else ABSENT,
-        "operator": evaluation.comparison_operator.value,
-        "threshold": ABSENT
-        if value is None or value.double_value is None
-        else float(value.double_value),
-        "empty_result_state": empty.value if empty else ABSENT,
-        "notify_on_ok": bool(notification and notification.notify_on_ok),
-        "retrigger_seconds": (notification and notification.retrigger_seconds) or ABSENT,
-        "subscriptions": [
-            each.destination_id or each.user_email
-            for each in (notification and notification.subscriptions) or []
-        ],
-        "summary": found.custom_summary or ABSENT,
-        "description": found.custom_description or ABSENT,
-        "query": found.query_text,
-        "warehouse": found.warehouse_id,
-        "folder": folder(found.parent_path),
-        "schedule": schedule.quartz_cron_schedule,
-        "timezone": schedule.timezone_id,
-        "pause_status": schedule.pause_status.value if schedule.pause_status else "UNPAUSED",
+        **_picked(document, _ALERT),
+        "subscriptions": sorted(each.get("destination_id") or each["user_email"] for each in told),
+        "folder": _folder(document),
     }
 
 
-def query(client: WorkspaceClient, found: ListQueryObjectsResponseQuery) -> Fields:
-    """Describe text, place and warehouse of a saved query; the list leaves its place out."""
-    saved = client.queries.get(str(found.id))
-    return {
-        "query": saved.query_text,
-        "warehouse": saved.warehouse_id,
-        "folder": folder(saved.parent_path),
-    }
+def query(document: Json) -> Fields:
+    """Describe text, place and warehouse of a saved query."""
+    return {**_picked(document, _QUERY), "folder": _folder(document)}
 
 
-def profile(found: Monitor) -> Fields:
+def profile(document: Json) -> Fields:
     """Describe what the platform's own monitor adds up, over which time, for what."""
-    config = found.data_profiling_config
-    if config is None:
-        return {}
-    series = config.time_series
-    return {
-        "schema": config.output_schema_id,
-        "warehouse": config.warehouse_id,
-        "builtin_dashboard": not config.skip_builtin_dashboard,
-        "slices": config.slicing_exprs or [],
-        "time": series.timestamp_column if series else ABSENT,
-        "granularities": [each.value for each in series.granularities] if series else [],
-    }
+    config = document.get("data_profiling_config") or {}
+    shown = not config.get("skip_builtin_dashboard")
+    return {**_picked(config, _PROFILE), "builtin_dashboard": shown}
 
 
-def folder(path: str | None) -> str:
-    """A folder of the workspace, in the shorter one of its two spellings."""
-    return (path or ABSENT).removeprefix("/Workspace")
-
-
-def dashboard(client: WorkspaceClient, content: Any, found: Dashboard) -> Fields:
+def dashboard(document: Json) -> Fields:
     """Describe place, contents and warehouse of the published dashboard, which readers see."""
-    identifier = str(found.dashboard_id)
-    draft = client.lakeview.get(identifier)
-    published = get_or_none(lambda: client.lakeview.get_published(identifier))
-    where = next(_unlike(content, json.loads(draft.serialized_dashboard or "{}")), None)
+    return {**_picked(document, _DASHBOARD), "folder": _folder(document)}
+
+
+def job(document: Json) -> Fields:
+    """Describe what it runs, when, and who is told."""
+    tasks, environments = document.get("task") or [], document.get("environment") or []
+    specs = [each["spec"] for each in environments if each.get("spec")]
+    wheels = [each["python_wheel_task"] for each in tasks if each.get("python_wheel_task")]
     return {
-        "warehouse": draft.warehouse_id,
-        "folder": folder(draft.parent_path),
-        "published_warehouse": published.warehouse_id if published else ABSENT,
-        "embed_credentials": bool(published.embed_credentials) if published else ABSENT,
-        "content": AS_DECLARED if where is None else f"another at {where}",
+        "tasks": _listed(each.get("task_key") for each in tasks),
+        "environment_keys": _listed(each.get("environment_key") for each in tasks),
+        "environments": _listed(each.get("environment_key") for each in environments),
+        "wheel": _listed(path for spec in specs for path in spec.get("dependencies") or []),
+        "environment_version": _listed(spec.get("environment_version") for spec in specs),
+        "package": _listed(each.get("package_name") for each in wheels),
+        "entry_point": _listed(each.get("entry_point") for each in wheels),
+        "parameters": [word for each in wheels for word in each.get("parameters") or []],
+        **_picked(document, _JOB),
+        **{f"tags.{key}": value for key, value in (document.get("tags") or {}).items()},
     }
+
+
+def unlike(declared: str, found: str) -> str:
+    """Say where a dashboard is another than the declared one."""
+    where = next(_unlike(json.loads(declared), json.loads(found)), None)
+    return AS_DECLARED if where is None else f"another at {where}"
 
 
 def _unlike(declared: Any, found: Any, at: str = "") -> Iterator[str]:
@@ -129,38 +143,25 @@ def _unlike(declared: Any, found: Any, at: str = "") -> Iterator[str]:
         yield at
 
 
-def job(client: WorkspaceClient, found: BaseJob) -> Fields:
-    """Describe what it runs, when, and who is told."""
-    job = client.jobs.get(int(found.job_id or 0)).settings
-    if job is None:
-        return {}
-    specs = [each.spec for each in job.environments or [] if each.spec]
-    tasks = job.tasks or []
-    wheels = [task.python_wheel_task for task in tasks if task.python_wheel_task]
-    schedule, emails = job.schedule, job.email_notifications
+def _picked(document: Json, table: _Table) -> Fields:
+    found = {field: _at(document, path) for field, (path, _) in table.items()}
     return {
-        "tasks": _listed(task.task_key for task in tasks),
-        "environment_keys": _listed(task.environment_key for task in tasks),
-        "environments": _listed(each.environment_key for each in job.environments or []),
-        "wheel": _listed(path for spec in specs for path in spec.dependencies or []),
-        "environment_version": _listed(spec.environment_version for spec in specs),
-        "package": _listed(task.package_name for task in wheels),
-        "entry_point": _listed(task.entry_point for task in wheels),
-        "parameters": [each for task in wheels for each in task.parameters or []],
-        "schedule": schedule.quartz_cron_expression if schedule else ABSENT,
-        "timezone": schedule.timezone_id if schedule else ABSENT,
-        "pause_status": schedule.pause_status.value
-        if schedule and schedule.pause_status
-        else "UNPAUSED",
-        "emails.on_failure": sorted((emails and emails.on_failure) or []),
-        "queue": bool(job.queue and job.queue.enabled),
-        "max_concurrent_runs": job.max_concurrent_runs,
-        "timeout_seconds": job.timeout_seconds or ABSENT,
-        "budget_policy_id": job.budget_policy_id or ABSENT,
-        **{f"tags.{key}": value for key, value in (job.tags or {}).items()},
+        field: default if found[field] in (None, "") else found[field]
+        for field, (_, default) in table.items()
     }
 
 
+def _at(document: Any, path: str) -> Any:
+    for part in path.split("."):
+        document = (document or {}).get(part)
+    return document
+
+
+def _folder(document: Json) -> str:
+    """Return the folder of an object, in the shorter one of its two spellings."""
+    return (document.get("parent_path") or ABSENT).removeprefix("/Workspace")
+
+
 def _listed(values: Iterable[str | None]) -> str:
-    """One value as a rule, and nothing where there is none."""
+    """Return one value as a rule, and nothing where there is none."""
     return ", ".join(value or ABSENT for value in values) or ABSENT

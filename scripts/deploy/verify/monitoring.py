@@ -4,13 +4,12 @@ it does, whom it tells, what it shows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scgpt_databricks.infra import monitoring
-from scgpt_databricks.infra.monitoring import lakeview
+from scgpt_databricks.infra import monitoring, watched
+from scgpt_databricks.infra.plan import Json
 from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.infra.settings.access import WorkspaceObject
 from scgpt_databricks.infra.wheel import wheel
@@ -22,262 +21,132 @@ from .difference import ABSENT, Difference, compare, get_or_none, level_differen
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-    from .described import Fields
+
+def _as_listed(_client: WorkspaceClient, found: Any, _declared: Json) -> Json:
+    return dict(found.as_dict())
 
 
-_LISTS: dict[WorkspaceObject, tuple[str, str]] = {
-    "warehouse": ("warehouses", "id"),
-    "alert": ("alertsv2", "id"),
-    "dashboard": ("dashboards", "dashboard_id"),
-    "query": ("queries", "id"),
-    "job": ("jobs", "job_id"),
-}
-"""Kind of object -> its collection in the permissions API, and the field that is its id."""
+def _destination(client: WorkspaceClient, found: Any, _declared: Json) -> Json:
+    return client.notification_destinations.get(found.id).as_dict()
+
+
+def _query(client: WorkspaceClient, found: Any, _declared: Json) -> Json:
+    return client.queries.get(found.id).as_dict()
+
+
+def _dashboard(client: WorkspaceClient, found: Any, declared: Json) -> Json:
+    draft = client.lakeview.get(found.dashboard_id)
+    published = get_or_none(lambda: client.lakeview.get_published(found.dashboard_id))
+    text, there = declared["serialized_dashboard"], draft.serialized_dashboard or "{}"
+    return {
+        **draft.as_dict(),
+        "published": published and published.as_dict(),
+        "content": described.unlike(text, there),
+    }
+
+
+def _job(client: WorkspaceClient, found: Any, _declared: Json) -> Json:
+    settings = client.jobs.get(found.job_id).settings
+    job: Json = settings.as_dict() if settings else {}
+    return {**job, "task": job.get("tasks"), "environment": job.get("environments")}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of object: how it is described and read, and who may use it."""
+
+    title: str
+    describe: Callable[[Json], described.Fields]
+    read: Callable[[WorkspaceClient, Any, Json], Json] = _as_listed
+    """Return the document of an object that a list has named; lists leave parts of some out."""
+    id: str = "id"
+    listed: tuple[str, WorkspaceObject] | None = None
+    """Its collection in the permissions API, and its word in the settings."""
+
+
+_WAREHOUSE = _Kind("warehouse", described.warehouse, listed=("warehouses", "warehouse"))
+_DESTINATION = _Kind("notification destination", described.destination, _destination)
+_ALERT = _Kind("alert", described.alert, listed=("alertsv2", "alert"))
+_DASHBOARD = _Kind(
+    "dashboard", described.dashboard, _dashboard, "dashboard_id", ("dashboards", "dashboard")
+)
+_QUERY = _Kind("query", described.query, _query, listed=("queries", "query"))
+_JOB = _Kind("job", described.job, _job, "job_id", ("jobs", "job"))
+_PROFILE = _Kind("profile of table", described.profile)
 
 
 def monitoring_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
     """Return the differences of the monitoring stack; none where it is turned off."""
-    watch, table = settings.monitoring, settings.names.inference_table
-    if not watch.enabled or table is None:
+    table = settings.names.inference_table
+    if not settings.monitoring.enabled or table is None:
         return []
-    found: list[Difference] = []
-    warehouse = watch.warehouse_id
+    found = [
+        difference
+        for kind, declared, same in _wanted(client, settings, table)
+        for difference in _once(client, settings, kind, declared, same)
+    ]
+    return [*found, *_wheel(client, settings)]
+
+
+def _wanted(
+    client: WorkspaceClient, settings: Settings, table: str
+) -> Iterator[tuple[_Kind, Json, list[Any]]]:
+    """Yield each object that is declared, and those of its name in the workspace."""
+    watch = settings.monitoring
+    warehouse, told = watch.warehouse_id, list(watch.destinations)
     if warehouse is None:
-        wrong, warehouse = _warehouse_differences(client, settings)
-        found += wrong
-    told: list[str] = []
+        declared = watched.warehouse(settings)
+        same = [each for each in client.warehouses.list() if each.name == declared["name"]]
+        warehouse = str(same[0].id) if same else ABSENT
+        yield _WAREHOUSE, declared, same
     if watch.emails:
-        wrong, told = _destination_differences(client, settings)
-        found += wrong
-    told = sorted([*told, *watch.destinations])
-    found += _alerts_differences(client, settings, table, warehouse, told)
-    found += _dashboard_differences(client, settings, table, warehouse)
-    found += _queries_differences(client, settings, table, warehouse)
-    found += _jobs_differences(client, settings, table, warehouse)
-    found += _profile_differences(client, settings, warehouse)
-    return found + list(_wheel(client, settings))
-
-
-def _warehouse_differences(
-    client: WorkspaceClient, settings: Settings
-) -> tuple[list[Difference], str | None]:
-    """Return the differences of the stack's own warehouse, and its id where it is there."""
-    name = settings.names.warehouse
-    same = [each for each in client.warehouses.list() if each.name == name]
-    found = _once(
-        f"warehouse {name}",
-        _warehouse(settings),
-        same,
-        described.warehouse,
-        partial(_listed, client, settings, "warehouse"),
-    )
-    return list(found), str(same[0].id) if same else None
-
-
-def _destination_differences(
-    client: WorkspaceClient, settings: Settings
-) -> tuple[list[Difference], list[str]]:
-    """Return the differences of the alerts' destination, and the ids that they tell."""
-    name = settings.names.watched("alerts")
-    same = [each for each in client.notification_destinations.list() if _titled(each, name)]
-    found = _once(
-        f"notification destination {name}",
-        {"addresses": sorted(settings.monitoring.emails)},
-        same,
-        partial(described.destination, client),
-    )
-    return list(found), [str(each.id) for each in same[:1]]
-
-
-def _alerts_differences(
-    client: WorkspaceClient,
-    settings: Settings,
-    table: str,
-    warehouse: str | None,
-    told: list[str],
-) -> Iterator[Difference]:
+        declared = watched.destination(settings)
+        same = _titled(client.notification_destinations.list(), declared)
+        told += [str(each.id) for each in same[:1]]
+        yield _DESTINATION, declared, same
+    asking = {"table": table, "warehouse": warehouse}
     alerts = live_alerts(client)
     for alert in monitoring.ALERTS:
-        name = settings.names.watched(alert.title)
-        yield from _once(
-            f"alert {name}",
-            {
-                **_alert(settings, alert, table),
-                "summary": name,
-                "subscriptions": told,
-                "warehouse": warehouse,
-            },
-            [each for each in alerts if each.display_name == name],
-            described.alert,
-            partial(_listed, client, settings, "alert"),
-        )
-
-
-def _dashboard_differences(
-    client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
-) -> Iterator[Difference]:
-    name = settings.names.watched("requests")
-    given = settings.monitoring.warehouse_id
-    content = json.loads(
-        lakeview.serialized(monitoring.TILES, title=name, table=table, warehouse=given)
-    )
-    return _once(
-        f"dashboard {name}",
-        {
-            "warehouse": warehouse,
-            "folder": described.folder(settings.names.workspace_folder),
-            "published_warehouse": warehouse,
-            "embed_credentials": True,
-            "content": described.AS_DECLARED,
-        },
-        [each for each in client.lakeview.list() if _titled(each, name)],
-        partial(described.dashboard, client, content),
-        partial(_listed, client, settings, "dashboard"),
-    )
-
-
-def _queries_differences(
-    client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
-) -> Iterator[Difference]:
-    names, queries = settings.names, list(client.queries.list())
+        declared = watched.alert(settings, alert, told=told, **asking)
+        yield _ALERT, declared, _titled(alerts, declared)
+    declared = watched.dashboard(settings, **asking)
+    shown = {**declared, "published": declared}
+    yield _DASHBOARD, shown, _titled(client.lakeview.list(), declared)
+    queries = list(client.queries.list())
     for report in monitoring.REPORTS:
-        name = names.watched(report.title)
-        yield from _once(
-            f"query {name}",
-            {
-                "query": monitoring.asked(report, table=table, endpoint=names.endpoint),
-                "warehouse": warehouse,
-                "folder": described.folder(names.workspace_folder),
-            },
-            [each for each in queries if _titled(each, name)],
-            partial(described.query, client),
-            partial(_listed, client, settings, "query"),
-        )
-
-
-def _jobs_differences(
-    client: WorkspaceClient, settings: Settings, table: str, warehouse: str | None
-) -> Iterator[Difference]:
+        declared = watched.query(settings, report, **asking)
+        yield _QUERY, declared, _titled(queries, declared)
     for job in monitoring.JOBS:
-        name = settings.names.watched(job.title)
-        yield from _once(
-            f"job {name}",
-            _job(
-                settings,
-                job,
-                monitoring.arguments(
-                    job, table=table, warehouse=str(warehouse), **settings.job_values
-                ),
-            ),
-            client.jobs.list(name=name),
-            partial(described.job, client),
-            partial(_listed, client, settings, "job"),
-        )
-
-
-def _profile_differences(
-    client: WorkspaceClient, settings: Settings, warehouse: str | None
-) -> Iterator[Difference]:
-    """Find what the platform's own monitor lacks; none where it is not asked for."""
-    profile = settings.monitoring.profile
-    if profile is None:
-        return
-    resource = f"profile of table {profile.table_id}"
-    there = get_or_none(lambda: client.data_quality.get_monitor("table", profile.table_id))
-    if there is None:
-        yield missing(resource)
-        return
-    declared = {
-        "schema": profile.schema_id,
-        "warehouse": warehouse,
-        "builtin_dashboard": False,
-        "slices": list(monitoring.PROFILE_SLICES),
-        "time": monitoring.PROFILE_TIME,
-        "granularities": [monitoring.PROFILE_GRANULARITY],
-    }
-    yield from compare(resource, declared, described.profile(there))
+        declared = watched.job(settings, job, **asking)
+        yield _JOB, declared, list(client.jobs.list(name=declared["name"]))
+    if watch.profile is not None:
+        number = watch.profile.table_id
+        there = get_or_none(lambda: client.data_quality.get_monitor("table", number))
+        declared = watched.profile(watch.profile, warehouse=warehouse)
+        yield _PROFILE, declared, [there] if there else []
 
 
 def _once(
-    resource: str,
-    declared: Fields,
-    found: Iterable[Any],
-    describe: Callable[[Any], Fields],
-    listed: Callable[[str, Any], Iterable[Difference]] = lambda _resource, _found: (),
+    client: WorkspaceClient, settings: Settings, kind: _Kind, declared: Json, same: list[Any]
 ) -> Iterator[Difference]:
-    """Field by field; a second one of the same name is a creation whose answer was lost."""
-    same = list(found)
+    """Compare field by field; a second one of the same name is a creation whose answer was lost."""
+    name = next(declared[key] for key in ("display_name", "name", "object_id") if key in declared)
+    resource = f"{kind.title} {name}"
     if not same:
         yield missing(resource)
         return
     if len(same) > 1:
         yield Difference(resource, "number of that name", 1, len(same))
-    yield from compare(resource, declared, describe(same[0]))
-    yield from listed(resource, same[0])
+    found = kind.read(client, same[0], declared)
+    yield from compare(resource, kind.describe(declared), kind.describe(found))
+    if kind.listed is not None:
+        path, word = kind.listed
+        number, levels = str(getattr(same[0], kind.id)), settings.object_levels(word)
+        yield from level_differences(client, resource, path, number, levels)
 
 
-def _listed(
-    client: WorkspaceClient, settings: Settings, kind: WorkspaceObject, resource: str, found: Any
-) -> Iterator[Difference]:
-    path, key = _LISTS[kind]
-    number, levels = str(getattr(found, key)), settings.object_levels(kind)
-    return level_differences(client, resource, path, number, levels)
-
-
-def _titled(each: Any, name: str) -> bool:
-    return bool(each.display_name == name)
-
-
-def _schedule(settings: Settings, cron: str) -> Fields:
-    watch = settings.monitoring
-    return {"schedule": cron, "timezone": watch.timezone, "pause_status": watch.pause_status}
-
-
-def _warehouse(settings: Settings) -> Fields:
-    return {
-        "cluster_size": settings.monitoring.warehouse_size,
-        "max_num_clusters": 1,
-        "auto_stop_mins": monitoring.AUTO_STOP_MINUTES,
-        "serverless": True,
-        "type": "PRO",
-        **{f"tags.{key}": value for key, value in settings.tags.items()},
-    }
-
-
-def _alert(settings: Settings, alert: monitoring.Alert, table: str) -> Fields:
-    return {
-        "column": alert.column,
-        "aggregation": "MAX",
-        "operator": "GREATER_THAN",
-        "threshold": settings.monitoring.threshold(alert.threshold),
-        "empty_result_state": "OK",
-        "notify_on_ok": True,
-        "retrigger_seconds": monitoring.REMIND_SECONDS,
-        "description": alert.summary,
-        "query": monitoring.query(alert.sql, table=table, **alert.values),
-        "folder": described.folder(settings.names.workspace_folder),
-        **_schedule(settings, settings.monitoring.schedule),
-    }
-
-
-def _job(settings: Settings, job: monitoring.Job, parameters: list[str]) -> Fields:
-    return {
-        "tasks": job.key,
-        "environment_keys": monitoring.JOB_ENVIRONMENT_KEY,
-        "environments": monitoring.JOB_ENVIRONMENT_KEY,
-        "wheel": settings.names.wheel_path(wheel().file_name, wheel().sha256),
-        "environment_version": monitoring.JOB_ENVIRONMENT_VERSION,
-        "package": wheel().package,
-        "entry_point": job.entry_point,
-        "parameters": parameters,
-        **_schedule(settings, job.schedule),
-        "emails.on_failure": sorted(settings.monitoring.emails),
-        "queue": True,
-        "max_concurrent_runs": 1,
-        "timeout_seconds": monitoring.LONGEST_SECONDS,
-        "budget_policy_id": settings.endpoint.budget_policy_id or ABSENT,
-        **{f"tags.{key}": value for key, value in settings.tags.items()},
-    }
+def _titled(found: Iterable[Any], declared: Json) -> list[Any]:
+    return [each for each in found if each.display_name == declared["display_name"]]
 
 
 def _wheel(client: WorkspaceClient, settings: Settings) -> Iterator[Difference]:
