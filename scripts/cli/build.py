@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import err, json_option, show, step
-from .options import dry_run_option, environment_argument
+from .options import (
+    check_one_matrix,
+    dry_run_option,
+    environment_argument,
+    layer_options,
+    why_option,
+)
 
 if TYPE_CHECKING:
     from scgpt_databricks.model.evidence.labelled import Labelled
@@ -46,8 +52,7 @@ _LONGEST_TAG = 1000  # characters, in Unity Catalog
 )
 @click.option("--labels", metavar="COLUMN", help="Column of obs that holds their types.")
 @click.option("--batches", metavar="COLUMN", help="Column of obs that holds their batches.")
-@click.option("--layer", metavar="NAME", help="Their counts are in this layer.  [default: in X]")
-@click.option("--raw", is_flag=True, help="Their counts are in raw, which has its own genes.")
+@layer_options
 @click.option("--licence", metavar="TEXT", help="Licence of the weights; kept as a tag.")
 @click.option("--provenance", metavar="TEXT", help="Where the weights come from; kept as a tag.")
 @click.option(
@@ -63,7 +68,7 @@ _LONGEST_TAG = 1000  # characters, in Unity Catalog
     is_flag=True,
     help="Let ENV's release manifest name this version, in place of those that it names now.",
 )
-@click.option("--why", default="", help="Reason, for the history of the environment.")
+@why_option
 @dry_run_option
 @json_option
 def build(
@@ -168,8 +173,7 @@ def _labelled(
         return None
     if labels is None:
         raise click.UsageError("--evaluate needs --labels COLUMN, the column of the cells' types")
-    if layer is not None and raw:
-        raise click.UsageError("give --layer or --raw, not both")
+    check_one_matrix(layer, raw)
     return read_labelled(cells, labels, batches, CountsPlace(layer, raw))
 
 

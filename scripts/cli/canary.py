@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .console import REFUSED, Group, json_option, reporter, show
-from .options import dry_run_option, environment_argument
+from .console import REFUSED, Group, json_option, reporter, show, steps_done
+from .options import (
+    dry_run_option,
+    pull_request_option,
+    reference_options,
+    resume_option,
+    settings_argument,
+    several,
+    why_option,
+)
 
 if TYPE_CHECKING:
-    from ..release.canary import How, Moved
+    from scgpt_databricks.infra.settings import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
+    from ..release.canary import How, Moved
 
 UNDECIDED = 4
 """Exit code of a watch that ended without a verdict."""
 
-_OPTIONS = (
-    click.option("--why", default="", help="Reason, for the history of the environment."),
-    click.option("--pull-request", is_flag=True, help="Put the manifest on a branch, for review."),
-    click.option(
-        "--resume", is_flag=True, help="Go on with what the command began on another machine."
-    ),
-    dry_run_option,
-    json_option,
+_operation = several(
+    settings_argument, why_option, pull_request_option, resume_option, dry_run_option, json_option
 )
 
 _margin = click.option(
@@ -40,12 +41,6 @@ _accept_below = click.option(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Error rate that counts as none, where neither version makes errors.",
 )
-
-
-def _operation(command: F) -> F:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return environment_argument(command)
 
 
 @click.group(cls=Group)
@@ -76,8 +71,7 @@ def canary() -> None:
     help="Traffic to expect.  [default: that of the last week, from the inference table]",
 )
 def start(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     version: int | None,
     percent: int,
     blue_green: bool,
@@ -93,12 +87,10 @@ def start(
     It says first what this endpoint's traffic can find, and in how many days.
     Example:  scgpt canary start prod --version 4 --percent 10
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..release import canary as at
     from ..release.prospects import prospects
 
-    settings, report = load(environment, folder), reporter()
+    report = reporter()
     found = [] if blue_green else prospects(settings, percent, requests_per_day)
     for sentence in found:
         report(sentence)
@@ -108,24 +100,18 @@ def start(
 
 
 @canary.command()
-@environment_argument
+@settings_argument
 @click.option("--every", default=60.0, show_default=True, help="Seconds between two looks.")
 @click.option("--for", "minutes", default=60.0, show_default=True, help="Minutes at the most.")
 @click.option("--once", is_flag=True, help="Look once and say how it stands.")
-@click.option(
-    "--cells",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Labelled cells (.h5ad) to ask both versions for.  [default: 700 PBMC]",
-)
-@click.option("--labels", default="bulk_labels", show_default=True, help="Their column of types.")
+@reference_options
 @_margin
 @_accept_below
 @click.option("--promote", "promote_it", is_flag=True, help="Promote a canary that has won.")
 @click.option("--report-only", is_flag=True, help="Roll nothing back.")
 @json_option
 def watch(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     every: float,
     minutes: float,
     once: bool,
@@ -144,13 +130,11 @@ def watch(
     Exit code 0: it won; 3: it was rolled back; 4: undecided, go on later.
     Example:  scgpt canary watch prod --for 240
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..release.evidence import reference
     from ..release.watch import watch as run
 
     found = run(
-        load(environment, folder),
+        settings,
         cells=reference(cells, labels),
         rules=_rules(margin, accept_below),
         every_s=every,
@@ -160,21 +144,20 @@ def watch(
         report=reporter(),
     )
     text = [f"{found.decision}: {found.reason}", *found.likeness]
-    then = found.moved.next if found.moved else _then(environment, found.decision)
+    then = found.moved.next if found.moved else _then(settings.environment, found.decision)
     show(asdict(found), as_json, "\n".join(text), then)
     if found.decision != "promote":
         raise SystemExit(REFUSED if found.decision == "roll back" else UNDECIDED)
 
 
 @canary.command()
-@environment_argument
+@settings_argument
 @click.option("--requests", "most", default=200, show_default=True, help="How many at the most.")
 @click.option("--hours", default=24, show_default=True, help="How far back.")
 @_margin
 @json_option
 def replay(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     most: int,
     hours: int,
     margin: float | None,
@@ -184,12 +167,10 @@ def replay(
 
     Example:  scgpt canary replay prod --requests 500
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..release.replay import replay as run
 
     found = run(
-        load(environment, folder),
+        settings,
         most=most,
         hours=hours,
         rules=_rules(margin, None),
@@ -197,30 +178,28 @@ def replay(
     )
     slower = "" if found.slower is None else f"\nthe challenger takes {found.slower:.2f} x the time"
     text = f"{found.decision}: {found.reason}{slower}"
-    show(asdict(found), as_json, text, _then(environment, found.decision))
+    show(asdict(found), as_json, text, _then(settings.environment, found.decision))
 
 
 @canary.command()
 @_operation
 @click.option("--now", is_flag=True, help="Move the requests at once, before the deploy.")
-def promote(environment: str, folder: Path | None, now: bool, as_json: bool, **how: Any) -> None:
+def promote(settings: Settings, now: bool, as_json: bool, **how: Any) -> None:
     """Give ENV's requests to the challenger.
 
     The champion before stays warm.
 
     Example:  scgpt canary promote prod --why "no worse in 4,000 requests"
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..release import canary as at
 
-    moved = at.promote(load(environment, folder), how=_how(how), report=reporter(), now=now)
+    moved = at.promote(settings, how=_how(how), report=reporter(), now=now)
     _show(moved, as_json)
 
 
 @canary.command()
 @_operation
-def abort(environment: str, folder: Path | None, as_json: bool, **how: Any) -> None:
+def abort(settings: Settings, as_json: bool, **how: Any) -> None:
     """Take all requests from ENV's challenger at once.
 
     \b
@@ -228,11 +207,9 @@ def abort(environment: str, folder: Path | None, as_json: bool, **how: Any) -> N
     deployed, no deploy brings the challenger back.
     Example:  scgpt canary abort prod --why "answers look wrong"
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..release import canary as at
 
-    _show(at.abort(load(environment, folder), how=_how(how), report=reporter()), as_json)
+    _show(at.abort(settings, how=_how(how), report=reporter()), as_json)
 
 
 def _how(given: dict[str, Any]) -> How:
@@ -258,6 +235,4 @@ def _then(environment: str, decision: str) -> str:
 
 
 def _show(moved: Moved, as_json: bool, **more: Any) -> None:
-    widest = max(len(step.name) for step in moved.steps)
-    lines = [f"{step.name:{widest}}  {step.state}" for step in moved.steps]
-    show({**asdict(moved), **more}, as_json, "\n".join(lines), moved.next)
+    show({**asdict(moved), **more}, as_json, steps_done(moved.steps), moved.next)

@@ -9,11 +9,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -25,12 +26,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from .extras import require_extra
 
 if TYPE_CHECKING:
     from scgpt_databricks.infra.guards import Finding
+
+    from ..release.steps import Outcome
 
 err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
@@ -80,6 +84,22 @@ def judged(finding: Finding, where: str = "") -> Text:
     """Return a line on what a guard says: red for a refusal, yellow for a warning."""
     style = "bold red" if finding.severity == "refuse" else "yellow"
     return Text(f"{finding.severity}: {where}{finding}", style)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
+    """Return a table whose cells fold; their text is taken as it is."""
+    found = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in columns:
+        found.add_column(column, overflow="fold")
+    for row in rows:
+        found.add_row(*map(escape, row))
+    return found
+
+
+def steps_done(steps: Sequence[Outcome]) -> str:
+    """Return a line for each step of an operation on versions, and how it ended."""
+    widest = max(len(step.name) for step in steps)
+    return "\n".join(f"{step.name:{widest}}  {step.state}" for step in steps)
 
 
 def reporter() -> Callable[[str], None]:

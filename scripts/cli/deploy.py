@@ -12,9 +12,11 @@ import click
 from rich.text import Text
 
 from .console import REFUSED, json_option, judged, reporter, show
-from .options import dry_run_option, environment_argument
+from .options import dry_run_option, environment_argument, settings_argument
 
 if TYPE_CHECKING:
+    from scgpt_databricks.infra.settings import Settings
+
     from ..deploy import DeployResult, PlanResult
 
 
@@ -71,18 +73,13 @@ def deploy(
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @dry_run_option
 @click.option("--yes", is_flag=True, help="Do not ask; for the local workspace only.")
 @click.option("--confirm", metavar="NAME", help="Do not ask: the environment's name once more.")
 @json_option
 def destroy(
-    environment: str,
-    folder: Path | None,
-    dry_run: bool,
-    yes: bool,
-    confirm: str | None,
-    as_json: bool,
+    settings: Settings, dry_run: bool, yes: bool, confirm: str | None, as_json: bool
 ) -> None:
     """Destroy all that ENV declares, and what is in it.
 
@@ -93,17 +90,14 @@ def destroy(
     Example:  scgpt destroy local --yes
               scgpt destroy dev --confirm dev
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..deploy import destroy as destroy_environment
 
-    loaded = load(environment, folder)
-    if yes and not loaded.is_local:
+    environment, names = settings.environment, settings.names
+    if yes and not settings.is_local:
         raise click.UsageError(
             f"--yes is for the local workspace only; use --confirm {environment}"
         )
     if confirm is None and not (yes or dry_run):
-        names = loaded.names
         confirm = click.prompt(
             f"This destroys endpoint {names.endpoint}, {names.full_model} with all its versions, "
             f"and everything in {names.full_schema}.\nThe environment's name, to go on",
@@ -111,6 +105,7 @@ def destroy(
         )
     if confirm is not None and confirm != environment:
         raise click.UsageError(f"{confirm!r} is not {environment!r}: nothing was destroyed")
+    folder = settings.folder
     result = destroy_environment(environment, folder=folder, dry_run=dry_run, report=reporter())
     again = f"scgpt deploy {environment}"
     then = f"scgpt destroy {environment} --confirm {environment}" if dry_run else again
@@ -118,30 +113,27 @@ def destroy(
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @json_option
-def env(environment: str, folder: Path | None, as_json: bool) -> None:
+def env(settings: Settings, as_json: bool) -> None:
     """Print the variables with which other tools reach ENV.
 
     \b
     For bare cdktf, Terraform, databricks-sdk and mlflow. None of them is a secret.
     Example:  eval "$(scgpt env local)" && npx cdktf deploy 'local-*'
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..connection import require_own_login, workspace_client
     from ..deploy import foreign_variables, terraform_variables
 
-    loaded = load(environment, folder)
-    require_own_login(loaded)
-    variables, foreign = terraform_variables(loaded), foreign_variables(loaded)
-    if loaded.deployer is None and (loaded.builder or loaded.planner):
+    require_own_login(settings)
+    variables, foreign = terraform_variables(settings), foreign_variables(settings)
+    if settings.deployer is None and (settings.builder or settings.planner):
         # Whoever deploys stays in the lists of these roles.
-        me = workspace_client(loaded).current_user.me().user_name
+        me = workspace_client(settings).current_user.me().user_name
         variables["SCGPT_DEPLOYER"] = str(me)
     lines = [f"unset {name}" for name in foreign]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
-    then = f"npx cdktf deploy '{environment}-*', in the shell that has them"
+    then = f"npx cdktf deploy '{settings.environment}-*', in the shell that has them"
     if as_json:
         show({"set": variables, "unset": foreign}, True, "", then)
         return

@@ -16,7 +16,7 @@ from scgpt_databricks.model.contract import Options
 from scgpt_databricks.model.errors import InvalidRequest
 
 from .console import err, json_option, progress, show
-from .options import environment_argument
+from .options import check_one_matrix, environment_argument, raw_option, several
 
 if TYPE_CHECKING:
     from scgpt_databricks.model.batch.many import FileStatus
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_CELLS = (
+cells_options = several(
     click.argument("cells", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)),
     click.option(
         "--out",
@@ -40,7 +40,7 @@ _CELLS = (
         metavar="NAME",
         help="The counts are in this layer, or in X.  [default: where counts are found]",
     ),
-    click.option("--raw", is_flag=True, help="The counts are in raw, which has its own genes."),
+    raw_option,
     click.option(
         "--gene-names",
         metavar="COLUMN",
@@ -59,13 +59,6 @@ _CELLS = (
         "--allow-imputed", is_flag=True, help="Take values that look imputed or smoothed."
     ),
 )
-
-
-def cells_options(command: F) -> F:
-    """Take ``CELLS``, where its counts are, how they are judged, and where the result goes."""
-    for option in reversed(_CELLS):
-        command = option(command)
-    return command
 
 
 def _chunk_option(default: int, what: str) -> Callable[[F], F]:
@@ -101,7 +94,7 @@ def embed(
     """
     from ..embed import embed_file_through_endpoint, embed_files_through_endpoint
 
-    _check_one_matrix(**how)
+    check_one_matrix(how["layer"], how["raw"])
     many = _are_many(cells, out)
     params = {name: how.pop(name) for name in ("min_known_fraction", "allow_imputed")}
     how |= {"folder": folder, "params": params}
@@ -168,7 +161,7 @@ def embed_file(
     from scgpt_databricks.model.batch.many import embed_files
     from scgpt_databricks.model.scgpt.embedder import Embedder
 
-    _check_one_matrix(**how)
+    check_one_matrix(how["layer"], how["raw"])
     many = _are_many(cells, out)
     embedder = Embedder.load(checkpoint)
 
@@ -250,8 +243,3 @@ def _wrong_file_is_wrong_usage() -> Iterator[None]:
         if error.code != "not_anndata":
             raise
         raise click.BadParameter(error.message) from error
-
-
-def _check_one_matrix(layer: str | None, raw: bool, **_: Any) -> None:
-    if raw and layer is not None:
-        raise click.UsageError("give --layer or --raw, not both")

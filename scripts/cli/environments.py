@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
-from .console import json_option, out, show
+from .console import json_option, out, show, table
 from .options import environments_option
 
 if TYPE_CHECKING:
@@ -60,9 +57,10 @@ def _then(rows: list[Row]) -> list[str]:
 
 
 def _print(rows: list[Row], offline: bool) -> None:
-    table = _table(rows, offline)
-    if out.measure(table, options=out.options.update(width=_WIDEST)).maximum <= out.width:
-        out.print(table)
+    found = table(("environment", *_COLUMNS), (_cells(row, offline) for row in rows))
+    found.columns[0].no_wrap = True
+    if out.measure(found, options=out.options.update(width=_WIDEST)).maximum <= out.width:
+        out.print(found)
     else:
         for row in rows:
             out.print(_block(row, offline), soft_wrap=True, markup=False)
@@ -84,16 +82,6 @@ def _block(row: Row, offline: bool) -> str:
     name, *facts = _cells(row, offline)
     told = [(title, fact) for title, fact in zip(_COLUMNS, facts, strict=True) if fact]
     return "\n".join([name, *(f"  {title:<12} {fact}" for title, fact in told)])
-
-
-def _table(rows: list[Row], offline: bool) -> Table:
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("environment", no_wrap=True)
-    for column in _COLUMNS:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, _cells(row, offline)))
-    return table
 
 
 def _cells(row: Row, offline: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .console import err, json_option, show, step
-from .options import dry_run_option
+from .options import check_one_matrix, dry_run_option, layer_options
 
 if TYPE_CHECKING:
     from scgpt_databricks.model.cells.cells import Cells
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, path_type=Path, dir_okay=False),
     help="Real cells (.h5ad) on which the export is checked.  [default: 700 PBMC]",
 )
-@click.option("--layer", metavar="NAME", help="Their counts are in this layer.  [default: in X]")
-@click.option("--raw", is_flag=True, help="Their counts are in raw, which has its own genes.")
+@layer_options
 @click.option(
     "--log-to",
     metavar="ENV",
@@ -55,8 +54,7 @@ def export_onnx(
     """
     from scgpt_databricks.model.edge.export import check_folder, export
 
-    if layer is not None and raw:
-        raise click.UsageError("give --layer or --raw, not both")
+    check_one_matrix(layer, raw)
     chosen = _cells(cells, layer, raw)
     check_folder(out)
     if dry_run:

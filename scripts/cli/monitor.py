@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .console import Group, json_option, reporter, show
-from .options import dry_run_option, environment_argument
+from .options import dry_run_option, settings_argument
+
+if TYPE_CHECKING:
+    from scgpt_databricks.infra.settings import Settings
 
 _until = click.option(
     "--until",
@@ -33,21 +35,18 @@ def monitor() -> None:
 
 
 @monitor.command()
-@environment_argument
+@settings_argument
 @dry_run_option
 @json_option
-def init(environment: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
+def init(settings: Settings, dry_run: bool, as_json: bool) -> None:
     """Make ENV's tables of requests, cells and drift.
 
     \b
     Those that are there stay as they are.
     Example:  scgpt monitor init dev --dry-run
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..watch.tables import init as make
 
-    settings = load(environment, folder)
     found = make(settings, dry_run=dry_run)
     verb = "would make" if dry_run else "made"
     lines = [f"{verb} {name}" for name in found.made] + [f"there: {name}" for name in found.there]
@@ -58,15 +57,17 @@ def init(environment: str, folder: Path | None, dry_run: bool, as_json: bool) ->
             *(f'{key} = "{id_}"' for key, id_ in found.profile.items()),
         ]
     missing = dry_run and found.made
-    then = "the same without --dry-run" if missing else f"scgpt monitor unpack {environment}"
+    then = (
+        "the same without --dry-run" if missing else f"scgpt monitor unpack {settings.environment}"
+    )
     show(asdict(found), as_json, "\n".join(lines), then)
 
 
 @monitor.command()
-@environment_argument
+@settings_argument
 @click.option("--source", metavar="TABLE", help="Read this table too, for example a legacy one.")
 @json_option
-def unpack(environment: str, folder: Path | None, source: str | None, as_json: bool) -> None:
+def unpack(settings: Settings, source: str | None, as_json: bool) -> None:
     """Turn ENV's logged payloads into rows, one per cell.
 
     \b
@@ -74,20 +75,18 @@ def unpack(environment: str, folder: Path | None, source: str | None, as_json: b
     On the local workspace it runs here, elsewhere as the deployed job.
     Example:  scgpt monitor unpack dev
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..watch.now import unpack as run
 
-    found = run(load(environment, folder), source=source, report=reporter())
+    found = run(settings, source=source, report=reporter())
     text = (
         f"{found['requests']} requests, {found['cells']} cells; {found['not_logged']} without a "
         f"payload, {found['set_aside']} set aside, {found['duplicates']} delivered again"
     )
-    show(found, as_json, text, f"scgpt monitor drift {environment}")
+    show(found, as_json, text, f"scgpt monitor drift {settings.environment}")
 
 
 @monitor.command()
-@environment_argument
+@settings_argument
 @click.option("--version", type=click.IntRange(min=1), help="Default: the champion.")
 @click.option(
     "--days",
@@ -97,8 +96,7 @@ def unpack(environment: str, folder: Path | None, source: str | None, as_json: b
 @_until
 @json_option
 def freeze(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     version: int | None,
     days: float | None,
     until: datetime | None,
@@ -111,24 +109,21 @@ def freeze(
     with --batches, so that it knows how much data sets differ anyway.
     Example:  scgpt monitor freeze prod --days 28
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..watch.now import freeze as run
 
-    found = run(load(environment, folder), version=version, days=days, until=_utc(until))
+    found = run(settings, version=version, days=days, until=_utc(until))
     text = f"the baseline of version {found['version']} is at {found['path']}"
-    show(found, as_json, text, f"scgpt monitor drift {environment}")
+    show(found, as_json, text, f"scgpt monitor drift {settings.environment}")
 
 
 @monitor.command()
-@environment_argument
+@settings_argument
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Length of the window.")
 @_until
 @click.option("--dry-run", is_flag=True, help="Look, and take nothing of the budget of looks.")
 @json_option
 def drift(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     days: float | None,
     until: datetime | None,
     dry_run: bool,
@@ -142,16 +137,17 @@ def drift(
     monitoring.drift_false_alarms says.
     Example:  scgpt monitor drift prod
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..watch.now import drift as run
 
-    settings = load(environment, folder)
     rows = run(settings, days=days, until=_utc(until), dry_run=dry_run, report=reporter())
     alarms = [row for row in rows if row["alarm"]]
     lines = [_line(row) for row in rows] or ["no version answered in the window"]
-    then = f"scgpt report {environment}" if rows else f"scgpt monitor unpack {environment}"
-    show({"environment": environment, "looks": rows}, as_json, "\n".join(lines), then)
+    then = (
+        f"scgpt report {settings.environment}"
+        if rows
+        else f"scgpt monitor unpack {settings.environment}"
+    )
+    show({"environment": settings.environment, "looks": rows}, as_json, "\n".join(lines), then)
     if alarms:
         raise SystemExit(1)
 

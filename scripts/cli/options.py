@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,15 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def several(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Take options, which the help lists in this order."""
+
+    def take(command: F) -> F:
+        return functools.reduce(lambda taken, option: option(taken), reversed(options), command)
+
+    return take
 
 
 def _environments(*, exists: bool) -> Callable[[F], F]:
@@ -29,13 +39,20 @@ def state_table(pairs: Mapping[str, str]) -> dict[str, Any]:
     return table
 
 
+def pairs_of(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    """Return what was given as KEY=VALUE."""
+    pairs = [entry.partition("=") for entry in given]
+    if wrong := [key for key, equals, _ in pairs if not equals]:
+        raise click.BadParameter(f"{wrong[0]!r} is no KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
 def _state(
     context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, Any]:
-    pairs = [entry.partition("=") for entry in given or ("backend=local",)]
-    if wrong := [key for key, equals, _ in pairs if not equals]:
-        raise click.BadParameter(f"{wrong[0]!r} is no KEY=VALUE")
-    return state_table({key: value for key, _, value in pairs})
+    return state_table(pairs_of(context, parameter, given or ("backend=local",)))
 
 
 state_option = click.option(
@@ -59,6 +76,32 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done; change nothing."
 )
 
+why_option = click.option("--why", default="", help="Reason, for the history of the environment.")
+pull_request_option = click.option(
+    "--pull-request", is_flag=True, help="Put the manifest on a branch, for review."
+)
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with what the same command began on another machine."
+)
+
+raw_option = click.option(
+    "--raw", is_flag=True, help="The counts are in raw, which has its own genes."
+)
+layer_options = several(
+    click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]"),
+    raw_option,
+)
+reference_options = several(
+    click.option(
+        "--cells",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Labelled cells (.h5ad) to measure on.  [default: 700 PBMC]",
+    ),
+    click.option(
+        "--labels", default="bulk_labels", show_default=True, help="Their column of types."
+    ),
+)
+
 port_option = click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -75,3 +118,21 @@ def environment_argument(command: F) -> F:
 def new_environment_argument(command: F) -> F:
     """Take ``ENV`` and ``--environments DIR``, where neither need exist yet."""
     return click.argument("environment", metavar="ENV")(_environments(exists=False)(command))
+
+
+def settings_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take ``ENV`` and ``--environments DIR``; hand the command the settings."""
+
+    @functools.wraps(command)
+    def run(environment: str, folder: Path | None, **given: Any) -> Any:
+        from scgpt_databricks.infra.settings import load
+
+        return command(load(environment, folder), **given)
+
+    return environment_argument(run)
+
+
+def check_one_matrix(layer: str | None, raw: bool) -> None:
+    """Refuse two places of the counts."""
+    if raw and layer is not None:
+        raise click.UsageError("give --layer or --raw, not both")

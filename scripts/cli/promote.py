@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import json_option, reporter, show
-from .options import dry_run_option, environment_argument, environments_option
+from .console import json_option, reporter, show, steps_done
+from .options import (
+    dry_run_option,
+    environments_option,
+    pull_request_option,
+    reference_options,
+    resume_option,
+    settings_argument,
+    why_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..ledger import Entry
-    from ..release.steps import Outcome
+    from scgpt_databricks.infra.settings import Settings
 
-_why = click.option("--why", default="", help="Reason, for the history of the environment.")
-_resume = click.option(
-    "--resume", is_flag=True, help="Go on with what the same command began on another machine."
-)
+    from ..ledger import Entry
 
 
 @click.command()
@@ -28,22 +32,17 @@ _resume = click.option(
 @click.argument("target", metavar="TARGET")
 @environments_option
 @click.option("--version", type=click.IntRange(min=1), help="Of SOURCE; default: its champion.")
-@click.option(
-    "--cells",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Labelled cells (.h5ad) to measure on.  [default: 700 PBMC]",
-)
-@click.option("--labels", default="bulk_labels", show_default=True, help="Their column of types.")
+@reference_options
 @click.option(
     "--waive", "waived", multiple=True, help="Gate that may fail; needs --why; repeatable."
 )
-@_why
+@why_option
 @click.option("--keep-previous", is_flag=True, help="Keep the champion ready, without requests.")
 @click.option(
     "--challenger", is_flag=True, help="Release nothing yet: `scgpt canary start TARGET` tries it."
 )
-@click.option("--pull-request", is_flag=True, help="Put the manifest on a branch, for review.")
-@_resume
+@pull_request_option
+@resume_option
 @dry_run_option
 @json_option
 def promote(
@@ -99,17 +98,15 @@ def promote(
     )
     done = run(request, report=reporter(), dry_run=dry_run, resume=resume)
     append("GITHUB_STEP_SUMMARY", done.text)
-    show(asdict(done), as_json, _steps(done.steps), done.next)
+    show(asdict(done), as_json, steps_done(done.steps), done.next)
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @click.argument("version", type=click.IntRange(min=1))
 @dry_run_option
 @json_option
-def approve(
-    environment: str, folder: Path | None, version: int, dry_run: bool, as_json: bool
-) -> None:
+def approve(settings: Settings, version: int, dry_run: bool, as_json: bool) -> None:
     """Approve a version for ENV in your own name.
 
     A promotion asks for it where the environment's file says so.
@@ -117,11 +114,9 @@ def approve(
     \b
     Example:  scgpt approve prod 4
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..release.approve import approve as run
 
-    settings = load(environment, folder)
+    environment = settings.environment
     who = run(settings, version, dry_run=dry_run)
     again = f"scgpt promote {settings.promotion.source or 'SOURCE'} {environment}, again"
     show(
@@ -133,16 +128,15 @@ def approve(
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @click.option("--to", "version", type=click.IntRange(min=1), help="Default: the previous one.")
-@_why
-@click.option("--pull-request", is_flag=True, help="Put the manifest on a branch, for review.")
-@_resume
+@why_option
+@pull_request_option
+@resume_option
 @dry_run_option
 @json_option
 def rollback(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     version: int | None,
     why: str,
     pull_request: bool,
@@ -157,12 +151,10 @@ def rollback(
     that is still ready behind the endpoint needs no build.
     Example:  scgpt rollback prod --why "answers are slow"
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..release.rollback import rollback as run
 
     done = run(
-        load(environment, folder),
+        settings,
         version,
         why=why,
         pull_request=pull_request,
@@ -170,24 +162,22 @@ def rollback(
         dry_run=dry_run,
         resume=resume,
     )
-    show(asdict(done), as_json, _steps(done.steps), done.next)
+    show(asdict(done), as_json, steps_done(done.steps), done.next)
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @click.option("--last", default=20, show_default=True, help="Operations to show.")
 @json_option
-def history(environment: str, folder: Path | None, last: int, as_json: bool) -> None:
+def history(settings: Settings, last: int, as_json: bool) -> None:
     """Show what was done to the versions of ENV, by whom and why.
 
     Example:  scgpt history prod
     """
-    from scgpt_databricks.infra.settings import load
-
     from ..connection import answering, workspace_client
     from ..ledger import Ledger
 
-    settings = load(environment, folder)
+    environment = settings.environment
     with answering(settings):
         entries = Ledger(workspace_client(settings), settings).entries(last)
     none = f"{environment} has no history yet: builds and promotions write it"
@@ -197,11 +187,6 @@ def history(environment: str, folder: Path | None, last: int, as_json: bool) -> 
         "\n".join(_history(entries)) or none,
         f"scgpt versions {environment}",
     )
-
-
-def _steps(steps: Sequence[Outcome]) -> str:
-    widest = max(len(step.name) for step in steps)
-    return "\n".join(f"{step.name:{widest}}  {step.state}" for step in steps)
 
 
 def _history(entries: Sequence[Entry]) -> Iterator[str]:

@@ -6,85 +6,76 @@ import ipaddress
 import json
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scgpt_databricks.whole_file import write_text
 
 from .console import Group, err, json_option, show
-from .options import dry_run_option
+from .options import dry_run_option, several
 
 if TYPE_CHECKING:
     from scgpt_databricks.model.ray import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _GIB = 1024**3
 
 
-def _serving_options(command: F) -> F:
-    """Take MODEL and the settings that both commands know."""
-    for option in reversed(
-        (
-            click.argument("model", metavar="MODEL"),
-            click.option(
-                "--max-models",
-                type=click.IntRange(1),
-                default=2,
-                show_default=True,
-                help="Versions that a replica keeps loaded.",
-            ),
-            click.option(
-                "--max-memory",
-                type=click.FloatRange(min=0),
-                default=0,
-                help="GiB that they take together.  [default: no limit]",
-            ),
-            click.option(
-                "--max-body",
-                type=click.FloatRange(min=0, min_open=True),
-                default=16,
-                show_default=True,
-                help="MiB of a request; more is refused.",
-            ),
-            click.option(
-                "--batch-tokens",
-                type=click.IntRange(0),
-                default=8192,
-                show_default=True,
-                help="Tokens of a batch across requests; 0: no batches.",
-            ),
-            click.option(
-                "--split",
-                "second",
-                metavar="VERSION=PERCENT",
-                help="Give a second version a share of the requests that name none.",
-            ),
-            click.option(
-                "--sticky-header",
-                metavar="NAME",
-                help="Requests with the same value of it stay on one version of the split.",
-            ),
-            click.option(
-                "--log-table",
-                metavar="URI",
-                default="",
-                help="Delta table of requests and answers.",
-            ),
-            click.option(
-                "--replicas",
-                metavar="LEAST..MOST",
-                default="1..1",
-                show_default=True,
-                help="Replicas; they follow the load.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+_serving_options = several(
+    click.argument("model", metavar="MODEL"),
+    click.option(
+        "--max-models",
+        type=click.IntRange(1),
+        default=2,
+        show_default=True,
+        help="Versions that a replica keeps loaded.",
+    ),
+    click.option(
+        "--max-memory",
+        type=click.FloatRange(min=0),
+        default=0,
+        help="GiB that they take together.  [default: no limit]",
+    ),
+    click.option(
+        "--max-body",
+        type=click.FloatRange(min=0, min_open=True),
+        default=16,
+        show_default=True,
+        help="MiB of a request; more is refused.",
+    ),
+    click.option(
+        "--batch-tokens",
+        type=click.IntRange(0),
+        default=8192,
+        show_default=True,
+        help="Tokens of a batch across requests; 0: no batches.",
+    ),
+    click.option(
+        "--split",
+        "second",
+        metavar="VERSION=PERCENT",
+        help="Give a second version a share of the requests that name none.",
+    ),
+    click.option(
+        "--sticky-header",
+        metavar="NAME",
+        help="Requests with the same value of it stay on one version of the split.",
+    ),
+    click.option(
+        "--log-table",
+        metavar="URI",
+        default="",
+        help="Delta table of requests and answers.",
+    ),
+    click.option(
+        "--replicas",
+        metavar="LEAST..MOST",
+        default="1..1",
+        show_default=True,
+        help="Replicas; they follow the load.",
+    ),
+)
 
 
 @click.group(cls=Group)

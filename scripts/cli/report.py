@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
-from .console import json_option, reporter, show
+from .console import json_option, reporter, show, table
 from .console import out as screen
-from .options import environment_argument
+from .options import settings_argument
 
 if TYPE_CHECKING:
+    from scgpt_databricks.infra.settings import Settings
+
     from ..watch.report import Found, Section
 
 _LINES = 12
@@ -23,7 +22,7 @@ _LINES = 12
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @click.option("--since", default="7d", show_default=True, help="How far back: 24h, 7d, 4w.")
 @click.option(
     "--out",
@@ -31,9 +30,7 @@ _LINES = 12
     help="Write it: .html one page that loads nothing, .svg its plots alone.",
 )
 @json_option
-def report(
-    environment: str, folder: Path | None, since: str, out: Path | None, as_json: bool
-) -> None:
+def report(settings: Settings, since: str, out: Path | None, as_json: bool) -> None:
     """Tell what was asked of ENV, by whom, and how it was answered.
 
     \b
@@ -41,7 +38,6 @@ def report(
     the SQL that the dashboard shows. Each request counts once.
     Example:  scgpt report prod --since 7d --out report.html
     """
-    from scgpt_databricks.infra.settings import load
     from scgpt_databricks.whole_file import draft
 
     from ..connection import workspace_client
@@ -52,7 +48,6 @@ def report(
     hours = hours_of(since)
     if out and out.suffix not in (".html", ".svg"):
         raise click.UsageError(f"--out is {out.name!r}: its ending must be .html or .svg")
-    settings = load(environment, folder)
     found = ask(workspace_client(settings), settings, hours, reporter())
     if out:
         text = page.page(found) if out.suffix == ".html" else plots.picture(found)
@@ -62,8 +57,8 @@ def report(
         for section in found.sections:
             _print(section)
     text = f"written to {out}" if out else ""
-    page_of = f"scgpt report {environment} --since {since} --out report.html"
-    then = f"scgpt monitor drift {environment}" if out else page_of
+    page_of = f"scgpt report {settings.environment} --since {since} --out report.html"
+    then = f"scgpt monitor drift {settings.environment}" if out else page_of
     show(_as_dict(found), as_json, text, then)
 
 
@@ -86,11 +81,9 @@ def _print(section: Section) -> None:
         text = section.problem or "none"
         screen.print(f"{section.title}: {text}", soft_wrap=True, markup=False)
         return
-    table = Table(title=section.title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for name in section.columns:
-        table.add_column(name, overflow="fold")
-    for row in section.rows[-_LINES:] if section.key == "per_hour" else section.rows[:_LINES]:
-        table.add_row(*(escape(shown(value)) for value in row))
-    screen.print(table)
+    last = section.key == "per_hour"
+    rows = section.rows[-_LINES:] if last else section.rows[:_LINES]
+    texts = ([shown(value) for value in row] for row in rows)
+    screen.print(table(section.columns, texts, section.title))
     if (more := len(section.rows) - _LINES) > 0:
         screen.print(f"{more} more: --json or --out", soft_wrap=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,11 +13,10 @@ from scgpt_databricks.model.cells.job_options import CELLS_PER_READ
 from scgpt_databricks.model.contract import Options
 
 from .console import Group, json_option, progress, show
+from .options import check_one_matrix, layer_options, pairs_of, several
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group(cls=Group)
@@ -33,16 +32,7 @@ def spark() -> None:
     """
 
 
-def _pairs(
-    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
-) -> dict[str, str]:
-    pairs = [entry.partition("=") for entry in given]
-    if wrong := [key for key, equals, _ in pairs if not equals]:
-        raise click.BadParameter(f"{wrong[0]!r} is no KEY=VALUE")
-    return {key: value for key, _, value in pairs}
-
-
-_SESSION = (
+session_options = several(
     click.option(
         "--master",
         default="local[*]",
@@ -60,17 +50,10 @@ _SESSION = (
         "--conf",
         metavar="KEY=VALUE",
         multiple=True,
-        callback=_pairs,
+        callback=pairs_of,
         help="A setting of Spark, such as spark.driver.memory=4g.",
     ),
 )
-
-
-def session_options(command: F) -> F:
-    """Take ``--master``, ``--jars`` and ``--conf``."""
-    for option in reversed(_SESSION):
-        command = option(command)
-    return command
 
 
 def _session(master: str, jars: Path, conf: Mapping[str, str]) -> SparkSession:
@@ -84,8 +67,7 @@ def _session(master: str, jars: Path, conf: Mapping[str, str]) -> SparkSession:
     "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILES"
 )
 @click.option("--into", required=True, metavar="TABLE", help="Table of cells to append to.")
-@click.option("--layer", metavar="NAME", help="The counts are in this layer.  [default: in X]")
-@click.option("--raw", is_flag=True, help="The counts are in raw, which has its own genes.")
+@layer_options
 @click.option("--gene-names", metavar="COLUMN", help="Column of var that names the genes.")
 @click.option("--sum-duplicates", is_flag=True, help="Add up the columns of one gene name.")
 @click.option("--allow-imputed", is_flag=True, help="Take values that look imputed or scaled.")
@@ -123,8 +105,7 @@ def convert(
     from scgpt_databricks.model.batch.spark.convert import convert as convert_file
     from scgpt_databricks.model.cells.counts_place import CountsPlace
 
-    if raw and layer is not None:
-        raise click.UsageError("give --layer or --raw, not both")
+    check_one_matrix(layer, raw)
     place = CountsPlace(layer, raw, gene_names, sum_duplicates)
     running = _session(master, jars, conf)
     done = []

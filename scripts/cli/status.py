@@ -7,15 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .console import json_option, out, show
-from .options import environment_argument
+from .options import settings_argument
 
 if TYPE_CHECKING:
+    from scgpt_databricks.infra.settings import Settings
+
     from ..watch.status import Entity, Status
 
 _MOVING = ("requests", "refused", "failed", "mean_ms", "log", "build_log")
@@ -23,7 +24,7 @@ _MOVING = ("requests", "refused", "failed", "mean_ms", "log", "build_log")
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @click.option("--watch", is_flag=True, help="Look again and again; show each change.")
 @click.option(
     "--every",
@@ -38,8 +39,7 @@ _MOVING = ("requests", "refused", "failed", "mean_ms", "log", "build_log")
 )
 @json_option
 def status(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     watch: bool,
     every: float,
     minutes: float | None,
@@ -56,12 +56,10 @@ def status(
               scgpt status prod --watch --every 5
     """
     from scgpt_databricks.infra import release
-    from scgpt_databricks.infra.settings import load
 
     from ..connection import workspace_client
     from ..watch.status import status as look
 
-    settings = load(environment, folder)
     manifest = release.find(settings.manifest_path, model=settings.names.full_model)
     client = workspace_client(settings)
     deadline = None if minutes is None else time.monotonic() + minutes * 60
@@ -71,7 +69,7 @@ def status(
         if watch and as_json:
             click.echo(json.dumps(_as_dict(found, lines), sort_keys=True, default=str))
         elif not watch or shown != _lasting(found):
-            then = _then(environment, found, lines)
+            then = _then(settings.environment, found, lines)
             show(_as_dict(found, lines), as_json, "\n".join(_text(found, lines)), then)
         shown = _lasting(found)
         if not watch or (deadline is not None and time.monotonic() >= deadline):

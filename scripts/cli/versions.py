@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
-from .console import json_option, out, show
+from .console import json_option, out, show, table
 from .options import environment_argument
 
 if TYPE_CHECKING:
     from ..release.versions import Row
+
+_COLUMNS = ("version", "aliases", "validated", "manifest", "serves", "metrics")
 
 
 @click.command()
@@ -37,7 +36,7 @@ def versions(environment: str, folder: Path | None, as_json: bool) -> None:
     if not as_json:
         out.print(found.model, markup=False)
         if found.rows:
-            out.print(_table(found.rows))
+            out.print(table(_COLUMNS, map(_cells, found.rows)))
     lines = [*map(_origin, found.rows), *found.problems] or ["no versions yet"]
     built = (
         f"scgpt status {environment}"
@@ -45,15 +44,6 @@ def versions(environment: str, folder: Path | None, as_json: bool) -> None:
         else f"scgpt build {environment} --checkpoint DIR"
     )
     show(result, as_json, "\n".join(lines), built)
-
-
-def _table(rows: tuple[Row, ...]) -> Table:
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("version", "aliases", "validated", "manifest", "serves", "metrics"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, _cells(row)))
-    return table
 
 
 def _cells(row: Row) -> list[str]:
