@@ -163,6 +163,10 @@ class Ledger:
         found = [self._read(name) for name in [*names, *([_OPEN] if _OPEN in listed else [])]]
         return [entry for entry in found if entry is not None]
 
+    def served(self) -> dict[int, int]:
+        """Return version -> percent as the last operation that changed it left it."""
+        return next((entry.after for entry in reversed(self.entries()) if entry.after), {})
+
     @property
     def _folder(self) -> str:
         return self.settings.names.history

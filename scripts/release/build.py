@@ -140,13 +140,13 @@ def _write_down(
     """Write a new version, or the release of an old one, into the history.
 
     The entry of a new version has an id that follows from its run, so that a build which was cut
-    off before this is written down by the next one, once.
+    off before this is written down by the next one, once. That one finds its version in the
+    manifest already, so the history says what served before.
     """
     from databricks.sdk.errors import DatabricksError
 
     version = built.version
     after = shares(_current(ledger.settings)) if built.released else {}
-    moved = bool(after) and after != before
     facts: dict[str, Any] = {
         "checkpoint_sha256": version.checkpoint_sha256,
         "run_id": version.run_id,
@@ -157,7 +157,9 @@ def _write_down(
     first = version.run_id[-8:]
     try:
         known = ledger.has(first)
-        if known and not moved:
+        if after == before and after:
+            before = ledger.served()
+        if known and (not after or after == before):
             return
         entry = Entry(
             operation="release" if known else "build",

@@ -60,6 +60,9 @@ class History:
     def has(self, id_: str) -> bool:
         return any(entry.id == id_ for entry in self.entries)
 
+    def served(self) -> dict[int, int]:
+        return next((entry.after for entry in reversed(self.entries) if entry.after), {})
+
     def add(self, entry: Entry) -> None:
         if self.broken:
             raise DeployError("dev has no volume")
@@ -211,6 +214,31 @@ def test_a_release_of_a_version_that_was_built_before_is_an_entry_of_its_own(
         ("release", "version 2"),
     ]
     assert (history.entries[-1].before, history.entries[-1].after) == ({1: 100}, {2: 100})
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_build_that_was_cut_off_is_written_down_by_the_next_one_as_it_was(
+    folder: Path, registry: Registry, history: type[History], known: bool
+) -> None:
+    build(folder, "dev")
+    if known:
+        build(folder, "dev")
+        registry.versions = 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.registry, "point_aliases", cut_off)
+        assert build(folder, "dev", "--release").exit_code != 0
+    assert named(folder, "dev") == [(2, 100)]
+    registry.versions = 1
+    build(folder, "dev", "--release")
+    registry.versions = 1
+    build(folder, "dev", "--release")
+    last = history.entries[-1]
+    assert (last.before, last.after) == ({1: 100}, {2: 100})
+    assert len(history.entries) == (3 if known else 2)
+
+
+def cut_off(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("registry")
