@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import duckdb
 import pyarrow
+import pyarrow.dataset
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
@@ -24,7 +26,6 @@ INLINE_LIMIT = 26_214_400
 
 _FETCH = 200
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": "false",
     "python_enable_replacements": "false",
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
@@ -69,8 +70,15 @@ def connect(query: Query, sources: Mapping[str, object], send: Send) -> duckdb.D
     """
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone='UTC'")
-    for table, source in sources.items():
-        connection.register(table, _dataset(table, source))
+    contents = {table: _dataset(table, source) for table, source in sources.items()}
+    files = {table: _files(content, sources[table]) for table, content in contents.items()}
+    connection.execute("SET allowed_paths = $1", [[*chain.from_iterable(files.values())]])
+    connection.execute("SET enable_external_access = false")
+    for table, content in contents.items():
+        if files[table]:
+            connection.read_parquet(files[table]).create_view(table)
+        else:
+            connection.register(table, content)
     ai_query.add(connection, query.questions, send)
     connection.execute("SET lock_configuration=true")
     return connection
@@ -126,6 +134,18 @@ def _dataset(table: str, source: object) -> object:
         raise SqlError(
             f"[TABLE_OR_VIEW_NOT_FOUND] Table '{table}' has no data any more."
         ) from error
+
+
+def _files(content: Any, folder: object) -> list[str]:
+    """Return the files of a table that DuckDB reads itself, at half of Arrow's cost.
+
+    Arrow reads those that lack a column: it came later, or it is in the name of their folder.
+    """
+    if not isinstance(content, pyarrow.dataset.Dataset):
+        return []
+    fragments = [*content.get_fragments()]
+    same = all(each.physical_schema.equals(content.schema) for each in fragments)
+    return [f"{folder}/{each.path}" for each in fragments] if same else []
 
 
 def insert(connection: duckdb.DuckDBPyConnection, query: Query, into: Into) -> Result:

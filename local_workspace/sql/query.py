@@ -277,6 +277,14 @@ def _adapt(node: exp.Expr, now: datetime) -> exp.Expr:
     if isinstance(node, exp.Anonymous) and node.name.upper() == "TIMESTAMP_MILLIS":
         micros = exp.Mul(this=node.expressions[0], expression=exp.Literal.number(1000))
         return exp.Anonymous(this="make_timestamptz", expressions=[micros])
+    if isinstance(node, exp.ApproxQuantile):  # a value that occurs there, one between two here
+        value = node.this.transform(_adapt, now)
+        return exp.func("quantile_disc", value, node.args["quantile"].copy())
+    if isinstance(node, exp.TimestampTrunc):  # with time zones, it takes fifteen times as long
+        moment = exp.cast(node.this.transform(_adapt, now), "TIMESTAMPTZ")
+        plain = exp.func("make_timestamp", exp.func("epoch_us", moment))
+        hour = exp.TimestampTrunc(this=plain, unit=node.unit)
+        return exp.func("make_timestamptz", exp.func("epoch_us", hour))
     if isinstance(node, (exp.JSONExtract, exp.JSONExtractScalar)):
         # Text that is no JSON is an error there, NULL here; and `col:path` gives text here.
         scalar = exp.JSONExtractScalar(**{k: v for k, v in node.args.items() if v is not None})

@@ -179,6 +179,8 @@ def test_the_guides_four_queries_count_each_request_once(admin: TestClient) -> N
     days = asked(admin, "per_day", hours=720)
     assert sum(int(str(day["requests"])) for day in days) == len(REQUESTS)
     assert sum(int(str(day["errors"])) for day in days) == 5
+    assert [days[-1]["served_entities"], days[-1]["requesters"]] == ["1", "1"]
+    assert [days[-1][f"p{share}_ms"] for share in (50, 95, 99)] == ["7000"] * 3
     assert days == sorted(days, key=lambda day: str(day["day"]), reverse=True)
     slow = asked(admin, "slow_requests", hours=24, above_ms=5000, most=20)
     assert [row["execution_duration_ms"] for row in slow] == ["9000", "6000"]

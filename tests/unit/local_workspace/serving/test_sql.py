@@ -56,9 +56,13 @@ def _error(client: TestClient, statement: str, **more: Any) -> str:
         ("max(get_json_object(body, '$.x.y'))", "5"),
         ("max(body:x.y)", "5"),
         ("max(date_trunc('HOUR', at))", "1970-01-01T01:00:00.000Z"),
+        ("max(date_trunc('MONTH', '1969-12-31 10:00'))", "1969-12-01T00:00:00.000Z"),
+        ("max(date_trunc('DAY', CAST(at AS DATE)))", "1970-01-01T00:00:00.000Z"),
         ("min(CAST(at AS DATE))", "1970-01-01"),
         ("max(size(codes))", "1"),
         ("percentile_approx(n, 1.0)", "2"),
+        ("percentile_approx(n, 0.5)", "1"),  # a value that occurs
+        ("percentile_approx(n, array(0.5, 1.0))[1]", "2"),
         ("count(DISTINCT cell) > 2", "true"),
         ("max(CASE WHEN n IS NULL THEN 'x' END)", "x"),
         ("sum(n) / 2", "1.5"),
