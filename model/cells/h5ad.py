@@ -47,7 +47,7 @@ def read_cells(path: Path, columns: Collection[str] = (), place: CountsPlace = _
     columns
         Of obs, where it has them.
     place
-        The matrix that is read.
+        The matrix that is read; the genes go by the index of its ``var``.
 
     Returns
     -------
@@ -74,12 +74,16 @@ def read_cells(path: Path, columns: Collection[str] = (), place: CountsPlace = _
     except Exception as error:  # three libraries read what anybody may have written
         why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InvalidRequest(
-            "invalid_file", f"{path.name} cannot be read as an AnnData file: {why}"
+            "invalid_file",
+            f"{path.name} cannot be read as an AnnData file: {why}. Write it anew, with "
+            "adata.write_h5ad.",
         ) from error
 
 
 def _cells(path: Path, file: h5py.File, columns: Collection[str], place: CountsPlace) -> Cells:
     refuse_links(path, file)
+    if place.find_matrix:
+        place = place.found(_matrices(path, file))
     matrix = StoredMatrix.find(path, file, place)
     check_size(*matrix.shape, "the file")
     _check_bytes(matrix)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.cells import Cells
+from ..cells.checks import check_cells
 from ..cells.counts_place import CountsPlace
 from ..cells.h5ad import read_cells
 from ..errors import InvalidRequest
@@ -65,6 +66,7 @@ def read_labelled(
     InvalidRequest
         It is no AnnData file, has no such column or more than :data:`MOST_CELLS` cells; or its
         labels cannot be scored: ``no_labels``, ``one_label``, ``rare_labels``, ``one_batch``.
+        Values and names of genes as ``check_cells``.
     """
     place = place or CountsPlace()
     columns = [labels, *([batches] if batches is not None else [])]
@@ -83,6 +85,7 @@ def read_labelled(
             f"{path.name} has {n_cells:,} cells; {MOST_CELLS:,} at most are evaluated. Take a "
             "sample: scanpy.pp.subsample(adata, n_obs=5000).",
         )
+    check_cells(found.counts, found.genes)
     of_each = (
         None
         if batches is None

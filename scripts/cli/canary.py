@@ -10,6 +10,7 @@ import click
 
 from .console import REFUSED, Group, json_option, reporter, show, steps_done
 from .options import (
+    Number,
     dry_run_option,
     pull_request_option,
     reference_options,
@@ -33,12 +34,12 @@ _operation = several(
 
 _margin = click.option(
     "--margin",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Worsening that is tolerated: 1 is up to twice the champion's error rate.  [default: 1]",
 )
 _accept_below = click.option(
     "--accept-below",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="Error rate that counts as none, where neither version makes errors.",
 )
 
@@ -67,7 +68,7 @@ def canary() -> None:
 @click.option("--again", is_flag=True, help="Try a version that was rolled back before.")
 @click.option(
     "--requests-per-day",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Traffic to expect.  [default: that of the last week, from the inference table]",
 )
 def start(
@@ -101,8 +102,21 @@ def start(
 
 @canary.command()
 @settings_argument
-@click.option("--every", default=60.0, show_default=True, help="Seconds between two looks.")
-@click.option("--for", "minutes", default=60.0, show_default=True, help="Minutes at the most.")
+@click.option(
+    "--every",
+    type=Number(0, 86_400, min_open=True),
+    default=60,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@click.option(
+    "--for",
+    "minutes",
+    type=Number(min=0),
+    default=60,
+    show_default=True,
+    help="Minutes at the most.",
+)
 @click.option("--once", is_flag=True, help="Look once and say how it stands.")
 @reference_options
 @_margin
@@ -152,8 +166,17 @@ def watch(
 
 @canary.command()
 @settings_argument
-@click.option("--requests", "most", default=200, show_default=True, help="How many at the most.")
-@click.option("--hours", default=24, show_default=True, help="How far back.")
+@click.option(
+    "--requests",
+    "most",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="How many at the most.",
+)
+@click.option(
+    "--hours", type=click.IntRange(1, 24 * 366), default=24, show_default=True, help="How far back."
+)
 @_margin
 @json_option
 def replay(

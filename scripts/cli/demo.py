@@ -33,7 +33,7 @@ def demo() -> None:
 )
 @click.option(
     "--seed",
-    type=int,
+    type=click.IntRange(min=0),
     help="Seed of weights and sampling; any other than 0 is trained here.  [default: 0]",
 )
 @json_option

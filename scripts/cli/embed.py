@@ -16,7 +16,7 @@ from scgpt_databricks.model.contract import Options
 from scgpt_databricks.model.errors import InvalidRequest
 
 from .console import err, json_option, progress, show
-from .options import check_one_matrix, environment_argument, raw_option, several
+from .options import Number, check_one_matrix, environment_argument, raw_option, several
 
 if TYPE_CHECKING:
     from scgpt_databricks.model.batch.many import FileStatus
@@ -50,7 +50,7 @@ cells_options = several(
     click.option("--sum-duplicates", is_flag=True, help="Add up the columns of one gene name."),
     click.option(
         "--min-known-fraction",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         default=Options.min_known_fraction,
         show_default=True,
         help="Share of the counts that must lie in genes of the vocabulary; 0 refuses nothing.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import json_option, out, show, table
-from .options import environments_option
+from .options import Number, environments_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,13 @@ _COLUMNS = ("workspace", "stacks", "manifest", "live", "state", "drift", "last d
 @click.command()
 @environments_option
 @click.option("--offline", is_flag=True, help="Read the files only; ask no workspace.")
-@click.option("--timeout", default=20.0, show_default=True, help="Seconds for all workspaces.")
+@click.option(
+    "--timeout",
+    type=Number(0, 3600, min_open=True),
+    default=20,
+    show_default=True,
+    help="Seconds for all workspaces.",
+)
 @json_option
 def environments(folder: Path | None, offline: bool, timeout: float, as_json: bool) -> None:
     """Show all environments with versions, drift and last deploy.

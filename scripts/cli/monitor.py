@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import Group, json_option, reporter, show
-from .options import dry_run_option, settings_argument
+from .options import Number, dry_run_option, settings_argument
 
 if TYPE_CHECKING:
     from scgpt_databricks.infra.settings import Settings
@@ -90,7 +90,7 @@ def unpack(settings: Settings, source: str | None, as_json: bool) -> None:
 @click.option("--version", type=click.IntRange(min=1), help="Default: the champion.")
 @click.option(
     "--days",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, 3660, min_open=True),
     help="Freeze the requests of so many days, not the version's own baseline.",
 )
 @_until
@@ -118,7 +118,7 @@ def freeze(
 
 @monitor.command()
 @settings_argument
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Length of the window.")
+@click.option("--days", type=Number(0, 3660, min_open=True), help="Length of the window.")
 @_until
 @click.option("--dry-run", is_flag=True, help="Look, and take nothing of the budget of looks.")
 @json_option

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.types import FloatRange
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +30,18 @@ def _environments(*, exists: bool) -> Callable[[F], F]:
         type=click.Path(path_type=Path, exists=exists, file_okay=False),
         help="Folder of the TOML files.  [default: SCGPT_ENVIRONMENTS or infra/environments]",
     )
+
+
+class Number(FloatRange):
+    """A finite number within bounds: NaN passes those of click, and then no wait ends."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return found
 
 
 def state_table(pairs: Mapping[str, str]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def promote(
     """
     from scgpt_databricks.infra.settings import load
 
-    if waived and not why:
+    if waived and not why.strip():
         raise click.UsageError("--waive needs --why: the reason stands in the history")
     if challenger and (pull_request or keep_previous):
         raise click.UsageError(
@@ -167,7 +167,13 @@ def rollback(
 
 @click.command()
 @settings_argument
-@click.option("--last", default=20, show_default=True, help="Operations to show.")
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Operations to show.",
+)
 @json_option
 def history(settings: Settings, last: int, as_json: bool) -> None:
     """Show what was done to the versions of ENV, by whom and why.

@@ -14,7 +14,7 @@ import click
 from scgpt_databricks.whole_file import write_text
 
 from .console import Group, err, json_option, show
-from .options import dry_run_option, several
+from .options import Number, dry_run_option, several
 
 if TYPE_CHECKING:
     from scgpt_databricks.model.ray import Settings
@@ -33,13 +33,13 @@ _serving_options = several(
     ),
     click.option(
         "--max-memory",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         default=0,
         help="GiB that they take together.  [default: no limit]",
     ),
     click.option(
         "--max-body",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(min=0, min_open=True),
         default=16,
         show_default=True,
         help="MiB of a request; more is refused.",
@@ -147,7 +147,7 @@ def serve(
     show_default=True,
     help="Kubernetes secret: SCGPT_RAY_TOKEN, and the variables of MLflow's servers.",
 )
-@click.option("--gpus", type=click.FloatRange(min=0), default=0, help="GPUs of a replica.")
+@click.option("--gpus", type=Number(min=0), default=0, help="GPUs of a replica.")
 @click.option("--plain", is_flag=True, help="The Serve config file alone, for `serve deploy`.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @json_option

@@ -13,7 +13,7 @@ from scgpt_databricks.model.cells.job_options import CELLS_PER_READ
 from scgpt_databricks.model.contract import Options
 
 from .console import Group, json_option, progress, show
-from .options import check_one_matrix, layer_options, pairs_of, several
+from .options import Number, check_one_matrix, layer_options, pairs_of, several
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -177,7 +177,7 @@ def _beside(table: str) -> str:
 )
 @click.option(
     "--min-known-fraction",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=Options.min_known_fraction,
     show_default=True,
     help="Share of the counts that must lie in genes of the vocabulary; 0 refuses nothing.",

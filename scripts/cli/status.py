@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import json_option, out, show
-from .options import settings_argument
+from .options import Number, settings_argument
 
 if TYPE_CHECKING:
     from scgpt_databricks.infra.settings import Settings
@@ -28,12 +28,12 @@ _MOVING = ("requests", "refused", "failed", "mean_ms", "log", "build_log")
 @click.option("--watch", is_flag=True, help="Look again and again; show each change.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, 86_400, min_open=True),
     default=10.0,
     show_default=True,
     help="Seconds between two looks.",
 )
-@click.option("--for", "minutes", type=click.FloatRange(min=0), help="Minutes to watch.")
+@click.option("--for", "minutes", type=Number(min=0), help="Minutes to watch.")
 @click.option(
     "--logs", "lines", type=click.IntRange(min=0), default=0, help="Last lines of each log to show."
 )

@@ -126,7 +126,14 @@ def reset(folder: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
 
 @workspace.command()
 @folder_option
-@click.option("-n", "--lines", default=40, show_default=True, help="Lines of each log.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Lines of each log.",
+)
 @json_option
 def logs(folder: Path, lines: int, as_json: bool) -> None:
     """Print the last lines of its logs.

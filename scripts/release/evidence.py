@@ -16,7 +16,10 @@ from scipy import sparse
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.model import contract, pyfunc, registry, side_by_side
+from scgpt_databricks.model.cells.counts_place import CountsPlace
+from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.evidence.clean import clean_variables
+from scgpt_databricks.model.evidence.labelled import read_labelled
 from scgpt_databricks.model.judge import gates, likeness
 from scgpt_databricks.model.judge.metrics import check_labels, evaluate
 from scgpt_databricks.model.registry import Version
@@ -44,22 +47,28 @@ class Reference:
 def reference(cells: Path | None, column: str) -> Reference:
     """Return the cells of a file and their labels; without a file, the 700 PBMC of scanpy.
 
+    The counts of a file are those that the client would send.
+
     Raises
     ------
     ScgptError
-        The file cannot be read, or its labels cannot be judged by.
+        The file cannot be read, or its values or labels cannot be judged by.
     """
-    import anndata
+    if cells is None:
+        return _pbmc(column)
+    found = read_labelled(cells, column, place=CountsPlace(find_matrix=True))
+    return Reference(found.cells.counts, found.cells.genes, found.types.tolist())
 
-    from scgpt_databricks.model.errors import InvalidRequest
+
+def _pbmc(column: str) -> Reference:
     from scgpt_databricks.model.scgpt.demo import pbmc_cells
 
-    data = pbmc_cells() if cells is None else anndata.read_h5ad(cells)
+    data = pbmc_cells()
     if column not in data.obs:
         raise InvalidRequest(
             "no_labels",
-            f"{cells} has no column {column!r} in obs; it has {', '.join(data.obs) or 'none'}. "
-            "Name the one that holds cell types with --labels.",
+            f"the 700 PBMC have no column {column!r} in obs; their columns: {', '.join(data.obs)}. "
+            "Name one with --labels, or a file of your own with --cells.",
         )
     labels = check_labels(data.obs[column].astype(object).to_numpy(), data.n_obs)
     return Reference(

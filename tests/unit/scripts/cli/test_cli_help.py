@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from scgpt_databricks.scripts.cli import console
 from scgpt_databricks.scripts.cli.console import LONGEST_SHORT_HELP
 from scgpt_databricks.scripts.cli.main import cli
+from scgpt_databricks.scripts.cli.options import Number
 
 
 def tree(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -72,6 +73,23 @@ def test_help_begins_with_one_sentence(path: tuple[str, ...]) -> None:
     first, _, _ = str(command.help).partition("\n\n")
     assert re.fullmatch(r"[A-Z][^.:;]+\.", first.strip()), first
     assert path == () or not command.get_short_help_str(LONGEST_SHORT_HELP).endswith("...")
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=joined)
+def test_numbers_have_bounds(path: tuple[str, ...]) -> None:
+    """Else one below zero, or NaN, reaches what takes it for something else or never ends."""
+    for option in command_of(path).params:
+        assert option.type not in (click.INT, click.FLOAT), option.name
+        assert type(option.type) is not click.FloatRange, option.name
+        if isinstance(option.type, click.IntRange | Number):
+            assert option.type.min is not None, option.name
+
+
+@pytest.mark.parametrize("given", ["nan", "inf", "-1", "ten"])
+def test_a_number_is_finite_and_within_its_bounds(given: str) -> None:
+    done = CliRunner().invoke(cli, ["canary", "watch", "dev", "--for", given, "--json"])
+    assert done.exit_code == 2
+    assert "'--for'" in json.loads(done.stdout)["error"]["message"]
 
 
 def test_sections_name_every_command_once() -> None:

@@ -35,11 +35,12 @@ class Place:
     begun: int
     copy: int
     cells: Path
+    bad: Path
 
     def scgpt(self, line: str) -> tuple[int, str]:
         """Return exit code and sentence of a command."""
         numbers = {"one": self.one, "two": self.two, "begun": self.begun, "copy": self.copy}
-        files = {"cells": self.cells, "checkpoint": SHIPPED}
+        files = {"cells": self.cells, "bad": self.bad, "checkpoint": SHIPPED}
         arguments = line.format(**numbers, **files).split()
         where = ("--environments", str(self.lab.folder), "--json")
         with connected(self.lab.settings("dev")):  # puts back what mlflow was pointed to
@@ -93,7 +94,14 @@ def place(
     data.obs["one"] = ["T"] * 20
     data.obs["half"] = ["T"] * 10 + [""] * 10
     data.write_h5ad(cells)
-    yield Place(lab, one.number, two.number, int(begun["version"]), copy.number, cells)
+    bad = cells.parent
+    (bad / "text.h5ad").write_text("no cells")
+    (bad / "cut.h5ad").write_bytes(cells.read_bytes()[:2000])
+    data.obs["two"] = ["T", "B"] * 10
+    for name, value in (("nan", np.nan), ("scaled", -1.0)):
+        data.X.data[0] = value
+        data.write_h5ad(bad / f"{name}.h5ad")
+    yield Place(lab, one.number, two.number, int(begun["version"]), copy.number, cells, bad)
     empty(lab, "dev", "staging")
 
 
@@ -153,6 +161,11 @@ CASES = {
         "canary watch dev --cells {cells} --labels one", 1, "all 20 cells have the label 'T'",
     ),
     "a waiver without a reason": ("promote dev staging --waive metrics", 2, "--waive needs --why"),
+    "a share of nothing": (
+        "canary start dev --version {two} --requests-per-day nan", 2, "nan is not in the range",
+    ),
+    "no requests to replay": ("canary replay dev --requests 0", 2, "0 is not in the range x>=1"),
+    "no operation to show": ("history dev --last -1", 2, "-1 is not in the range x>=1"),
     "an unknown gate": ("promote dev staging --waive speed --why so", 1, "no gate speed; gates"),
 }  # fmt: skip
 
@@ -161,6 +174,32 @@ CASES = {
 def test_input_that_is_wrong_by_itself(place: Place, case: str) -> None:
     line, code, said = CASES[case]
     refused(place, line, code, said.format(one=place.one) if "{one}" in said else said)
+
+
+def test_a_blank_is_no_reason_for_a_waiver(place: Place) -> None:
+    line = ["promote", "dev", "staging", "--waive", "metrics", "--why", " "]
+    done = CliRunner().invoke(cli, [*line, "--environments", str(place.lab.folder)])
+    assert done.exit_code == 2
+    assert "--waive needs --why" in done.stderr
+
+
+MEASURES = {
+    "build": "build dev --checkpoint {checkpoint} --evaluate {bad}/%s.h5ad --labels two",
+    "promote": "promote dev staging --cells {bad}/%s.h5ad --labels two",
+    "watch": "canary watch dev --cells {bad}/%s.h5ad --labels two",
+}
+BAD_CELLS = {
+    "text": "text.h5ad cannot be read as an AnnData file",
+    "cut": "cut.h5ad cannot be read as an AnnData file",
+    "nan": "hold NaN or infinity",
+    "scaled": "go down to -1",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CELLS)
+@pytest.mark.parametrize("command", MEASURES)
+def test_cells_that_nothing_can_be_measured_on(place: Place, command: str, kind: str) -> None:
+    refused(place, MEASURES[command] % kind, 1, BAD_CELLS[kind])
 
 
 DURING_A_CANARY = {
