@@ -109,6 +109,16 @@ def access_list(settings: Settings) -> list[dict[str, str]]:
     ]
 
 
+def shares(config: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the name of each served entity of a configuration -> percent of the requests."""
+    config = config or {}
+    found = {str(each.get("name")): 0 for each in config.get("served_entities") or []}
+    for route in (config.get("traffic_config") or {}).get("routes") or []:
+        name = route.get("served_entity_name") or route.get("served_model_name")
+        found[name] = route.get("traffic_percentage") or 0
+    return found
+
+
 def tables_of(endpoint: Mapping[str, Any], entity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tables of an environment's file that describe an endpoint of the API.
 

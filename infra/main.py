@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import release, settings
+from . import settings
 from .bindings import App
 from .errors import InfraError
 from .release import Manifest
@@ -31,7 +31,7 @@ def main() -> None:
     for name in names:
         try:
             each = settings.load(name).deployed_by(os.environ.get("SCGPT_DEPLOYER"))
-            build(app, each, release.find(each.manifest_path, model=each.names.full_model))
+            build(app, each, each.released())
         except InfraError as error:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
             broken += 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import configparser
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,6 +19,7 @@ from scgpt_databricks.infra.settings import Settings
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
+T = TypeVar("T")
 
 # mlflow prints links and bars to stdout, which belongs to a command's result; and advertisements.
 _QUIET = {
@@ -294,3 +295,13 @@ def logging_in(where: str) -> Iterator[None]:
             "DATABRICKS_AUTH_TYPE=github-oidc, or a profile. The client says: "
             f"{str(error).splitlines()[0][:_MOST_SAID]}"
         ) from error
+
+
+def get_or_none(get: Callable[[], T]) -> T | None:
+    """Return the answer of a call; None for 404."""
+    from databricks.sdk.errors import NotFound
+
+    try:
+        return get()
+    except NotFound:
+        return None

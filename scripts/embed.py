@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scgpt_databricks.infra import release
 from scgpt_databricks.infra.settings import Settings, load
-from scgpt_databricks.model.batch.many import FileStatus
-from scgpt_databricks.model.batch.run import FileReport
-from scgpt_databricks.model.batch.through_endpoint import embed_file_through, embed_files_through
 from scgpt_databricks.model.cells.job_options import OBSM_KEY
 from scgpt_databricks.model.client import Endpoint, Report, embed
 from scgpt_databricks.model.client.conversation import converse
@@ -20,7 +16,6 @@ from .connection import workspace_client
 from .monitoring.device import Device, device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from anndata import AnnData
@@ -36,26 +31,6 @@ def embed_through_endpoint(
 ) -> Report:
     """Embed `cells` in place; `options` are those of :func:`model.client.embed`."""
     return embed(cells, endpoint_of(load(environment, folder)), **options)
-
-
-def embed_file_through_endpoint(
-    environment: str, source: Path, target: Path, *, folder: Path | None = None, **options: Any
-) -> tuple[FileReport, Report]:
-    """Embed the cells of a file; `options` are those of ``embed_file_through``."""
-    return embed_file_through(source, target, endpoint_of(load(environment, folder)), **options)
-
-
-def embed_files_through_endpoint(
-    environment: str,
-    sources: Sequence[Path],
-    into: Path,
-    *,
-    folder: Path | None = None,
-    **options: Any,
-) -> list[FileStatus]:
-    """Embed the cells of many files; `options` are those of ``embed_files_through``."""
-    endpoint = endpoint_of(load(environment, folder))
-    return embed_files_through(sources, into, endpoint, **options)
 
 
 @dataclass(frozen=True)
@@ -119,6 +94,6 @@ def _check_ready(settings: Settings) -> None:
 
 def _advice(settings: Settings) -> str:
     name = settings.environment
-    if release.find(settings.manifest_path, model=settings.names.full_model):
+    if settings.released():
         return f"Deploy it: scgpt deploy {name}"
     return f"Nothing is released: scgpt build {name} --checkpoint DIR, then scgpt deploy {name}"

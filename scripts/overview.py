@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.endpoint import shares
 from scgpt_databricks.infra.errors import InfraError
 from scgpt_databricks.infra.naming import STACKS
+from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
 
 from . import connection
@@ -79,7 +81,7 @@ def overview(
     for name in names:
         try:
             loaded = settings.load(name, folder)
-            manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
+            manifest = loaded.released()
         except InfraError as error:
             rows[name] = Row(name, problem=str(error))
             continue
@@ -102,7 +104,7 @@ def overview(
     return [rows[name] for name in names]
 
 
-def _declared(loaded: Settings, manifest: release.Manifest | None) -> Row:
+def _declared(loaded: Settings, manifest: Manifest | None) -> Row:
     declared = {
         "registry": True,
         "serving": manifest is not None,
@@ -119,7 +121,7 @@ def _declared(loaded: Settings, manifest: release.Manifest | None) -> Row:
 
 def _ask(
     loaded: Settings,
-    manifest: release.Manifest | None,
+    manifest: Manifest | None,
     row: Row,
     limit_s: float,
     answers: queue.SimpleQueue[Row],
@@ -132,18 +134,16 @@ def _ask(
         answers.put(replace(row, problem=reason))
 
 
-def _found(
-    client: WorkspaceClient, loaded: Settings, manifest: release.Manifest | None, row: Row
-) -> Row:
+def _found(client: WorkspaceClient, loaded: Settings, manifest: Manifest | None, row: Row) -> Row:
     from .deploy import record
     from .deploy.verify import differences
-    from .deploy.verify.difference import get_or_none
 
     names = loaded.names
-    endpoint = get_or_none(lambda: client.serving_endpoints.get(names.endpoint))
+    endpoint = connection.get_or_none(lambda: client.serving_endpoints.get(names.endpoint))
+    schema = connection.get_or_none(lambda: client.schemas.get(names.full_schema))
     dashboards = {each.display_name for each in client.lakeview.list()}
     there = {
-        "registry": get_or_none(lambda: client.schemas.get(names.full_schema)) is not None,
+        "registry": schema is not None,
         "serving": endpoint is not None,
         "monitoring": names.watched("requests") in dashboards,
     }
@@ -167,11 +167,10 @@ def _found(
 
 
 def _live(endpoint: ServingEndpointDetailed) -> dict[int, int]:
-    config = endpoint.config
-    entities = (config and config.served_entities) or []
-    routes = (config and config.traffic_config and config.traffic_config.routes) or []
-    share = {r.served_model_name or r.served_entity_name: r.traffic_percentage for r in routes}
-    return {int(e.entity_version or 0): share.get(e.name) or 0 for e in entities}
+    config = endpoint.config.as_dict() if endpoint.config else {}
+    share = shares(config)
+    entities = config.get("served_entities") or []
+    return {int(each.get("entity_version") or 0): share[str(each.get("name"))] for each in entities}
 
 
 def _state(endpoint: ServingEndpointDetailed) -> str:

@@ -17,9 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from .. import layout, sizes, torches
+from .. import layout, release, sizes, torches
 from ..naming import Names
 from ..plain_secrets import called_secret, holds_secret, shown
+from ..release import Manifest
 from ..sizes import Cloud, WorkloadType
 from .access import (
     LEVELS,
@@ -314,6 +315,16 @@ class Settings(Closed):
     def manifest_path(self) -> Path:
         """Return the path of this environment's release manifest, written or not."""
         return layout.manifest_path(self.folder, self.environment, local=self.is_local)
+
+    def released(self) -> Manifest | None:
+        """Return the release manifest; None where nothing was released yet.
+
+        Raises
+        ------
+        ReleaseError
+            It is wrong, or names another model.
+        """
+        return release.find(self.manifest_path, model=self.names.full_model)
 
     @property
     def approval_needed(self) -> bool:

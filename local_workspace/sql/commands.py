@@ -117,8 +117,7 @@ async def _create_view(tree: exp.Create, name: str, known: Document | None, call
         raise SqlError(f"[RECURSIVE_VIEW] View '{name}' reads itself.")
     text = query.completed(definition, call.namespace).sql(dialect="databricks")
     asked = query.prepare(call.workspace, call.principal, text, (None, None), [])
-    sources = query.sources(call.workspace, call.principal, asked)
-    found = await worker.run(asked, sources, 1, ask=ai_query.asker(call.workspace, call.principal))
+    found = await worker.run(call.workspace, call.principal, asked, 1)
     columns = [(column["name"], column["type_text"]) for column in found.columns]
     if known is not None:
         call.workspace.store.delete("tables", name)
@@ -159,10 +158,8 @@ async def _insert(tree: exp.Insert, call: Call) -> Result:
     asked = query.prepared(
         call.workspace, call.principal, tree.expression, call.namespace, call.parameters
     )
-    sources = query.sources(call.workspace, call.principal, asked)
     into = Into(name, folder, columns)
-    asker = ai_query.asker(call.workspace, call.principal)
-    return await worker.run(asked, sources, None, into, ask=asker)
+    return await worker.run(call.workspace, call.principal, asked, None, into)
 
 
 async def _delete(tree: exp.Delete, call: Call) -> Result:

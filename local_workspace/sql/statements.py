@@ -19,7 +19,7 @@ from ..core.errors import invalid, not_found
 from ..core.routing import Call, Routes
 from ..core.workspace import Principal, Workspace
 from ..serving import inference
-from . import ai_query, commands, warehouses, worker
+from . import commands, warehouses, worker
 from . import query as sql_query
 from .errors import SqlError
 from .execution import INLINE_LIMIT, Result
@@ -120,9 +120,7 @@ async def _result(
     """Run a query as soon as one of the few places for it is free."""
     places: asyncio.Semaphore = workspace.runtime["sql_places"]
     async with places:
-        sources = sql_query.sources(workspace, principal, query)
-        asker = ai_query.asker(workspace, principal)
-        return await worker.run(query, sources, row_limit, ask=asker)
+        return await worker.run(workspace, principal, query, row_limit)
 
 
 async def _run(call: Call, statement: _Statement, text: str, row_limit: int | None) -> None:

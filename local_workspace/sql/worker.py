@@ -15,11 +15,12 @@ from multiprocessing.connection import Connection, wait
 
 import duckdb
 
+from ..core.workspace import Principal, Workspace
 from . import execution
-from .ai_query import Answer, Ask, Asked
+from .ai_query import Answer, Asked, asker
 from .errors import SqlError
 from .execution import Into, Result
-from .query import Query
+from .query import Query, sources
 
 MEMORY_LIMIT = 2 << 30
 """Bytes that one statement may take, with all its values."""
@@ -30,37 +31,32 @@ _CONTEXT.set_forkserver_preload([__name__, "pandas", "pyarrow.dataset"])
 
 
 async def run(
+    workspace: Workspace,
+    principal: Principal,
     query: Query,
-    sources: Mapping[str, object],
     row_limit: int | None,
     into: Into | None = None,
-    *,
-    ask: Ask,
 ) -> Result:
-    """Run a prepared query; when the task is cancelled, its process is killed.
+    """Run a prepared query for a principal; when the task is cancelled, its process is killed.
 
     Parameters
     ----------
-    sources
-        Content of each table, as :func:`.query.sources` gives it.
     row_limit
         Rows to return at most.
     into
         Where the rows go instead of being returned.
-    ask
-        Asks an endpoint for the process, which has no network.
 
     Raises
     ------
     SqlError
         DuckDB refused it, or it needs more memory than :data:`MEMORY_LIMIT`.
     """
-    loop = asyncio.get_running_loop()
+    loop, ask = asyncio.get_running_loop(), asker(workspace, principal)
 
-    def ask_there(asked: Asked) -> Answer:
+    def ask_there(asked: Asked) -> Answer:  # the process has no network
         return asyncio.run_coroutine_threadsafe(ask(asked), loop).result()
 
-    worker = _Worker(ask_there, query, sources, row_limit, into)
+    worker = _Worker(ask_there, query, sources(workspace, principal, query), row_limit, into)
     try:
         return await asyncio.to_thread(worker.result)
     finally:

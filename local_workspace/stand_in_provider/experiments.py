@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .mapping import body, emptied, refreshed
+from typing import Any
+
+from .mapping import body, emptied
 from .resource import Resource, found, remove
 from .rest import Session
 from .schema import table
@@ -33,11 +35,9 @@ class MlflowExperiment(Resource):
         answer = session.call("POST", f"{_EXPERIMENTS}/create", body(self.table, planned))
         return str(answer["experiment_id"])
 
-    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
+    def answer(self, session: Session, state: Values) -> Any:
         answer = found(session, f"{_EXPERIMENTS}/get?experiment_id={state['id']}")
-        if answer is None:
-            return None
-        return refreshed(self.table, answer["experiment"], state, fresh=fresh)
+        return answer and answer["experiment"]
 
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         content = {"experiment_id": prior["id"], "new_name": planned["name"]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .mapping import body, emptied, refreshed
-from .resource import Resource, found
+from .mapping import body, emptied
+from .resource import Resource
 from .rest import Session
 from .schema import table
 from .values import Values
@@ -39,8 +39,8 @@ class NotificationDestination(Resource):
     def create(self, session: Session, planned: Values) -> str:
         return str(session.call("POST", _DESTINATIONS, body(self.table, planned, _SENT))["id"])
 
-    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
-        answer = found(session, f"{_DESTINATIONS}/{state['id']}")
+    def answer(self, session: Session, state: Values) -> Any:
+        answer = super().answer(session, state)
         if answer is None:
             return None
         held = (state.get("config") or [{}])[0]
@@ -48,7 +48,7 @@ class NotificationDestination(Resource):
             kind: _with_secrets(content, (held.get(kind) or [{}])[0])
             for kind, content in (answer.get("config") or {}).items()
         }
-        return refreshed(self.table, {**answer, "config": config}, state, fresh=fresh)
+        return {**answer, "config": config}
 
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         content = body(self.table, planned, _SENT)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .mapping import body, changes, emptied, refreshed
-from .resource import Resource, found
+from .mapping import body, changes, emptied
+from .resource import Resource
 from .rest import ProviderError, Session
 from .schema import table
 from .values import Values
@@ -67,10 +67,6 @@ class Query(Resource):
     def create(self, session: Session, planned: Values) -> str:
         content = {"auto_resolve_display_name": False, "query": body(self.table, planned, _SENT)}
         return str(session.call("POST", _QUERIES, content)["id"])
-
-    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
-        answer = found(session, f"{_QUERIES}/{state['id']}")
-        return None if answer is None else refreshed(self.table, answer, state, fresh=fresh)
 
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         changed = changes(planned, prior)

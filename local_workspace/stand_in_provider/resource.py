@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, ClassVar
 
+from .mapping import refreshed
 from .plan import Plan, plan
 from .rest import ApiError, ProviderError, Session
 from .schema import Block
@@ -24,7 +26,7 @@ class Resource(ABC):
     table: Block
     """Its schema."""
     collection: ClassVar[str]
-    """Path below which one object has its id; for types that the default `delete` serves."""
+    """Path below which one object has its id; for types that the defaults below serve."""
     # Built with the older SDK: Terraform is told to be lenient about plans. A type of the newer
     # framework says False and brings its own `plan`.
     legacy: ClassVar[bool] = True
@@ -51,9 +53,14 @@ class Resource(ABC):
     def settle(self, session: Session, planned: Values) -> None:  # noqa: B027 - most are done
         """Finish a create once the id is known; a failure leaves a tainted resource."""
 
-    @abstractmethod
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
         """Return the state after refresh, or None when it is gone."""
+        answer = self.answer(session, state)
+        return None if answer is None else refreshed(self.table, answer, state, fresh=fresh)
+
+    def answer(self, session: Session, state: Values) -> Any:
+        """Return the object in the table's shape, or None when it is gone."""
+        return found(session, f"{self.collection}/{state['id']}")
 
     @abstractmethod
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
@@ -104,6 +111,26 @@ def undo(session: Session, path: str, what: str, error: ProviderError) -> Undone
     except ProviderError as failed:
         return UndoneError(f"{error}. {what} could not be deleted: {failed}")
     return UndoneError(f"{error}. {what} was deleted")
+
+
+def settled(
+    look: Callable[[], str | None], looks: Iterator[None], goal: str, failures: Collection[str]
+) -> None:
+    """Look at a state until it is the goal.
+
+    Raises
+    ------
+    ProviderError
+        It is one of the failures, or the time is over.
+    """
+    state = None
+    for _ in looks:
+        state = look()
+        if state == goal:
+            return
+        if state in failures:
+            raise ProviderError(f"failed to reach {goal}, got {state}")
+    raise ProviderError(f"timed out: current status: {state}")
 
 
 def remove(session: Session, method: str, path: str, content: Any = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .mapping import body, changes, emptied, refreshed
-from .resource import Resource, found, undo
+from .resource import Resource, settled, undo
 from .rest import InterruptedByUserError, ProviderError, Session
 from .schema import table
 from .values import Values
@@ -112,24 +112,20 @@ class ModelServing(Resource):
             raise undo(session, f"{_ENDPOINTS}/{name}", "The endpoint", error) from error
 
     def _wait(self, session: Session, name: str, limit_s: float) -> None:
-        update = None
-        for _ in session.looks(limit_s):
-            status = session.call("GET", f"{_ENDPOINTS}/{name}").get("state", {})
-            update = status.get("config_update")
-            if update == "NOT_UPDATING":
-                return
-            if update in ("UPDATE_FAILED", "UPDATE_CANCELED"):
-                raise ProviderError(f"failed to reach NOT_UPDATING, got {update}")
-        raise ProviderError(f"timed out: current status: {update}")
+        def update() -> str:
+            state = session.call("GET", f"{_ENDPOINTS}/{name}").get("state", {})
+            return str(state.get("config_update"))
+
+        failures = ("UPDATE_FAILED", "UPDATE_CANCELED")
+        settled(update, session.looks(limit_s), "NOT_UPDATING", failures)
 
     def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
-        answer = found(session, f"{_ENDPOINTS}/{state['id']}")
+        answer = self.answer(session, state)
         if answer is None:
             return None
         answer["config"] = _as_configured(answer.get("config"), state)
         after = refreshed(self.table, answer, state, fresh=fresh)
-        after |= {"id": answer["name"], "serving_endpoint_id": answer.get("id")}
-        return after
+        return after | {"id": answer["name"], "serving_endpoint_id": answer.get("id")}
 
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         changed, path = changes(planned, prior), f"{_ENDPOINTS}/{prior['id']}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from .mapping import body, emptied, refreshed
-from .resource import Resource, found, remove
+from .mapping import body, emptied
+from .resource import Resource, remove, settled
 from .rest import InterruptedByUserError, ProviderError, Session
 from .schema import table
 from .values import Values
@@ -65,33 +65,25 @@ class SqlEndpoint(Resource):
         """Wait; a warehouse that does not start is deleted, and stays in state as tainted."""
         if planned.get("no_wait"):
             return
+        path = f"{_WAREHOUSES}/{planned['id']}"
         try:
-            self._wait(session, planned["id"])
+            looks, failures = session.looks(session.limit_s), ("STOPPED", "DELETED")
+            settled(lambda: session.call("GET", path).get("state"), looks, "RUNNING", failures)
         except InterruptedByUserError:
             raise
         except ProviderError:
-            remove(session, "DELETE", f"{_WAREHOUSES}/{planned['id']}")
+            remove(session, "DELETE", path)
             raise
 
-    def _wait(self, session: Session, identifier: str) -> None:
-        state = None
-        for _ in session.looks(session.limit_s):
-            state = session.call("GET", f"{_WAREHOUSES}/{identifier}").get("state")
-            if state == "RUNNING":
-                return
-            if state in ("STOPPED", "DELETED"):
-                raise ProviderError(f"failed to reach RUNNING, got {state}")
-        raise ProviderError(f"timed out: current status: {state}")
-
-    def read(self, session: Session, state: Values, *, fresh: bool = False) -> Values | None:
-        answer = found(session, f"{_WAREHOUSES}/{state['id']}")
+    def answer(self, session: Session, state: Values) -> Any:
+        answer = super().answer(session, state)
         if answer is None:
             return None
         sources = session.call("GET", "/api/2.0/preview/sql/data_sources")
         ids = [each["id"] for each in sources if each["warehouse_id"] == state["id"]]
         if not ids:
             raise ProviderError(f"no data source found for endpoint {state['id']}")
-        return refreshed(self.table, {**answer, "data_source_id": ids[0]}, state, fresh=fresh)
+        return {**answer, "data_source_id": ids[0]}
 
     def update(self, session: Session, prior: Values, planned: Values) -> Values:
         session.call("POST", f"{_WAREHOUSES}/{prior['id']}/edit", _content(planned))

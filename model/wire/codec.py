@@ -186,6 +186,23 @@ def _labels(sent: Any, n_cells: int) -> dict[str, list[str | None]]:
     return sent
 
 
+def narrowed(values: NDArray[Any], dtype: str, what: str) -> NDArray[Any]:
+    """Return values as ``float16`` or ``float32``; refuse ``what`` does not fit.
+
+    Raises
+    ------
+    InvalidRequest
+        ``too_large_for_float16``: a number exceeds 65,504.
+    """
+    with np.errstate(over="ignore"):
+        numbers = values.astype("<f2" if dtype == "float16" else "<f4")
+    if not np.isfinite(numbers).all():
+        raise InvalidRequest(
+            "too_large_for_float16", f"some {what} exceed 65,504; ask for response_format float32."
+        )
+    return numbers
+
+
 def encode_embeddings(answer: PackedEmbeddings, dtype: str) -> str:
     """Pack an answer: kind 2 where it counts the genes of cells, else kind 3.
 
@@ -203,12 +220,7 @@ def encode_embeddings(answer: PackedEmbeddings, dtype: str) -> str:
     LimitExceeded
         ``packed_too_large``.
     """
-    with np.errstate(over="ignore"):
-        numbers = answer.embeddings.astype("<f2" if dtype == "float16" else "<f4")
-    if not np.isfinite(numbers).all():
-        raise InvalidRequest(
-            "too_large_for_float16", "some numbers exceed 65,504; ask for response_format float32."
-        )
+    numbers = narrowed(answer.embeddings, dtype, "numbers")
     header = {
         "names": answer.names,
         "dim": int(numbers.shape[1]),

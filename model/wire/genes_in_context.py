@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..contract import MAX_CELLS, MAX_DIM, MAX_GENES
 from ..errors import InvalidPacking, InvalidRequest
+from .codec import narrowed
 from .envelope import FLOATS, KIND_GENES_IN_CONTEXT, Body, pack, type_name_of
 
 
@@ -163,12 +164,7 @@ def encode_genes_in_context(answer: GenesInContext, dtype: str) -> str:
     InvalidRequest
         The numbers do not fit the type.
     """
-    with np.errstate(over="ignore"):
-        numbers = answer.sums.astype("<f2" if dtype == "float16" else "<f4")
-    if not np.isfinite(numbers).all():
-        raise InvalidRequest(
-            "too_large_for_float16", "some sums exceed 65,504; ask for response_format float32."
-        )
+    numbers = narrowed(answer.sums, dtype, "sums")
     header = {
         "names": answer.names,
         "symbols": answer.symbols,

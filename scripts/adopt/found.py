@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
+from scgpt_databricks.infra.endpoint import shares
 from scgpt_databricks.infra.errors import DeployError, RefusedError
 from scgpt_databricks.infra.naming import Names
 from scgpt_databricks.infra.release import MOST_SERVED
+
+from ..deploy.facts import document, privileges
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 _SERVING = "/api/2.0/serving-endpoints"
-_UNITY = "/api/2.1/unity-catalog"
 _LEVELS = ("CAN_VIEW", "CAN_QUERY", "CAN_MANAGE")
-_SECURABLES = {"schema": "schema", "model": "function", "volume": "volume"}
-"""Attribute of a grant -> the word of the permissions API."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,9 @@ class Found:
 
     def traffic(self, entity: str) -> int:
         """Percent of the requests that go to a served entity."""
-        routes = self.endpoint["config"].get("traffic_config", {}).get("routes", [])
-        if not routes:
-            return 100
-        named = ("served_entity_name", "served_model_name")
-        return sum(
-            int(route.get("traffic_percentage", 0))
-            for route in routes
-            if entity in [route.get(key) for key in named]
-        )
+        config = self.endpoint["config"]
+        routed = config.get("traffic_config", {}).get("routes")
+        return shares(config).get(entity, 0) if routed else 100
 
 
 def look(client: WorkspaceClient, name: str) -> Found:
@@ -77,7 +70,7 @@ def look(client: WorkspaceClient, name: str) -> Found:
     RefusedError
         When it is of a kind that the stacks cannot describe; lists every reason.
     """
-    endpoint = get(client, f"{_SERVING}/{name}")
+    endpoint = document(client, f"{_SERVING}/{name}")
     if endpoint is None:
         known = ", ".join(sorted(str(e.name) for e in client.serving_endpoints.list()))
         raise DeployError(
@@ -101,30 +94,10 @@ def grants(client: WorkspaceClient, names: Names) -> dict[str, dict[str, list[st
     """Privileges that were granted directly: kind of securable -> principal -> privileges."""
     return {
         "schema": privileges(client, "schema", names.full_schema),
-        "model": privileges(client, "model", names.full_model),
+        "model": privileges(client, "function", names.full_model),
         "volume": privileges(client, "volume", names.full_volume),
         "checkpoints_volume": privileges(client, "volume", names.full_checkpoints_volume),
     }
-
-
-def privileges(client: WorkspaceClient, kind: str, full_name: str) -> dict[str, list[str]]:
-    """Principal -> privileges on one securable; empty where it does not exist."""
-    answer = get(client, f"{_UNITY}/permissions/{_SECURABLES[kind]}/{quote(full_name)}") or {}
-    return {
-        entry["principal"]: sorted(entry.get("privileges", []))
-        for entry in answer.get("privilege_assignments", [])
-        if entry.get("privileges")
-    }
-
-
-def get(client: WorkspaceClient, path: str, **query: Any) -> dict[str, Any] | None:
-    """A document of the API; None where there is none."""
-    from databricks.sdk.errors import NotFound
-
-    try:
-        return cast("dict[str, Any]", client.api_client.do("GET", path, query=query))
-    except NotFound:
-        return None
 
 
 def _reasons_against(endpoint: Mapping[str, Any]) -> list[str]:
@@ -168,7 +141,7 @@ def _access(client: WorkspaceClient, endpoint_id: str, caller: str) -> list[tupl
     Where it is the only one there is no list to declare: the provider does not see the caller's.
     """
     found = []
-    answer = get(client, f"/api/2.0/permissions/serving-endpoints/{endpoint_id}") or {}
+    answer = document(client, f"/api/2.0/permissions/serving-endpoints/{endpoint_id}") or {}
     kinds = {
         "group_name": "groups",
         "user_name": "users",
@@ -192,5 +165,5 @@ def _versions(
     for entity in endpoint["config"]["served_entities"]:
         path = "/api/2.0/mlflow/unity-catalog/model-versions/get"
         version = int(entity["entity_version"])
-        answer = get(client, path, name=entity["entity_name"], version=str(version)) or {}
+        answer = document(client, path, name=entity["entity_name"], version=str(version)) or {}
         yield version, answer.get("model_version", {})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .found import get, privileges
+from ..deploy.facts import document, privileges
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -53,20 +53,21 @@ def _id(
     if kind in _COLLECTIONS:
         parts = ("catalog_name", "schema_name", "name")
         full = ".".join(attributes[part] for part in parts if part in attributes)
-        if get(client, f"{_UNITY}/{_COLLECTIONS[kind]}/{quote(full)}"):
+        if document(client, f"{_UNITY}/{_COLLECTIONS[kind]}/{quote(full)}"):
             yield full
     elif kind == "databricks_grant":
         securable = next(key for key in ("schema", "model", "volume") if key in attributes)
         full, principal = attributes[securable], attributes["principal"]
-        if principal in privileges(client, securable, full):
+        word = "function" if securable == "model" else securable
+        if principal in privileges(client, word, full):
             yield f"{securable}/{full}/{principal}"
     elif kind == "databricks_mlflow_experiment":
         path = "/api/2.0/mlflow/experiments/get-by-name"
-        found = get(client, path, experiment_name=attributes["name"])
+        found = document(client, path, experiment_name=attributes["name"])
         if found and found["experiment"].get("lifecycle_stage") != "deleted":
             yield str(found["experiment"]["experiment_id"])
     elif kind in ("databricks_model_serving", "databricks_permissions"):
         (endpoint,) = stack["resource"]["databricks_model_serving"].values()
-        if found := get(client, f"/api/2.0/serving-endpoints/{endpoint['name']}"):
+        if found := document(client, f"/api/2.0/serving-endpoints/{endpoint['name']}"):
             permissions = kind == "databricks_permissions"
             yield f"/serving-endpoints/{found['id']}" if permissions else str(found["name"])

@@ -23,7 +23,8 @@ from .options import (
 if TYPE_CHECKING:
     from scgpt_databricks.infra.settings import Settings
 
-    from ..release.canary import How, Moved
+    from ..release.canary import How
+    from ..release.operation import Moved
 
 UNDECIDED = 4
 """Exit code of a watch that ended without a verdict."""

@@ -16,9 +16,17 @@ from scgpt_databricks.model.contract import Options
 from scgpt_databricks.model.errors import InvalidRequest
 
 from .console import err, json_option, progress, show
-from .options import Number, check_one_matrix, environment_argument, raw_option, several
+from .options import (
+    Number,
+    check_one_matrix,
+    environment_argument,
+    raw_option,
+    settings_argument,
+    several,
+)
 
 if TYPE_CHECKING:
+    from scgpt_databricks.infra.settings import Settings
     from scgpt_databricks.model.batch.many import FileStatus
     from scgpt_databricks.model.batch.run import FileReport
 
@@ -68,13 +76,12 @@ def _chunk_option(default: int, what: str) -> Callable[[F], F]:
 
 
 @click.command()
-@environment_argument
+@settings_argument
 @cells_options
 @_chunk_option(CELLS_PER_REQUEST, "Cells per request.")
 @json_option
 def embed(
-    environment: str,
-    folder: Path | None,
+    settings: Settings,
     cells: tuple[Path, ...],
     out: Path,
     again: bool,
@@ -92,21 +99,24 @@ def embed(
               scgpt embed prod scaled.h5ad --raw --out embedded.h5ad
               scgpt embed prod donor1.h5ad donor2.zarr --out embedded/
     """
-    from ..embed import embed_file_through_endpoint, embed_files_through_endpoint
+    from scgpt_databricks.model.batch.through_endpoint import (
+        embed_file_through,
+        embed_files_through,
+    )
+
+    from ..embed import endpoint_of
 
     check_one_matrix(how["layer"], how["raw"])
     many = _are_many(cells, out)
     params = {name: how.pop(name) for name in ("min_known_fraction", "allow_imputed")}
-    how |= {"folder": folder, "params": params}
+    how["params"], endpoint = params, endpoint_of(settings)
     with _wrong_file_is_wrong_usage(), progress("embedding") as update:
         if many:
-            found = embed_files_through_endpoint(
-                environment, cells, out, again=again, tell=_tell, progress=update, **how
+            found = embed_files_through(
+                cells, out, endpoint, again=again, tell=_tell, progress=update, **how
             )
         else:
-            done, report = embed_file_through_endpoint(
-                environment, cells[0], out, progress=update, **how
-            )
+            done, report = embed_file_through(cells[0], out, endpoint, progress=update, **how)
     if many:
         _show_files(found, out, how["key"], as_json)
     else:

@@ -55,12 +55,10 @@ def status(
     Example:  scgpt status prod
               scgpt status prod --watch --every 5
     """
-    from scgpt_databricks.infra import release
-
     from ..connection import workspace_client
     from ..watch.status import status as look
 
-    manifest = release.find(settings.manifest_path, model=settings.names.full_model)
+    manifest = settings.released()
     client = workspace_client(settings)
     deadline = None if minutes is None else time.monotonic() + minutes * 60
     shown: Any = None

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scgpt_databricks.infra import layout, release, settings
+from scgpt_databricks.infra import layout, settings
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.guards import Facts, check, on_waivers, ungoverned
 from scgpt_databricks.infra.naming import STACKS
@@ -102,8 +102,7 @@ class Deployment:
 
     @cached_property
     def manifest(self) -> Manifest | None:
-        names = self.settings.names
-        return release.find(self.settings.manifest_path, model=names.full_model)
+        return self.settings.released()
 
     @cached_property
     def provider(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from scgpt_databricks.infra.guards import (
@@ -19,6 +19,8 @@ from scgpt_databricks.infra.guards import (
 )
 from scgpt_databricks.infra.plan import Change, Json, Plan
 from scgpt_databricks.infra.settings import Settings
+
+from ..connection import get_or_none
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -112,16 +114,30 @@ _ASKED: dict[str, Callable[[WorkspaceClient, str], bool]] = {
 
 def endpoint_of(client: WorkspaceClient, name: str) -> dict[str, Any] | None:
     """Return an endpoint as the API describes it: the SDK's classes drop unknown fields."""
-    from databricks.sdk.errors import NotFound
-
     if not name.strip("."):  # no endpoint is called so, and the path would be another
         return None
-    try:
-        answer = client.api_client.do("GET", f"/api/2.0/serving-endpoints/{quote(name, safe='')}")
-    except NotFound:
-        return None
-    assert isinstance(answer, dict)
-    return answer
+    return document(client, f"/api/2.0/serving-endpoints/{quote(name, safe='')}")
+
+
+def document(client: WorkspaceClient, path: str, **query: Any) -> dict[str, Any] | None:
+    """Return a document of the API as it is sent; None where there is none."""
+    ask = partial(client.api_client.do, "GET", path)
+    answer: Any = get_or_none(lambda: ask(query=query) if query else ask())
+    return cast("dict[str, Any] | None", answer)
+
+
+def privileges(client: WorkspaceClient, kind: str, full_name: str) -> dict[str, list[str]]:
+    """Return principal -> privileges on one securable; empty where it does not exist.
+
+    The SDK's enumeration lacks CREATE_MODEL_VERSION, and drops what it lacks. `kind` is the
+    word of the permissions API, which files models under functions.
+    """
+    path = f"/api/2.1/unity-catalog/permissions/{kind}/{quote(full_name)}"
+    return {
+        entry["principal"]: sorted(entry.get("privileges", []))
+        for entry in (document(client, path) or {}).get("privilege_assignments", [])
+        if entry.get("privileges")
+    }
 
 
 def is_ready(endpoint: Json) -> bool:
@@ -252,15 +268,10 @@ def _planned(plans: Iterable[Plan], kind: str, side: str) -> Iterator[Json]:
 
 def _find(client: WorkspaceClient, change: Change) -> Existing | None:
     """Find a resource under the name of one that would be created."""
-    from databricks.sdk.errors import NotFound
-
     named, find = _FINDERS.get(change.type.removeprefix("databricks_"), ((), None))
     if find is None or not _says(change.after, named):
         return None  # what gets its name at the apply cannot be looked for
-    try:
-        return find(client, change.after)
-    except NotFound:
-        return None
+    return get_or_none(lambda: find(client, change.after))
 
 
 def _says(values: Json, names: Iterable[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra import settings
 from scgpt_databricks.infra.guards import (
     Facts,
     Finding,
@@ -80,6 +80,5 @@ def _findings(plan: Plan, loaded: Settings, known: Facts) -> Iterator[Finding]:
     # As `terraform plan -destroy` makes it.
     if {change.action for change in plan.changes} - {"forget"} == {"delete"}:
         yield from destruction(loaded, known)
-    manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
-    yield from ungoverned(loaded, known, released=manifest is not None)
+    yield from ungoverned(loaded, known, released=loaded.released() is not None)
     yield from on_waivers(loaded, known.today)

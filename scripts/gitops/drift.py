@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from scgpt_databricks.infra import release, settings
+from scgpt_databricks.infra import settings
 
 from ..connection import answering, workspace_client
 from ..deploy import PlanResult
@@ -67,9 +67,8 @@ def find_drift(
     """
     planned = plan_environment(name, folder=folder, report=report)
     loaded = settings.load(name, folder).deployed_by(planned.facts.deployer)
-    manifest = release.find(loaded.manifest_path, model=loaded.names.full_model)
     with answering(loaded):
-        found = tuple(differences(workspace_client(loaded), loaded, manifest))
+        found = tuple(differences(workspace_client(loaded), loaded, loaded.released()))
     report(f"{name}: {len(found)} differences by API")
     return Drift(name, planned.changes, found, _markdown(name, planned, found))
 

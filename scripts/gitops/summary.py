@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from scgpt_databricks.infra import settings
+from scgpt_databricks.infra.endpoint import shares
 
 from ..connection import answering, workspace_client
+from ..deploy.facts import endpoint_of
 from .markdown import code, table
 
 
@@ -18,26 +20,18 @@ def summary(name: str, *, folder: Path | None = None) -> str:
     InfraError
         When the settings are wrong, or the workspace does not answer or refuses the login.
     """
-    from databricks.sdk.errors import NotFound
-
     loaded = settings.load(name, folder)
-    try:
-        with answering(loaded):
-            endpoint = workspace_client(loaded).serving_endpoints.get(loaded.names.endpoint)
-    except NotFound:
-        return (
-            f"### {name}\n\nNo endpoint {code(loaded.names.endpoint)}: nothing is released yet.\n"
-        )
-    ready = endpoint.state.ready.value if endpoint.state and endpoint.state.ready else "unknown"
-    config = endpoint.config
-    traffic = config.traffic_config if config else None
-    shares = {
-        route.served_entity_name or route.served_model_name: route.traffic_percentage
-        for route in (traffic.routes if traffic else None) or []
-    }
+    named = code(loaded.names.endpoint)
+    with answering(loaded):
+        endpoint = endpoint_of(workspace_client(loaded), loaded.names.endpoint)
+    if endpoint is None:
+        return f"### {name}\n\nNo endpoint {named}: nothing is released yet.\n"
+    config = endpoint.get("config") or {}
+    share = shares(config)
     rows = [
-        [code(entity.name), str(entity.entity_version or "-"), f"{shares.get(entity.name, 0)} %"]
-        for entity in (config.served_entities if config else None) or []
+        [code(each["name"]), str(each.get("entity_version") or "-"), f"{share[each['name']]} %"]
+        for each in config.get("served_entities") or []
     ]
-    head = f"### {name}: endpoint {code(loaded.names.endpoint)} is {ready}"
+    ready = endpoint.get("state", {}).get("ready", "unknown")
+    head = f"### {name}: endpoint {named} is {ready}"
     return f"{head}\n\n{table(['served entity', 'version', 'requests'], rows)}\n"

@@ -74,7 +74,7 @@ def build_for(
         The workspace cannot be reached, stops answering, or holds no schema for the model.
     """
     settings = load(environment, folder)
-    current = _current(settings)
+    current = settings.released()
     replace = release_now or settings.is_local
     if replace:
         require_no_canary(settings, current)
@@ -102,7 +102,7 @@ def build_for(
             notify=notify,
             force=force,
         )
-        before = shares(_current(settings))
+        before = shares(settings.released())
         released = _release(settings, _alone(version), replace=replace)
         if released:
             _move_aliases(version, notify)
@@ -146,7 +146,7 @@ def _write_down(
     from databricks.sdk.errors import DatabricksError
 
     version = built.version
-    after = shares(_current(ledger.settings)) if built.released else {}
+    after = shares(ledger.settings.released()) if built.released else {}
     facts: dict[str, Any] = {
         "checkpoint_sha256": version.checkpoint_sha256,
         "run_id": version.run_id,
@@ -177,7 +177,7 @@ def _write_down(
 
 def _release(settings: Settings, version: Served, *, replace: bool) -> bool:
     """Point the manifest to a version where there is none yet, or where it may be replaced."""
-    current = _current(settings)  # read again: the build took minutes
+    current = settings.released()  # read again: the build took minutes
     if current is None or replace:
         point_to(settings, [version])
         return True
@@ -204,10 +204,6 @@ def _champion(settings: Settings, manifest: Manifest | None) -> registry.Version
         raise ReleaseError(
             f"{settings.manifest_path} and the registry disagree: {error.message}"
         ) from error
-
-
-def _current(settings: Settings) -> Manifest | None:
-    return release.find(settings.manifest_path, model=settings.names.full_model)
 
 
 def _alone(version: BuildResult) -> Served:

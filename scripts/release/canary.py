@@ -21,10 +21,10 @@ from ..ledger import Entry, Ledger, shares, shown
 from . import traffic
 from .branch import require_repository
 from .candidates import require_agreement, served_as
-from .operation import Operation, Report, alone
+from .operation import Moved, Operation, Report, alone
 from .point import WorkingTree, point_to, points_to
 from .review import Review
-from .steps import Outcome, Step
+from .steps import Step
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -50,18 +50,6 @@ class Trial(BaseModel):
     """Served entity -> requests and errors in the endpoint's metrics at the last look."""
     likeness: tuple[str, ...] | None = None
     """The sentences of the probes; None before they were sent."""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """How a beginning or an end of a canary went."""
-
-    environment: str
-    before: dict[int, int]
-    """Version -> percent of the requests."""
-    after: dict[int, int]
-    steps: list[Outcome]
-    next: str
 
 
 @dataclass(frozen=True)
@@ -172,7 +160,7 @@ def promote(settings: Settings, *, how: How | None = None, report: Report, now: 
         served = [_shared(each, number, warm=current.champion.version) for each in current.served]
         goal = (number, None)
         wanted = current.model_copy(update={"served": tuple(served)})
-        first = [_at_once(settings, client, wanted)] if now else []
+        first = [traffic.move(client, settings, wanted)] if now else []
         return _move(
             settings, client, "canary promote", number, served, goal, how, report, first=first
         )
@@ -259,7 +247,7 @@ def _move(
     work.effects = [
         *first,
         Step("point the manifest", lambda: points_to(settings, served, review.place), point),
-        Step("move the aliases", named, lambda: _name(model, *goal)),
+        Step("move the aliases", named, lambda: registry.point_aliases(model, *goal)),
         *([_forget(settings, client)] if goal[1] is None else []),
         *review.steps(),
     ]
@@ -347,14 +335,6 @@ def _shared(each: Served, number: int, warm: int | None = None) -> Served:
     return each
 
 
-def _at_once(settings: Settings, client: WorkspaceClient, wanted: Manifest) -> Step:
-    return Step(
-        "move the requests",
-        lambda: traffic.live(client, settings) == traffic.wanted(wanted),
-        lambda: traffic.apply(client, settings, wanted),
-    )
-
-
 def _same(found: Trial | None, fresh: Trial) -> bool:
     of = ("challenger", "champion", "percent")
     return found is not None and all(getattr(found, key) == getattr(fresh, key) for key in of)
@@ -362,7 +342,3 @@ def _same(found: Trial | None, fresh: Trial) -> bool:
 
 def _mark(model: str, number: int, reason: str | None) -> None:
     registry.tag(registry.get(model, number), {registry.ROLLED_BACK: reason and reason[:1000]})
-
-
-def _name(model: str, champion: int, tried: int | None) -> None:
-    registry.point_aliases(model, champion, tried)

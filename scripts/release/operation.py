@@ -32,6 +32,18 @@ def alone(settings: Settings, operation: str) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Moved:
+    """How an operation that moves requests went."""
+
+    environment: str
+    before: dict[int, int]
+    """Version -> percent of the requests."""
+    after: dict[int, int]
+    steps: list[Outcome]
+    next: str
+
+
 @dataclass
 class Operation:
     """The steps of one command on an environment.

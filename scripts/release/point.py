@@ -26,7 +26,7 @@ class WorkingTree:
 
     def find(self, settings: Settings) -> Manifest | None:
         """Return the manifest, or None where nothing was released yet."""
-        return release.find(settings.manifest_path, model=settings.names.full_model)
+        return settings.released()
 
     def write(self, settings: Settings, manifest: Manifest) -> None:
         """Put the manifest into its file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scgpt_databricks.infra import release
@@ -16,22 +15,10 @@ from ..ledger import Entry, Ledger, shares, shown
 from . import traffic
 from .branch import require_repository
 from .candidates import require_agreement, require_no_canary, served_as
-from .operation import Operation, Report, alone
+from .operation import Moved, Operation, Report, alone
 from .point import WorkingTree, point_to, points_to
 from .review import Review
-from .steps import Outcome, Step
-
-
-@dataclass(frozen=True)
-class RolledBack:
-    """How a rollback ended."""
-
-    environment: str
-    before: dict[int, int]
-    """Version -> percent of the requests."""
-    after: dict[int, int]
-    steps: list[Outcome]
-    next: str
+from .steps import Step
 
 
 def rollback(
@@ -43,7 +30,7 @@ def rollback(
     report: Report,
     dry_run: bool = False,
     resume: bool = False,
-) -> RolledBack:
+) -> Moved:
     """Give all requests to a version, by default to the one before.
 
     The others stay ready without requests, so that nothing is built where the version still serves.
@@ -79,7 +66,7 @@ def rollback(
         work = Operation(ledger, entry, lambda: shares(manifest))
         work.effects = _effects(work, manifest, review)
         outcomes = work.run(report, dry_run=dry_run, resume=resume)
-        return RolledBack(
+        return Moved(
             settings.environment,
             work.entry.before,
             shares(manifest),
@@ -109,13 +96,9 @@ def _effects(work: Operation, manifest: Manifest, review: Review) -> list[Step]:
         point_to(settings, manifest.served, review.place)
         review.write(f"All requests are back at version {goal}. {work.entry.why}".strip())
 
-    requests = Step(
-        "move the requests",
-        lambda: traffic.live(client, settings) == traffic.wanted(manifest),
-        lambda: traffic.apply(client, settings, manifest),
-    )
+    no_endpoint = traffic.live(client, settings) is None
     return [
-        *([requests] if traffic.live(client, settings) is not None else []),
+        *([] if no_endpoint else [traffic.move(client, settings, manifest)]),
         # Until the manifest is merged, no deploy gives that version requests again.
         Step("mark the version that is taken back", is_marked, mark),
         Step(
@@ -126,14 +109,10 @@ def _effects(work: Operation, manifest: Manifest, review: Review) -> list[Step]:
         Step(
             "move the aliases",
             lambda: registry.aliases(model).get(registry.CHAMPION) == goal,
-            lambda: _move(model, goal),
+            lambda: registry.point_aliases(model, goal),
         ),
         *review.steps(),
     ]
-
-
-def _move(model: str, goal: int) -> None:
-    registry.point_aliases(model, goal)
 
 
 def _goal(settings: Settings, current: Manifest, ledger: Ledger) -> int:

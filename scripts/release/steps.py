@@ -24,7 +24,7 @@ class Step:
     """As people read it: ``copy the version``."""
     done: Callable[[], bool]
     """Looks it up; changes nothing."""
-    do: Callable[[], None]
+    do: Callable[[], object]
 
 
 @dataclass(frozen=True)

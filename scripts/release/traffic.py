@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scgpt_databricks.infra.endpoint import describe
+from scgpt_databricks.infra.endpoint import describe, shares
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
 
 from ..deploy.facts import endpoint_of, update_of
 from ..deploy.verify import await_endpoint
+from .steps import Step
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -21,12 +22,7 @@ def live(client: WorkspaceClient, settings: Settings) -> dict[str, int] | None:
     endpoint = endpoint_of(client, settings.names.endpoint)
     if endpoint is None:
         return None
-    config = endpoint.get("config") or {}
-    found = dict.fromkeys((each["name"] for each in config.get("served_entities") or []), 0)
-    for route in (config.get("traffic_config") or {}).get("routes") or []:
-        name = route.get("served_entity_name") or route.get("served_model_name")
-        found[name] = route["traffic_percentage"]
-    return found
+    return shares(endpoint.get("config"))
 
 
 def wanted(manifest: Manifest) -> dict[str, int]:
@@ -55,3 +51,12 @@ def apply(client: WorkspaceClient, settings: Settings, manifest: Manifest) -> No
             f"endpoint {name}: {update_of(endpoint)}; it serves what it served before. Its events "
             "tell the cause"
         )
+
+
+def move(client: WorkspaceClient, settings: Settings, manifest: Manifest) -> Step:
+    """Return the step that gives the requests to what a manifest names."""
+    return Step(
+        "move the requests",
+        lambda: live(client, settings) == wanted(manifest),
+        lambda: apply(client, settings, manifest),
+    )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scgpt_databricks.infra import release
+from scgpt_databricks.infra.endpoint import shares
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings, load
 from scgpt_databricks.model import registry
 from scgpt_databricks.model.registry import Version
 
+from .. import ledger
 from ..connection import answering, use_mlflow, workspace_client
 
 if TYPE_CHECKING:
@@ -73,16 +74,16 @@ def versions_of(environment: str, folder: Path | None = None) -> Listing:
     """
     settings = load(environment, folder)
     model = settings.names.full_model
-    manifest = release.find(settings.manifest_path, model=model)
+    manifest = settings.released()
     use_mlflow(settings)
     with answering(settings):
         aliases, found = registry.aliases(model), registry.listed(model)
         served = list(_served(workspace_client(settings), model))
-    shares = {each.version: each.traffic for each in manifest.served} if manifest else {}
+    released = ledger.shares(manifest)
     rows = tuple(
         Row(
             version,
-            shares.get(version.number),
+            released.get(version.number),
             tuple(each for each in served if each.version == version.number),
         )
         for version in found
@@ -99,13 +100,12 @@ def _served(client: WorkspaceClient, model: str) -> Iterator[Served]:
 
 
 def _places(endpoint: ServingEndpointDetailed, model: str) -> Iterator[Served]:
-    config = endpoint.config
-    routes = (config and config.traffic_config and config.traffic_config.routes) or []
-    shares = {r.served_model_name or r.served_entity_name: r.traffic_percentage for r in routes}
-    for entity in (config and config.served_entities) or []:
-        if entity.entity_name == model:
-            share = shares.get(entity.name) or 0
-            yield Served(str(endpoint.name), int(entity.entity_version or 0), int(share))
+    config = endpoint.config.as_dict() if endpoint.config else {}
+    share = shares(config)
+    for entity in config.get("served_entities") or []:
+        if entity.get("entity_name") == model:
+            version = int(entity.get("entity_version") or 0)
+            yield Served(str(endpoint.name), version, share[str(entity.get("name"))])
 
 
 def _problems(

@@ -34,9 +34,9 @@ from .. import volume
 from ..connection import connected
 from ..monitoring.metrics import samples
 from . import traffic
-from .canary import MARK, How, Moved, abort, challenger, no_canary, promote, trial
+from .canary import MARK, How, abort, challenger, no_canary, promote, trial
 from .evidence import Reference
-from .operation import Report
+from .operation import Moved, Report
 from .point import WorkingTree
 
 if TYPE_CHECKING:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from scgpt_databricks.infra.endpoint import shares
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
 
+from ..connection import get_or_none
 from ..deploy import record
 from ..deploy.facts import endpoint_of, is_ready, update_of
 from ..monitoring.device import device, service_log, workload_type
@@ -116,15 +118,8 @@ def status(client: WorkspaceClient, settings: Settings, manifest: Manifest | Non
 def _entities(
     client: WorkspaceClient, endpoint: str, config: dict[str, Any] | None, exported: list[Sample]
 ) -> Iterator[Entity]:
-    config = config or {}
-    routes = (config.get("traffic_config") or {}).get("routes") or []
-    share = {
-        route.get("served_entity_name") or route.get("served_model_name"): int(
-            route["traffic_percentage"]
-        )
-        for route in routes
-    }
-    for each in config.get("served_entities") or []:
+    share = shares(config)
+    for each in (config or {}).get("served_entities") or []:
         name, state = str(each["name"]), each.get("state") or {}
         log, kind = service_log(client, endpoint, name), workload_type(each)
         found = device(log, kind)
@@ -133,7 +128,7 @@ def _entities(
             name=name,
             model=str(each.get("entity_name")),
             version=int(each.get("entity_version") or 0),
-            traffic=share.get(name, 0),
+            traffic=share[name],
             workload_type=kind,
             workload_size=each.get("workload_size"),
             state=str(state.get("deployment")),
@@ -149,21 +144,13 @@ def _entities(
 
 
 def _exported(client: WorkspaceClient, endpoint: str) -> list[Sample]:
-    from databricks.sdk.errors import NotFound
-
-    try:
-        return samples(client, endpoint)
-    except NotFound:  # an endpoint that has not been ready yet has none
-        return []
+    # An endpoint that has not been ready yet has none.
+    return get_or_none(lambda: samples(client, endpoint)) or []
 
 
 def _build_log(client: WorkspaceClient, endpoint: str, entity: str) -> str:
-    from databricks.sdk.errors import NotFound
-
-    try:
-        return client.serving_endpoints.build_logs(endpoint, entity).logs
-    except NotFound:
-        return ""
+    found = get_or_none(lambda: client.serving_endpoints.build_logs(endpoint, entity))
+    return found.logs if found else ""
 
 
 def _sum(found: list[Sample], metric: str) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-
-T = TypeVar("T")
 
 ABSENT = "absent"
 EXISTS = "exists"
@@ -44,16 +42,6 @@ def compare(
         wanted, got = declared.get(field, ABSENT), found.get(field, ABSENT)
         if wanted != got:
             yield Difference(resource, field, wanted, got)
-
-
-def get_or_none(get: Callable[[], T]) -> T | None:
-    """Return the answer of a call; None for 404."""
-    from databricks.sdk.errors import NotFound
-
-    try:
-        return get()
-    except NotFound:
-        return None
 
 
 def level_differences(

@@ -14,9 +14,10 @@ from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.infra.settings.access import WorkspaceObject
 from scgpt_databricks.infra.wheel import wheel
 
+from ...connection import get_or_none
 from ..facts import live_alerts
 from . import described
-from .difference import ABSENT, Difference, compare, get_or_none, level_differences, missing
+from .difference import ABSENT, Difference, compare, level_differences, missing
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scgpt_databricks.infra.naming import COMMENTS
 from scgpt_databricks.infra.settings import Securable, Settings
 
+from ...connection import get_or_none
 from .. import deployment_job
-from .difference import ABSENT, Difference, compare, get_or_none, level_differences, missing
+from ..facts import privileges
+from .difference import ABSENT, Difference, compare, level_differences, missing
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -79,18 +81,12 @@ def _grants(
     name: str,
     declared: dict[str, tuple[str, ...]],
 ) -> Iterator[Difference]:
-    # As it is sent: the SDK's enumeration lacks CREATE_MODEL_VERSION, and drops what it lacks.
-    answer = client.api_client.do("GET", f"/api/2.1/unity-catalog/permissions/{kind}/{name}")
-    assert isinstance(answer, dict)
-    held = {
-        str(assignment["principal"]): set(assignment.get("privileges", []))
-        for assignment in answer.get("privilege_assignments", [])
-    }
-    for principal, privileges in declared.items():
-        has = held.get(principal, set())
-        if not has >= set(privileges):
+    held = privileges(client, kind, name)
+    for principal, wanted in declared.items():
+        has = set(held.get(principal, ()))
+        if not has >= set(wanted):
             listed = ", ".join(sorted(has)) or ABSENT
-            yield Difference(resource, f"grant to {principal}", ", ".join(privileges), listed)
+            yield Difference(resource, f"grant to {principal}", ", ".join(wanted), listed)
 
 
 def _experiment(client: WorkspaceClient, settings: Settings) -> Iterator[Difference]:

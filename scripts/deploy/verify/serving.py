@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from scgpt_databricks.infra.endpoint import PLAIN, SIZE, describe
+from scgpt_databricks.infra.endpoint import PLAIN, SIZE, describe, shares
 from scgpt_databricks.infra.plan import Json
 from scgpt_databricks.infra.release import Manifest
 from scgpt_databricks.infra.settings import Settings
@@ -100,14 +100,9 @@ def _fields(endpoint: Json) -> dict[str, Any]:
             fields[f"{name} in tokens"] = limit["tokens"]
         if limit.get("calls") is not None:
             fields[name] = limit["calls"]
-    traffic = {
-        route.get("served_entity_name") or route.get("served_model_name"): route[
-            "traffic_percentage"
-        ]
-        for route in (config.get("traffic_config") or {}).get("routes") or []
-    }
+    traffic = shares(config)
     for entity in config.get("served_entities") or []:
-        fields |= _entity(entity, traffic.get(entity["name"], 0))
+        fields |= _entity(entity, traffic[entity["name"]])
     return fields
 
 

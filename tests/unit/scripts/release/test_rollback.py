@@ -15,8 +15,9 @@ from scgpt_databricks.model import registry
 from scgpt_databricks.model.errors import RegistryError
 from scgpt_databricks.scripts.ledger import Entry
 from scgpt_databricks.scripts.release.candidates import served_as
+from scgpt_databricks.scripts.release.operation import Moved
 from scgpt_databricks.scripts.release.point import point_to
-from scgpt_databricks.scripts.release.rollback import RolledBack, rollback
+from scgpt_databricks.scripts.release.rollback import rollback
 from tests.unit.infra.manifests import served
 from tests.unit.scripts.release.faults import FAULTS, Killed, Trouble
 from tests.unit.scripts.release.lab import Lab
@@ -31,7 +32,7 @@ STEPS = (
 )
 
 
-def run(lab: Lab, version: int | None = None, **more: Any) -> RolledBack:
+def run(lab: Lab, version: int | None = None, **more: Any) -> Moved:
     return rollback(lab.settings("prod"), version, report=print, **more)
 
 
