@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,10 +11,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.job_options import STATUS_COLUMN
-from ..wire.codec import PackedEmbeddings
+from ..contract import PACKED
+from ..errors import EndpointError, InvalidRequest
+from ..wire.codec import PackedEmbeddings, decode_embeddings
 
 OK, NO_KNOWN_GENE, FAILED = "ok", "no_known_gene", "failed"
 _STATUS_CHARS = 64
+
+
+def packed_of(
+    lines: Sequence[Mapping[str, Any]], asked: Sequence[str] | None = None
+) -> PackedEmbeddings:
+    """Return the content of the one line of a packed answer.
+
+    Parameters
+    ----------
+    asked
+        Names of the cells that were asked for; None: the answer is about genes.
+
+    Raises
+    ------
+    EndpointError
+        ``foreign_answer``: it is no such line, or about other cells.
+    """
+    try:
+        (line,) = lines
+        found = decode_embeddings(line[PACKED])
+    except (ValueError, KeyError, TypeError, InvalidRequest) as error:
+        raise EndpointError(
+            "foreign_answer",
+            f"the endpoint gave {len(lines)} lines, not one with packed embeddings "
+            f"({type(error).__name__}: {error}). Check that it serves this model.",
+        ) from error
+    if asked is not None and found.names != list(asked):
+        raise EndpointError(
+            "foreign_answer",
+            f"the endpoint was asked for {_named(asked)} and answered for {_named(found.names)}. "
+            "See that nothing between here and there repeats answers of other requests.",
+        )
+    return found
+
+
+def _named(cells: Sequence[str]) -> str:
+    return f"{len(cells)} cells" + (f" ({cells[0]} to {cells[-1]})" if len(cells) else "")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..cells.cells import BATCH, Cells
 from ..cells.checks import check_cells, check_size
 from ..cells.in_memory import cells_of_anndata
 from ..contract import GENE_EMBEDDINGS, GUIDE_COLUMNS, MAX_PACKED_CHARS, PACKED, params_to_send
-from ..errors import InvalidRequest, LimitExceeded
+from ..errors import EndpointError, InvalidRequest, LimitExceeded
 from ..scgpt.params import ScgptOptions
 from ..wire.codec import encode_cells
 from ..wire.envelope import check_total
@@ -117,6 +117,12 @@ def batch_inference(
                 "params": sent,
             }
             found = conversation.ask(body)
+            if not {line.get("input_row") for line in found} <= {*range(len(batch))}:
+                raise EndpointError(
+                    "foreign_answer",
+                    f"{endpoint.name} answered for other rows than the {len(batch)} that it was "
+                    "asked about. Check that it serves this model.",
+                )
             lines += ({**line, "input_row": line["input_row"] + start} for line in found)
         return lines
 

@@ -310,7 +310,7 @@ def _is_loopback(url: str) -> bool:
 def _lines(endpoint: Endpoint, answer: requests.Response) -> list[dict[str, Any]]:
     try:
         lines: list[dict[str, Any]] = answer.json()["predictions"]
-        if all("model_digest" in line for line in lines):
+        if lines and all(isinstance(line["model_digest"], str) for line in lines):
             return lines
     except (ValueError, KeyError, TypeError):  # a login page, say, or another model
         pass
@@ -340,7 +340,7 @@ def _refusal(endpoint: Endpoint, answer: requests.Response) -> Exception:
         message = answer.text[:300]
     if tagged := find_tag(message):
         return InvalidRequest(*tagged)
-    said = f"{endpoint.name} answered {answer.status_code}: {message}"
+    said = f"{endpoint.name} answered {answer.status_code}: {message.rstrip(' .')}."
     advice = {
         401: " Check the profile or DATABRICKS_TOKEN.",
         403: " The caller needs CAN_QUERY on the endpoint.",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..contract import GENE_EMBEDDINGS, PACKED, VAR
-from ..errors import InvalidRequest
-from ..wire.codec import PackedEmbeddings, decode_embeddings
+from ..contract import GENE_EMBEDDINGS, VAR
+from ..errors import EndpointError, InvalidRequest
+from ..wire.codec import PackedEmbeddings
+from .answered import packed_of
 from .conversation import Conversation, Report, converse
 from .endpoint import Endpoint
 from .progress import Progress, teller
@@ -80,9 +81,16 @@ def gene_table(
         pages: list[PackedEmbeddings] = []
         done, total = 0, 1
         while done < total:
-            (line,) = conversation.ask(_page_request(wanted, done, page, response_format))
-            pages.append(decode_embeddings(line[PACKED]))
-            done, total = done + len(pages[-1].names), line["genes_total"]
+            lines = conversation.ask(_page_request(wanted, done, page, response_format))
+            pages.append(packed_of(lines))
+            done, told = done + len(pages[-1].names), lines[0].get("genes_total")
+            if not isinstance(told, int) or not pages[-1].names:
+                raise EndpointError(
+                    "foreign_answer",
+                    f"the endpoint gave {done} of {told} genes and no more. Check that it serves "
+                    "this model.",
+                )
+            total = told
             tell(done, total)
         return pages, conversation.report()
 

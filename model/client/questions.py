@@ -26,8 +26,8 @@ from ..contract import (
 )
 from ..errors import EndpointError, InvalidRequest, LimitExceeded, ScgptError
 from ..scgpt.params import ScgptOptions
-from ..wire.codec import decode_embeddings, encode_cells
-from .answered import Answered
+from ..wire.codec import encode_cells
+from .answered import Answered, packed_of
 from .cache import Cache, cache_salt
 from .conversation import Speaker
 from .pace import CONCURRENCY, in_order
@@ -152,11 +152,14 @@ class Request:
         Numbers of the cells in the data set.
     counts
         ``[cells, genes]``, CSR.
+    names
+        Of the cells, as they travel.
     packed
         The same, encoded, with those genes that are needed.
     """
 
     rows: tuple[int, ...]
+    names: list[str]
     counts: sparse.csr_matrix
     packed: str
 
@@ -309,7 +312,7 @@ class Questions:
         names = [str(row) for row in rows]
         if self.cell_names:
             names = [name for row in rows for name in self.cells.names(row, row + 1)]
-        return Request(tuple(rows), counts, encode_cells(counts[:, used], genes, names))
+        return Request(tuple(rows), names, counts, encode_cells(counts[:, used], genes, names))
 
     def _first(self, asking: _Asking, request: Request) -> Answered:
         """Answer the first request; what its genes or params are refused for, the others are."""
@@ -361,8 +364,8 @@ class _Asking:
             "params": dict(self.params),
             "client_request_id": f"{self.prefix}-{request.rows[0]}",
         }
-        (line,) = self.speaker.ask(body, request.counts.nnz)
-        return Answered.of(decode_embeddings(line[PACKED]))
+        lines = self.speaker.ask(body, request.counts.nnz)
+        return Answered.of(packed_of(lines, request.names))
 
     def may_split(self) -> bool:
         """Say if another request may be cut; few may while nothing was ever answered."""

@@ -6,12 +6,17 @@ import json
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
-from scgpt_databricks.model.client import Endpoint, conversation, embed
+from scgpt_databricks.model.client import Endpoint, conversation, embed, gene_table
+from scgpt_databricks.model.client.batch_inference import batch_inference
+from scgpt_databricks.model.contract import PACKED
 from scgpt_databricks.model.errors import EndpointError, InvalidRequest
+from scgpt_databricks.model.wire.codec import PackedEmbeddings, encode_embeddings
 from tests.unit.model.served import (
     CUT_OFF,
+    DIGEST,
     Answer,
     Server,
     cells,
@@ -19,6 +24,9 @@ from tests.unit.model.served import (
     one_by_one,
     untouched,
 )
+
+NONE = np.zeros(0, np.int64)
+LINE = {"model_digest": DIGEST}
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -155,7 +163,20 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["<html>Sign in</html>", "{}", [], {"predictions": [[1.0]]}, {"predictions": [{}]}]
+    "page",
+    [
+        "<html>Sign in</html>",
+        "{}",
+        [],
+        {"predictions": [[1.0]]},
+        {"predictions": [{}]},
+        {"predictions": []},
+        {"predictions": {}},
+        {"predictions": [LINE]},
+        {"predictions": [LINE | {PACKED: 5}]},
+        {"predictions": [LINE | {PACKED: "AAAA"}]},
+        {"predictions": [{"model_digest": None, PACKED: "AAAA"}]},
+    ],
 )
 def test_an_answer_of_something_else_is_refused(server: Server, page: Any) -> None:
     """Of a proxy that wants a login, or of an endpoint of another model."""
@@ -165,6 +186,47 @@ def test_an_answer_of_something_else_is_refused(server: Server, page: Any) -> No
         embed(adata, server.endpoint)
     assert caught.value.code == "foreign_answer"
     assert untouched(adata)
+
+
+def test_an_answer_of_several_lines_is_refused(server: Server) -> None:
+    def twice(body: dict[str, Any]) -> Answer:
+        status, answer = embeddings(body)
+        return status, {"predictions": [answer["predictions"][0]] * 2}  # type: ignore[call-overload,index]
+
+    server.answer = twice
+    with pytest.raises(EndpointError, match="2 lines, not one"):
+        embed(cells(), server.endpoint)
+
+
+def test_an_answer_for_other_cells_is_refused(server: Server) -> None:
+    """Of a gateway that keeps answers, say: the rows would belong to other cells."""
+    first: list[Answer] = []
+
+    def repeated(body: dict[str, Any]) -> Answer:
+        first.append(embeddings(body))
+        return first[0]
+
+    server.answer, adata = repeated, cells(6)
+    with pytest.raises(EndpointError, match=r"for 3 cells \(3 to 5\) and answered for 3 cells"):
+        embed(adata, server.endpoint, chunk=3)
+    assert untouched(adata)
+
+
+@pytest.mark.parametrize("total", [None, 9])
+def test_a_gene_table_ends_where_no_gene_comes(server: Server, total: int | None) -> None:
+    """Pages without genes would be asked for until the end of time."""
+    none = PackedEmbeddings([], np.zeros((0, 2), np.float32), *[NONE] * 3, [], DIGEST)
+    line = LINE | {PACKED: encode_embeddings(none, "float32"), "genes_total": total}
+    server.answer = lambda body: (200, {"predictions": [line]})
+    with pytest.raises(EndpointError, match=r"0 of (None|9) genes"):
+        gene_table(server.endpoint)
+
+
+@pytest.mark.parametrize("row", [None, 7])
+def test_an_answer_for_another_row_is_refused(server: Server, row: int | None) -> None:
+    server.answer = lambda body: (200, {"predictions": [LINE | {"input_row": row}]})
+    with pytest.raises(EndpointError, match="other rows than the 1 that"):
+        batch_inference([cells()], server.endpoint)
 
 
 def test_nobody_listens(server: Server) -> None:
