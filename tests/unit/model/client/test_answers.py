@@ -226,7 +226,7 @@ def test_a_gene_table_ends_where_no_gene_comes(server: Server, total: int | None
 def test_an_answer_for_another_row_is_refused(server: Server, row: int | None) -> None:
     server.answer = lambda body: (200, {"predictions": [LINE | {"input_row": row}]})
     with pytest.raises(EndpointError, match="other rows than the 1 that"):
-        batch_inference([cells()], server.endpoint)
+        batch_inference(server.endpoint, [cells()])
 
 
 def test_nobody_listens(server: Server) -> None:
