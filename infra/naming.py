@@ -80,39 +80,14 @@ class Names:
         return self._beside("payload")
 
     @property
-    def cells_table(self) -> str | None:
-        """The table with one row for each cell that was answered."""
-        return self._beside("cells")
-
-    @property
     def requests_table(self) -> str | None:
         """The table with one row of scalars for each request."""
         return self._beside("requests")
 
     @property
-    def set_aside_table(self) -> str | None:
-        """The table of payloads that could not be read, with the reason."""
-        return self._beside("set_aside")
-
-    @property
-    def drift_table(self) -> str | None:
-        """The table with one row for each look at drift and each cause."""
-        return self._beside("drift")
-
-    @property
-    def status_table(self) -> str | None:
-        """The table of what each served entity computed on, hour by hour."""
-        return self._beside("status")
-
-    @property
     def all_payloads(self) -> str | None:
         """The view over the inference table and the legacy one before it."""
         return self._beside("payload_all")
-
-    @property
-    def detection_table(self) -> str | None:
-        """The table of the genes that the cells of each request express."""
-        return self._beside("detection")
 
     def _beside(self, kind: str) -> str | None:
         if self.inference_table_prefix is None:

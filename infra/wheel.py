@@ -47,20 +47,9 @@ _SOURCES = (
     "model/judge/drift",
     "model/wire",
     "scripts/__init__.py",
-    "scripts/monitoring/__init__.py",
-    "scripts/monitoring/baselines.py",
-    "scripts/monitoring/delta.py",
-    "scripts/monitoring/drift.py",
-    "scripts/monitoring/device.py",
-    "scripts/monitoring/error_rate.py",
-    "scripts/monitoring/retention.py",
-    "scripts/monitoring/rows.py",
-    "scripts/monitoring/samples.py",
-    "scripts/monitoring/spark.py",
-    "scripts/monitoring/statements.py",
-    "scripts/monitoring/unpack.py",
+    "scripts/monitoring",
 )
-"""Files and folders; a job's own modules are added here."""
+"""Files and folders."""
 TABLES = "scgpt-tables"
 """The wheel of what embeds tables of cells on a cluster, apart from the other: it changes often."""
 TABLES_ENTRY_POINTS = {"scgpt-embed-table": "scgpt_databricks.model.batch.spark.main:main"}

@@ -69,60 +69,34 @@ class Grant(Closed):
         return self.schema_ if securable == "schema" else getattr(self, securable)
 
 
-def owner_grant(principal: str) -> Grant:
-    """Everything, for the group that answers for the environment."""
-    return Grant.model_validate({"principal": principal, "schema": ("ALL_PRIVILEGES", "MANAGE")})
+GrantedRole = Literal["owner", "builder", "planner", "judge", "reader", "payload_reader"]
+
+_USE: Mapping[Securable, tuple[str, ...]] = {
+    "schema": ("USE_SCHEMA",),
+    "model": ("EXECUTE",),
+    "volume": ("READ_VOLUME",),
+}
+_GRANTS: Mapping[GrantedRole, Mapping[Securable, tuple[str, ...]]] = {
+    "owner": {"schema": ("ALL_PRIVILEGES", "MANAGE")},
+    "builder": {
+        "schema": ("USE_SCHEMA",),
+        "model": ("APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE"),
+        "volume": ("READ_VOLUME", "WRITE_VOLUME"),
+        "checkpoints_volume": ("READ_VOLUME",),
+    },
+    "planner": {**_USE, "checkpoints_volume": ("READ_VOLUME",)},
+    # The deployment job reads versions and writes into the history.
+    "judge": {**_USE, "volume": ("READ_VOLUME", "WRITE_VOLUME")},
+    "reader": _USE,
+    # On the schema: the inference table comes with the first request, after the deploy.
+    "payload_reader": {"schema": ("SELECT", "USE_SCHEMA")},
+}
+"""Role -> kind of securable -> the privileges that its work takes."""
 
 
-def builder_grant(principal: str) -> Grant:
-    """Return the grant that registering a version takes, for the builder."""
-    return Grant.model_validate(
-        {
-            "principal": principal,
-            "schema": ("USE_SCHEMA",),
-            "model": ("APPLY_TAG", "CREATE_MODEL_VERSION", "EXECUTE"),
-            "volume": ("READ_VOLUME", "WRITE_VOLUME"),
-            "checkpoints_volume": ("READ_VOLUME",),
-        }
-    )
-
-
-def judge_grant(principal: str) -> Grant:
-    """Return the grant of the deployment job: read versions, write into the history."""
-    return Grant.model_validate(
-        {
-            "principal": principal,
-            "schema": ("USE_SCHEMA",),
-            "model": ("EXECUTE",),
-            "volume": ("READ_VOLUME", "WRITE_VOLUME"),
-        }
-    )
-
-
-def reader_grant(principal: str) -> Grant:
-    """Return the grant that using the model takes."""
-    return Grant.model_validate(
-        {
-            "principal": principal,
-            "schema": ("USE_SCHEMA",),
-            "model": ("EXECUTE",),
-            "volume": ("READ_VOLUME",),
-        }
-    )
-
-
-def payload_reader_grant(principal: str) -> Grant:
-    """Return the grant that reading payloads takes.
-
-    It is on the schema: the inference table comes with the first request, after the deploy.
-    """
-    return Grant.model_validate({"principal": principal, "schema": ("SELECT", "USE_SCHEMA")})
-
-
-def planner_grant(principal: str) -> Grant:
-    """Return the grant of all that a plan has to read."""
-    volumes = {"checkpoints_volume": ("READ_VOLUME",)}
-    return Grant.model_validate({**reader_grant(principal).model_dump(by_alias=True), **volumes})
+def role_grant(role: GrantedRole, principal: str) -> Grant:
+    """Return the grant of a role."""
+    return Grant.model_validate({"principal": principal, **_GRANTS[role]})
 
 
 class Waiver(Closed):

@@ -25,16 +25,12 @@ from ..sizes import Cloud, WorkloadType
 from .access import (
     LEVELS,
     Grant,
+    GrantedRole,
     Role,
     Securable,
     Waiver,
     WorkspaceObject,
-    builder_grant,
-    judge_grant,
-    owner_grant,
-    payload_reader_grant,
-    planner_grant,
-    reader_grant,
+    role_grant,
 )
 from .batch import Batch
 from .endpoint import Endpoint, Gateway, Permissions
@@ -49,6 +45,7 @@ from .fields import (
     Schema,
     TagKey,
     unique,
+    unique_by,
 )
 from .monitoring import Monitoring
 from .promotion import Promotion
@@ -141,22 +138,16 @@ class Settings(Closed):
     """Who uses the model: by query, in batch, in Spark."""
     payload_readers: Annotated[tuple[Principal, ...], AfterValidator(unique)] = ()
     """Who may read what was sent and answered: inference table and the tables made of it."""
-    grants: tuple[Grant, ...] = ()
+    grants: Annotated[tuple[Grant, ...], unique_by("principal")] = ()
     """Privileges beyond those of owner, builder and readers."""
     monitoring: Monitoring = Monitoring()
     promotion: Promotion = Promotion()
     batch: Batch = Batch()
     tags: dict[TagKey, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
-    waivers: tuple[Waiver, ...] = ()
+    waivers: Annotated[tuple[Waiver, ...], unique_by("check")] = ()
     state: State
     _caller: str | None = PrivateAttr(None)
     """Who deploys, where the file does not say it."""
-
-    @field_validator("grants")
-    @classmethod
-    def _one_per_principal(cls, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
-        unique(tuple(grant.principal for grant in grants))
-        return grants
 
     @field_validator("tags")
     @classmethod
@@ -167,12 +158,6 @@ class Settings(Closed):
                 "state and on bills: take it out, or give it another name if it is none"
             )
         return tags
-
-    @field_validator("waivers")
-    @classmethod
-    def _one_per_check(cls, waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
-        unique(tuple(waiver.check for waiver in waivers))
-        return waivers
 
     @field_validator("waivers")
     @classmethod
@@ -333,16 +318,16 @@ class Settings(Closed):
 
     def privileges(self, securable: Securable) -> dict[str, tuple[str, ...]]:
         """Principal -> sorted privileges on one kind of securable, roles and grants together."""
-        roles = [
-            *([owner_grant(self.owner)] if self.owner else []),
-            *([builder_grant(self.builder)] if self.builder else []),
-            *([planner_grant(self.planner)] if self.planner else []),
-            *([judge_grant(judge)] if (judge := self.promotion.deployment_job) else []),
-            *(reader_grant(reader) for reader in self.readers),
-            *(payload_reader_grant(reader) for reader in self.payload_readers),
+        roles: list[tuple[GrantedRole, str | None]] = [
+            ("owner", self.owner),
+            ("builder", self.builder),
+            ("planner", self.planner),
+            ("judge", self.promotion.deployment_job),
+            *(("reader", reader) for reader in self.readers),
+            *(("payload_reader", reader) for reader in self.payload_readers),
         ]
         found = defaultdict[str, set[str]](set)
-        for grant in (*roles, *self.grants):
+        for grant in (*(role_grant(role, who) for role, who in roles if who), *self.grants):
             found[grant.principal].update(grant.on(securable))
         return {who: tuple(sorted(what)) for who, what in sorted(found.items()) if what}
 

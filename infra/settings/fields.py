@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -33,6 +33,16 @@ def unique(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) != len(values):
         raise ValueError("each entry may appear once")
     return values
+
+
+def unique_by(field: str) -> AfterValidator:
+    """Refuse a list with two entries of one name, principal or check."""
+
+    def check(entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        unique(tuple(getattr(entry, field) for entry in entries))
+        return entries
+
+    return AfterValidator(check)
 
 
 def _no_platform_catalog(catalog: str) -> str:

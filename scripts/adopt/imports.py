@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from ..deploy.facts import document, privileges
+from ..deploy.facts import endpoint_of, existing, privileges
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-
-_UNITY = "/api/2.1/unity-catalog"
-_COLLECTIONS = {
-    "databricks_schema": "schemas",
-    "databricks_volume": "volumes",
-    "databricks_registered_model": "models",
-}
 
 
 def ids(client: WorkspaceClient, stack: Mapping[str, Any]) -> dict[str, str]:
@@ -50,24 +42,15 @@ def _id(
     """The id where the resource exists; nothing where it does not, or is of no kind that
     endpoints made elsewhere have.
     """
-    if kind in _COLLECTIONS:
-        parts = ("catalog_name", "schema_name", "name")
-        full = ".".join(attributes[part] for part in parts if part in attributes)
-        if document(client, f"{_UNITY}/{_COLLECTIONS[kind]}/{quote(full)}"):
-            yield full
-    elif kind == "databricks_grant":
+    if kind == "databricks_grant":
         securable = next(key for key in ("schema", "model", "volume") if key in attributes)
         full, principal = attributes[securable], attributes["principal"]
         word = "function" if securable == "model" else securable
         if principal in privileges(client, word, full):
             yield f"{securable}/{full}/{principal}"
-    elif kind == "databricks_mlflow_experiment":
-        path = "/api/2.0/mlflow/experiments/get-by-name"
-        found = document(client, path, experiment_name=attributes["name"])
-        if found and found["experiment"].get("lifecycle_stage") != "deleted":
-            yield str(found["experiment"]["experiment_id"])
-    elif kind in ("databricks_model_serving", "databricks_permissions"):
+    elif kind == "databricks_permissions":
         (endpoint,) = stack["resource"]["databricks_model_serving"].values()
-        if found := document(client, f"/api/2.0/serving-endpoints/{endpoint['name']}"):
-            permissions = kind == "databricks_permissions"
-            yield f"/serving-endpoints/{found['id']}" if permissions else str(found["name"])
+        if found := endpoint_of(client, endpoint["name"]):
+            yield f"/serving-endpoints/{found['id']}"
+    elif there := existing(client, kind, attributes):
+        yield there.import_id

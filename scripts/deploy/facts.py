@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +17,7 @@ from scgpt_databricks.infra.guards import (
     references,
     served_versions,
 )
-from scgpt_databricks.infra.plan import Change, Json, Plan
+from scgpt_databricks.infra.plan import Json, Plan
 from scgpt_databricks.infra.settings import Settings
 
 from ..connection import get_or_none
@@ -35,11 +35,11 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
     models = {settings.names.full_model, *_replaced_models(plans), *(model for model, _ in served)}
     ready = frozenset(version for model in models for version in _ready_versions(client, model))
     tags = {each: version_tags(client, *each) for each in ready & served}
-    existing = {
+    there = {
         change.address: found
         for plan in plans
         for change in plan.changes
-        if change.created and (found := _find(client, change)) is not None
+        if change.created and (found := existing(client, change.type, change.after))
     }
     names = {settings.names.endpoint, *_endpoint_names(plans)}
     return Facts(
@@ -48,7 +48,7 @@ def gather(client: WorkspaceClient, settings: Settings, plans: Iterable[Plan]) -
         rolled_back={
             each: tags[each]["rolled_back"] for each in tags if "rolled_back" in tags[each]
         },
-        existing=existing,
+        existing=there,
         absent=_absent(client, plans),
         sees_all=any(group.display == "admins" for group in me.groups or []),
         deployer=me.user_name,
@@ -266,12 +266,12 @@ def _planned(plans: Iterable[Plan], kind: str, side: str) -> Iterator[Json]:
                 yield change.before if side == "before" else change.after
 
 
-def _find(client: WorkspaceClient, change: Change) -> Existing | None:
-    """Find a resource under the name of one that would be created."""
-    named, find = _FINDERS.get(change.type.removeprefix("databricks_"), ((), None))
-    if find is None or not _says(change.after, named):
+def existing(client: WorkspaceClient, kind: str, values: Json) -> Existing | None:
+    """Find the resource under the name of one that is declared; `kind` is Terraform's type."""
+    named, find = _FINDERS.get(kind.removeprefix("databricks_"), ((), None))
+    if find is None or not _says(values, named):
         return None  # what gets its name at the apply cannot be looked for
-    return get_or_none(lambda: find(client, change.after))
+    return get_or_none(lambda: find(client, values))
 
 
 def _says(values: Json, names: Iterable[str]) -> bool:
@@ -282,19 +282,14 @@ def _full_name(values: Json, *parts: str) -> str:
     return ".".join(values[part] for part in parts)
 
 
-def _schema(client: WorkspaceClient, after: Json) -> Existing:
-    name = _full_name(after, *_IN_CATALOG)
-    return Existing(name, client.schemas.get(quote(name, safe="")).created_by)
-
-
-def _volume(client: WorkspaceClient, after: Json) -> Existing:
-    name = _full_name(after, *_IN_SCHEMA)
-    return Existing(name, client.volumes.read(quote(name, safe="")).created_by)
-
-
-def _model(client: WorkspaceClient, after: Json) -> Existing:
-    name = _full_name(after, *_IN_SCHEMA)
-    return Existing(name, client.registered_models.get(quote(name, safe="")).created_by)
+def _securable(
+    get: Callable[[WorkspaceClient, str], Any],
+    parts: Sequence[str],
+    client: WorkspaceClient,
+    after: Json,
+) -> Existing:
+    name = _full_name(after, *parts)
+    return Existing(name, get(client, quote(name, safe="")).created_by)
 
 
 def _endpoint(client: WorkspaceClient, after: Json) -> Existing | None:
@@ -323,9 +318,14 @@ def _first(kind: Listed, client: WorkspaceClient, after: Json) -> Existing | Non
 _IN_CATALOG = ("catalog_name", "name")
 _IN_SCHEMA = ("catalog_name", "schema_name", "name")
 _FINDERS: dict[str, tuple[tuple[str, ...], Callable[[Any, Json], Existing | None]]] = {
-    "schema": (_IN_CATALOG, _schema),
-    "volume": (_IN_SCHEMA, _volume),
-    "registered_model": (_IN_SCHEMA, _model),
+    **{
+        kind: (parts, partial(_securable, get, parts))
+        for kind, parts, get in (
+            ("schema", _IN_CATALOG, lambda client, name: client.schemas.get(name)),
+            ("volume", _IN_SCHEMA, lambda client, name: client.volumes.read(name)),
+            ("registered_model", _IN_SCHEMA, lambda c, name: c.registered_models.get(name)),
+        )
+    },
     "model_serving": (("name",), _endpoint),
     "mlflow_experiment": (("name",), _experiment),
     **{kind: ((listed.named,), partial(_first, listed)) for kind, listed in LISTED.items()},

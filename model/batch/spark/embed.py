@@ -13,7 +13,7 @@ import pyarrow as pa
 from ...cells.cells import Cells
 from ...cells.imputed import check_data_set
 from ...cells.known_genes import CheckedCells, check_known_fraction
-from ...contract import PACKED, Options
+from ...contract import PACKED
 from ...errors import EngineError, InvalidRequest, ScgptError
 from ...scgpt.read_ahead import read_ahead
 from ...serve.engine import Engine
@@ -212,6 +212,3 @@ def _check(engine: Engine, cells: list[Cells], least: float, *, allow_imputed: b
     check_known_fraction(engine.vocab, [sent], least)
     if not allow_imputed:
         check_data_set([sent.cells.counts])
-
-
-DEFAULTS = (Options.min_known_fraction, Options.allow_imputed)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scgpt_databricks.infra.naming import Names, grant_id, state_key
+from scgpt_databricks.infra.monitoring.tables import TABLES
+from scgpt_databricks.infra.naming import Names, beside, grant_id, state_key
 
 words = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 principals = st.text(
@@ -43,14 +44,14 @@ def test_served_entities_differ_where_versions_do(
     assert (names.served_entity(one) == names.served_entity(other)) is (one == other)
     assert names.served_entity(one).removeprefix(f"{model}-") == str(one)
     assert names.inference_table is None
-    assert names.cells_table is None, "without payloads there is nothing beside them"
+    assert names.requests_table is None, "without payloads there is nothing beside them"
     logged = replace(names, inference_table_prefix="p")
-    beside = (
-        *(logged.inference_table, logged.cells_table, logged.requests_table, logged.drift_table),
-        *(logged.set_aside_table, logged.status_table, logged.all_payloads),
-    )
-    assert len(set(beside)) == len(beside), "no two tables share a name"
-    assert all(str(name).startswith(f"{names.full_schema}.p_") for name in beside)
+    tables = (logged.inference_table, logged.requests_table, logged.all_payloads)
+    jobs = (beside(str(logged.inference_table), kind) for kind in TABLES if kind != "requests")
+    found = (*tables, *jobs)
+    assert beside(str(logged.inference_table), "requests") == logged.requests_table
+    assert len(set(found)) == len(found), "no two tables share a name"
+    assert all(str(name).startswith(f"{names.full_schema}.p_") for name in found)
 
 
 def test_state_keys_take_any_spelling_of_the_prefix() -> None:

@@ -11,7 +11,7 @@ from databricks.sdk.errors import NotFound
 
 from scgpt_databricks.infra import layout, settings
 from scgpt_databricks.infra.plan import Change, Plan
-from scgpt_databricks.scripts.deploy.facts import _FINDERS, _find, endpoint_of, gather
+from scgpt_databricks.scripts.deploy.facts import _FINDERS, endpoint_of, existing, gather
 from tests.unit.infra.plans import document, edited, entry, plan_of
 from tests.unit.loopback import JsonHandler, listening
 
@@ -55,14 +55,15 @@ def creation(kind: str, after: Any, **more: Any) -> Change:
 def test_what_has_no_name_is_not_looked_for(kind: str, after: Any, workspace: Workspace) -> None:
     unknown = {"name": True, "display_name": True}
     marked = creation(kind, after, after_unknown=unknown)
-    assert _find(workspace.client, marked) is None
+    assert existing(workspace.client, marked.type, marked.after) is None
     assert workspace.asked == []
 
 
 def test_a_name_is_part_of_no_path(workspace: Workspace) -> None:
     after = dict.fromkeys(("catalog_name", "schema_name", "name"), ODD)
     for kind in ("schema", "volume", "registered_model", "model_serving"):
-        assert _find(workspace.client, creation(kind, after)) is None
+        made = creation(kind, after)
+        assert existing(workspace.client, made.type, made.after) is None
     one = "..%2F..%2Fx%20y"
     assert workspace.asked == [
         f"/api/2.1/unity-catalog/schemas/{one}.{one}",

@@ -16,6 +16,7 @@ from databricks.sdk.service.jobs import RunResultState
 from scgpt_databricks.infra import settings
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring.tables import TABLES, create
+from scgpt_databricks.infra.naming import beside
 from scgpt_databricks.infra.settings import Settings
 from scgpt_databricks.scripts.watch import jobs, tables
 
@@ -39,7 +40,7 @@ def test_init_makes_the_tables_that_are_not_there(
     local: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    there = str(local.names.cells_table)
+    there = beside(str(local.names.inference_table), "cells")
     monkeypatch.setattr(tables, "workspace_client", lambda _: client_with(there))
     monkeypatch.setattr(tables, "warehouse_of", lambda *_: "w")
     monkeypatch.setattr(tables, "rows", lambda client, statement, warehouse: said.append(statement))
