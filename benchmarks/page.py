@@ -56,12 +56,14 @@ COMPARES = {
     "bf16_time_in_affine_maps": "explains: of the engine's time in bfloat16",
     "bf16_time_in_attention": "explains: the same",
     "bf16_affine_maps_of_bare_product": "explains: their rate against one of them alone",
+    "unpacking_that_remains": "explains: of unpacking's time, what none can do without",
     "second_answer_vs_first": "explains: one cell, of an engine just loaded",
 }
 NOT_YET = {
     "cpu_fp32_vs_upstream_1200",
     "cpu_bf16_vs_upstream_1200",
     "kpi_memory",
+    "unpacking_that_remains",
     "spark_per_core_vs_one_process",
     "convert_memory",
     "onnx_vs_torch",

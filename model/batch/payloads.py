@@ -7,6 +7,7 @@ with the reason.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -389,11 +390,10 @@ def _positions(row: Cells, answered: list[str]) -> NDArray[np.int64]:
 
 
 def _detection(rows: Sequence[Cells]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for row in rows:
         times = np.bincount(row.counts.indices[row.counts.data != 0], minlength=len(row.genes))
         expressed = np.flatnonzero(times)
-        counted = zip(expressed.tolist(), times[expressed].tolist(), strict=True)
-        here = {row.genes[at]: count for at, count in counted}
-        found |= {gene: found.get(gene, 0) + count for gene, count in here.items()}
+        names = map(row.genes.__getitem__, expressed.tolist())
+        found.update(dict(zip(names, times[expressed].tolist(), strict=True)))
     return found

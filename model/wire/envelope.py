@@ -114,7 +114,7 @@ class Body:
     def strings(self, name: str, limit: int) -> list[str]:
         """A list of strings of the header, at most ``limit`` of them."""
         value = self.header.get(name)
-        if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
+        if not isinstance(value, list) or not {*map(type, value)} <= {str}:
             raise InvalidPacking("packed_header", f"{name} must be a list of strings.")
         _limited(name, len(value), limit)
         return value

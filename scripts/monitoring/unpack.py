@@ -155,7 +155,8 @@ class _Run:
         """Leave out what a killed run wrote before it could write the requests."""
         if kind == "requests":
             return rows
-        written = set().union(*(self._known_of(day)[kind] for day in set(_days(rows))))
+        days = rows["request_date"].unique().to_pylist()
+        written = set().union(*(self._known_of(day)[kind] for day in days))
         if not written:
             return rows
         return rows.filter(pc.invert(pc.is_in(rows["databricks_request_id"], pa.array(written))))

@@ -41,6 +41,8 @@ def pack(header: object, arrays: bytes = b"", kind: int = 1, **change: int) -> s
 
 HEADER = {"cells": 2, "genes": ["A", "B", "C"], "ids": None, "gap_type": "u1", "value_type": "u2"}
 ARRAYS = struct.pack("<2I", 2, 1) + bytes([0, 2, 1]) + struct.pack("<3H", 5, 300, 7)
+WRAPPED = struct.pack("<2I3I3H", 2, 1, 1, 2**32 - 1, 1, 5, 300, 7)
+"""Columns 1 and, in 32 bits, 0 again."""
 
 
 def test_a_payload_made_by_hand_is_read() -> None:
@@ -95,6 +97,7 @@ def test_wide_gaps_and_large_counts_come_back() -> None:
         ({"cells": 9}, ARRAYS, "packed_truncated"),
         ({"genes": ["A", "B"]}, ARRAYS, "packed_index_out_of_range"),
         ({}, ARRAYS[:9] + bytes([0]) + ARRAYS[10:], "packed_index_out_of_range"),
+        ({"gap_type": "u4"}, WRAPPED, "packed_index_out_of_range"),
     ],
 )
 def test_inconsistent_payloads(change: dict, arrays_: bytes, code: str) -> None:
