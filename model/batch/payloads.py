@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.cells import Cells
+from ..cells.checks import check_gene_count
 from ..contract import (
     CELL_EMBEDDINGS,
     CELL_TASKS,
@@ -23,6 +24,7 @@ from ..contract import (
     GENES_IN_CONTEXT,
     GUIDE_COLUMNS,
     PACKED,
+    is_text,
 )
 from ..errors import ScgptError, find_tag
 from ..wire.codec import decode_embeddings
@@ -35,6 +37,7 @@ UNKNOWN = -1
 
 _COUNTS = ("matched_genes", "unknown_genes", "truncated_genes")
 _LONGEST_REASON = 300
+_MOST = 2**31 - 1  # the tables' columns hold no larger number
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ class _Malformed(Exception):  # noqa: N818 - a finding about a payload
 
     def __init__(self, part: str, reason: str) -> None:
         super().__init__(reason)
-        self.part, self.reason = part, reason
+        self.part = part
+        self.reason = reason.encode(errors="backslashreplace").decode()[:_LONGEST_REASON]
 
 
 def read_payload(request: str | None, response: str | None, status: int) -> Facts:
@@ -174,9 +178,9 @@ def _refused(request: str | None, response: str | None, status: int) -> Facts:
     form = task = None
     if request is not None:
         try:
-            columns, _, params = _body(json.loads(request))
+            columns, _, params = _body(_loads(request))
             form, task = _form(columns, params), _task(columns, params)
-        except (ScgptError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ScgptError, *_NOT_OURS):
             form = task = None  # it may have been refused for that
     code = tag[0] if tag else _problem_code(response)
     return Facts(form=form, task=task, reason=code or f"http_{status}")
@@ -185,30 +189,37 @@ def _refused(request: str | None, response: str | None, status: int) -> Facts:
 def _problem_code(response: str | None) -> str | None:
     """Return the code of a problem object, as the servers on Ray answer it."""
     try:
-        code = json.loads(response or "null")["code"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        code = _loads(response or "null")["code"]
+    except _NOT_OURS:
         return None
     return code if isinstance(code, str) else None
 
 
+_NOT_OURS = (
+    *(ValueError, TypeError, KeyError, AttributeError),
+    *(IndexError, OverflowError, RecursionError),
+)
+"""Raised by JSON that is none, or none of scGPT's."""
+
+
 def _read(part: str, text: str, read: Any) -> Any:
     try:
-        return read(json.loads(text))
+        return read(_loads(text))
     except ScgptError as error:
-        raise _Malformed(part, error.tagged()[:_LONGEST_REASON]) from None
+        raise _Malformed(part, error.tagged()) from None
     except json.JSONDecodeError as error:
-        raise _Malformed(part, f"it is no JSON: {error}"[:_LONGEST_REASON]) from None
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+        raise _Malformed(part, f"it is no JSON: {error}") from None
+    except _NOT_OURS as error:
         said = f"it is none of scGPT's ({type(error).__name__}: {error})"
-        raise _Malformed(part, said[:_LONGEST_REASON]) from None
+        raise _Malformed(part, said) from None
+
+
+def _loads(text: str) -> Any:
+    """Read JSON; refuse halves of surrogate pairs, which no table can hold."""
+    found = json.loads(text)
+    if ("\\ud" in text or "\\uD" in text) and not is_text(json.dumps(found, ensure_ascii=False)):
+        raise ValueError("a text holds half of a surrogate pair, which is no character")
+    return found
 
 
 # --- the request ---
@@ -223,6 +234,8 @@ def _asked(body: Any) -> _Asked:
         return _Asked(form, task, [])
     labels = {str(params["group_by"])} if params.get("group_by") else set()
     read = [row.required_cells() for row in read_rows(rows, labels)]
+    for cells in read:
+        check_gene_count(cells.genes, cells.counts.shape[1])
     return _Asked(form, task, read)
 
 
@@ -267,10 +280,9 @@ def _answered(body: Any, task: str | None) -> _Answered:
     if is_packed:
         read = decode_genes_in_context if task == GENES_IN_CONTEXT else decode_embeddings
         parts = [_unpacked(read(line["packed"])) for line in lines]
-        rows = [int(line["input_row"]) for line in lines]
     else:
         parts = [_of_lines(lines)]
-        rows = [int(line["input_row"]) for line in lines]
+    rows = [_bounded(int(line["input_row"])) for line in lines]
     cells = _joined([part for part, _, _ in parts])
     of_each = (
         np.repeat(rows, [len(part) if part else 0 for part, _, _ in parts])
@@ -282,14 +294,14 @@ def _answered(body: Any, task: str | None) -> _Answered:
         str(digest),
         of_each.astype(np.int64),
         cells,
-        sum(count for _, count, _ in parts),
+        _bounded(sum(count for _, count, _ in parts)),
         (int(sums[0]), int(sums[1]), int(sums[2])),
     )
 
 
 def _unpacked(answer: Any) -> tuple[CellFacts | None, int, list[int]]:
     """Return cells, their number and their sums of genes, of a packed answer of any kind."""
-    counts = [answer.matched, answer.unknown, answer.truncated]
+    counts = _counts([answer.matched, answer.unknown, answer.truncated])
     sums = [int(each.sum()) for each in counts]
     if getattr(answer, "grouped", False):
         return None, int(answer.cells.sum()), sums
@@ -302,14 +314,31 @@ def _of_lines(lines: Sequence[Mapping[str, Any]]) -> tuple[CellFacts | None, int
     """Return the same of an answer in JSON."""
     if "matched_genes" not in lines[0]:
         return None, 0, [0, 0, 0]
-    counts = [np.array([line[name] for line in lines], np.int64) for name in _COUNTS]
+    counts = _counts([np.array([line[name] for line in lines], np.int64) for name in _COUNTS])
     sums = [int(each.sum()) for each in counts]
     if "group" in lines[0]:
         return None, sum(int(line["cells"]) for line in lines), sums
     embeddings = None
     if "embedding" in lines[0]:
-        embeddings = np.array([line["embedding"] for line in lines], np.float32)
+        with np.errstate(over="ignore"):  # what is infinite then is refused
+            embeddings = np.array([line["embedding"] for line in lines], np.float32)
     return _told([str(line["id"]) for line in lines], counts, embeddings), len(lines), sums
+
+
+def _counts(counts: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    for each in counts:
+        if each.ndim != 1:
+            raise ValueError("a number of genes is a list")
+        if len(each):
+            _bounded(int(each.min()))
+            _bounded(int(each.max()))
+    return counts
+
+
+def _bounded(number: int) -> int:
+    if not 0 <= number <= _MOST:
+        raise ValueError(f"a number is {number:.3g}: it must be 0 to {_MOST:,}")
+    return number
 
 
 def _told(
@@ -317,6 +346,8 @@ def _told(
 ) -> CellFacts:
     if embeddings is not None and not (embeddings.ndim == 2 and np.isfinite(embeddings).all()):
         raise ValueError("an embedding is no list of finite numbers")
+    if not is_text("".join(ids)):
+        raise ValueError("an id holds half of a surrogate pair, which is no character")
     unsent = np.full(len(ids), np.nan), np.full(len(ids), UNKNOWN)
     return CellFacts(ids, *unsent, counts[0], counts[1], counts[2], embeddings)
 

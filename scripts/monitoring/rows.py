@@ -22,7 +22,7 @@ from .delta import arrow_schema
 pa: Any = pyarrow  # its annotations cover too little to check against
 pc: Any = pyarrow.compute
 
-_NAME_AND_VERSION = re.compile(r".+-([1-9]\d{0,9})")
+_NAME_AND_VERSION = re.compile(r".+-([1-9]\d{0,8})")
 _LAST_NUMBER = re.compile(r"-\d+$")
 
 _NEEDED = {"databricks_request_id": (), "status_code": (), "request": (), "response": ()}
@@ -79,25 +79,64 @@ def source_columns(names: Sequence[str], table: str) -> dict[str, str]:
     return found
 
 
+_TYPES = {
+    "databricks_request_id": pa.string(),
+    "status_code": pa.int32(),
+    "request": pa.string(),
+    "response": pa.string(),
+    "served_entity_id": pa.string(),
+    "execution_duration_ms": pa.int64(),
+    "requester": pa.string(),
+    "client_request_id": pa.string(),
+    "request_metadata": pa.map_(pa.string(), pa.string()),
+}
+"""Column -> its type in an inference table."""
+_MOMENT = pa.timestamp("us", tz="UTC")
+_BEGIN, _END = -62_135_596_800, 253_402_300_800
+"""Seconds of the years 1 to 9999, which are all that a date can be of."""
+
+
 def usable(batch: Any) -> tuple[Any, Any]:
-    """Return the rows that have an id and a time, and the others as rows that are set aside."""
-    batch = _timed(batch)
+    """Return the rows that have an id and a time, and the others as rows that are set aside.
+
+    Raises
+    ------
+    DeployError
+        A column holds what no inference table does.
+    """
+    batch = _typed(batch)
     fine = pc.and_(batch["databricks_request_id"].is_valid(), batch["request_time"].is_valid())
     broken = batch.filter(pc.invert(fine))
+    no_time = "it has no request_time in the years 1 to 9999"
     reasons = [
-        "it has no request_time" if request else "it has no databricks_request_id"
+        no_time if request else "it has no databricks_request_id"
         for request in broken["databricks_request_id"].to_pylist()
     ]
     return batch.filter(fine), _set_aside(broken, ["row"] * broken.num_rows, reasons)
 
 
-def _timed(batch: Any) -> Any:
-    """Give a batch its time as a moment; legacy tables count milliseconds."""
-    at = batch.schema.get_field_index("request_time")
-    time, moment = batch["request_time"], pa.timestamp("us", tz="UTC")
-    if pa.types.is_integer(time.type):
-        time = time.cast(pa.int64()).cast(pa.timestamp("ms", tz="UTC"))
-    return batch.set_column(at, "request_time", time.cast(moment))
+def _typed(batch: Any) -> Any:
+    """Give each column the type that it has in an inference table."""
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        kind = _TYPES.get(name, column.type)
+        try:
+            columns.append(_moments(column) if name == "request_time" else column.cast(kind))
+        except pa.ArrowException as error:
+            raise DeployError(
+                f"the table is no inference table: column {name} is {column.type}: {error}"
+            ) from error
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _moments(times: Any) -> Any:
+    """Return moments, null where they are in no year. Legacy tables count milliseconds."""
+    if pa.types.is_integer(times.type):
+        unit, numbers = 1_000, times.cast(pa.int64())
+    else:
+        unit, numbers = 1_000_000, times.cast(_MOMENT, safe=False).cast(pa.int64())
+    known = pc.and_(pc.greater_equal(numbers, _BEGIN * unit), pc.less(numbers, _END * unit))
+    return pc.multiply(pc.if_else(known, numbers, None), 1_000_000 // unit).cast(_MOMENT)
 
 
 Means = Mapping[int, NDArray[np.float32]]
@@ -158,7 +197,7 @@ class Rows:
         known = {
             **whose,
             **{name: [each.get(name) for each in scalars] for name in names},
-            "status_code": batch["status_code"].cast(pa.int32()),
+            "status_code": batch["status_code"],
             "execution_duration_ms": _optional(batch, "execution_duration_ms"),
             "request_bytes": pc.binary_length(batch["request"]).cast(pa.int64()),
             "response_bytes": pc.binary_length(batch["response"]).cast(pa.int64()),
@@ -192,11 +231,12 @@ class Rows:
         sizes = cells.library_size[np.isfinite(cells.library_size)]
         known["library_size_median"] = float(np.median(sizes)) if len(sizes) else None
         if cells.embeddings is not None:
-            known["embedding_norm"] = float(np.linalg.norm(cells.embeddings, axis=1).mean())
             mean = self._means.get(version) if version is not None else None
-            if mean is not None and len(mean) == cells.embeddings.shape[1]:
-                far = np.linalg.norm(cells.embeddings - mean, axis=1)
-                known["reference_distance"] = float(far.mean())
+            with np.errstate(over="ignore"):  # infinite, as the numbers of no model of ours are
+                known["embedding_norm"] = float(np.linalg.norm(cells.embeddings, axis=1).mean())
+                if mean is not None and len(mean) == cells.embeddings.shape[1]:
+                    far = np.linalg.norm(cells.embeddings - mean, axis=1)
+                    known["reference_distance"] = float(far.mean())
         return known
 
     def _cells(self, facts: Sequence[Facts], whose: Mapping[str, Any]) -> Any:
@@ -308,4 +348,4 @@ def _optional(batch: Any, name: str) -> Any:
 
 
 def number(text: object) -> int | None:
-    return int(str(text)) if str(text).isdecimal() else None
+    return int(str(text)) if re.fullmatch(r"\d{1,9}", str(text)) else None

@@ -185,8 +185,17 @@ def test_a_refusal_has_its_code(
     assert read_payload(None, None, 503).reason == "http_503"
 
 
+def test_a_refused_request_is_told_whatever_it_says() -> None:
+    odd = body(pd.DataFrame({contract.PACKED: ["x"]}), {"task": "\ud800"})
+    found = read_payload(odd, r'{"code": "\ud800"}', 400)
+    assert (found.task, found.reason) == (None, "http_400")
+
+
 GOOD = json.dumps({"predictions": [{"id": "0", "embedding": [1.0], "matched_genes": 1,
     "unknown_genes": 0, "truncated_genes": 0, "input_row": 0, "model_digest": "d"}]})  # fmt: skip
+GUIDE = json.dumps({"dataframe_records": [{"adata_sparsematrix": [[1, 2]], "adata_var":
+    json.dumps({"columns": [], "index": ["genes"], "data": [[]]})}], "params": CELLS})  # fmt: skip
+GROUPS = GOOD.replace('"id": "0"', f'"group": "g", "cells": {2**31}')
 MALFORMED = {
     "half-written": ('{"dataframe_split": {"colu', GOOD, "request"),
     "a number": ("7", GOOD, "request"),
@@ -204,6 +213,16 @@ MALFORMED = {
     "not finite": (None, GOOD.replace("[1.0]", "[NaN]"), "response"),
     "uneven": (None, GOOD[:-2] + "," + GOOD[17:].replace("[1.0]", "[1, 2]"), "response"),
     "count": (None, GOOD.replace('"matched_genes": 1', '"matched_genes": "many"'), "response"),
+    "more genes than a table holds": (None, GOOD.replace('s": 1', f's": {2**31}'), "response"),
+    "fewer than none": (None, GOOD.replace('s": 1', 's": -1'), "response"),
+    "a row beyond all": (None, GOOD.replace('row": 0', f'row": {2**63}'), "response"),
+    "a count of lists": (None, GOOD.replace('s": 1', 's": [1, 2]'), "response"),
+    "beyond float32": (None, GOOD.replace("[1.0]", "[1e300]"), "response"),
+    "half a character": (None, GOOD.replace('"0"', r'"\ud800"'), "response"),
+    "half a character in the digest": (None, GOOD.replace('"d"', r'"\uD800"'), "response"),
+    "half a character asked": (GUIDE.replace("genes", r"\udfff"), GOOD, "request"),
+    "fewer names than columns": (GUIDE, GOOD, "request"),
+    "more cells than a table holds": (None, GROUPS, "response"),
     "huge count": (None, GOOD.replace('s": 1', 's": ' + "9" * 40), "response"),
 }
 
@@ -214,6 +233,6 @@ def test_what_cannot_be_understood_is_set_aside_with_the_reason(name: str) -> No
     found = read_payload(request, response, 200)
     assert found.malformed is not None
     assert found.malformed[0] == part
-    assert 10 < len(found.malformed[1]) <= 300
+    assert 10 < len(found.malformed[1].encode()) <= 300
     assert found.reason == "malformed"
     assert found.cells is None
