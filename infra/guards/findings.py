@@ -38,7 +38,7 @@ CHECKS = {
     "unnamed-entity": "a served entity without a name",
     "version-missing": "a version that the registry does not have, or that is not ready",
     "version-not-validated": "a version that comes new and that no build has validated",
-    "version-rolled-back": "requests for a version whose canary was rolled back",
+    "version-rolled-back": "requests for a version that was rolled back",
     "workload-type": "a GPU type that the workspace's cloud does not have",
     "endpoint-updating": "the endpoint is being updated by somebody else",
     "production-without-table": "production that logs no requests",
@@ -112,7 +112,7 @@ class Facts:
     validated: frozenset[Version] | None = None
     """Those of them that a build has validated, among the ones that a plan would serve."""
     rolled_back: Mapping[Version, str] = field(default_factory=dict)
-    """Those of them whose canary was rolled back, with the reason, among the same."""
+    """Those of them that were rolled back, with the reason, among the same."""
     endpoints: Mapping[str, Live] = field(default_factory=dict)
     """Those that exist, of the endpoints that a plan names, by name."""
     existing: Mapping[str, Existing] = field(default_factory=dict)

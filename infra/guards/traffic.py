@@ -40,7 +40,7 @@ def traffic(planned: Planned) -> Iterator[Finding]:
 
 
 def rolled_back(planned: Planned) -> Iterator[Finding]:
-    """Refuse to give requests to a version whose canary was rolled back."""
+    """Refuse to give requests to a version that was rolled back."""
     after = planned.change.after
     routes = blocks(block(block(after, "config"), "traffic_config"), "routes")
     asked = {_target(route) for route in routes if route.get("traffic_percentage")}
@@ -53,10 +53,9 @@ def rolled_back(planned: Planned) -> Iterator[Finding]:
         ):
             yield planned.finds(
                 "version-rolled-back",
-                f"gives requests to version {number} of {model}, whose canary was rolled back: "
-                f"{reason}",
-                "Take it out of the release manifest (`scgpt canary abort ENV`), or try it anew "
-                "(`scgpt canary start ENV --again`).",
+                f"gives requests to version {number} of {model}, which was rolled back: {reason}",
+                "Take it out of the release manifest: `scgpt canary abort ENV` while it is tried, "
+                f"else `scgpt rollback ENV`. Or let it serve: `scgpt rollback ENV --to {number}`.",
             )
 
 

@@ -21,7 +21,7 @@ from scgpt_databricks.model.evidence.labelled import Labelled
 from ..commit import git_commit
 from ..connection import answering, use_mlflow, workspace_client
 from ..ledger import Entry, Ledger, shares
-from .candidates import require_no_canary
+from .candidates import require_no_canary, require_not_taken_back
 from .point import point_to
 from .vocabulary import beside_champion
 
@@ -69,7 +69,7 @@ def build_for(
     ReleaseError
         The manifest that is there is broken, of another environment or model, names a champion
         that the registry does not hold, or is to be replaced during a canary. Raised before
-        anything is built.
+        anything is built. Or the build finds a version that was rolled back; nothing changes.
     DeployError
         The workspace cannot be reached, stops answering, or holds no schema for the model.
     """
@@ -102,6 +102,9 @@ def build_for(
             notify=notify,
             force=force,
         )
+        if replace and version.reused:
+            found = registry.get(version.model, version.version)
+            require_not_taken_back(settings, found)
         before = shares(settings.released())
         released = _release(settings, _alone(version), replace=replace)
         if released:

@@ -62,3 +62,20 @@ def require_no_canary(settings: Settings, current: Manifest | None) -> None:
                 f"a canary of version {each.version} runs in {name}: end it first, by "
                 f"`scgpt canary promote {name}` or `scgpt canary abort {name}`"
             )
+
+
+def require_not_taken_back(settings: Settings, version: Version) -> None:
+    """Refuse a version that the environment had and took back.
+
+    Raises
+    ------
+    ReleaseError
+        It has the mark of a rollback.
+    """
+    reason = version.tags.get(registry.ROLLED_BACK)
+    if reason is not None:
+        name = settings.environment
+        raise ReleaseError(
+            f"{name} had this version as its version {version.number} and took it back: {reason}. "
+            f"If it is to serve again: `scgpt rollback {name} --to {version.number}`"
+        )

@@ -23,7 +23,12 @@ from ..connection import connected, variables
 from ..ledger import Entry, Ledger, shares
 from . import copy, evidence
 from .branch import require_repository
-from .candidates import require_agreement, require_no_canary, served_as
+from .candidates import (
+    require_agreement,
+    require_no_canary,
+    require_not_taken_back,
+    served_as,
+)
 from .evidence import Reference
 from .operation import Operation, Report, alone
 from .point import WorkingTree, point_to, points_to
@@ -172,7 +177,8 @@ class _Promotion:
         if self.current:
             self.champion = registry.ready(self.model, self.current.champion.version)
             require_agreement(self.current, self.champion)
-        _require_not_taken_back(self.target, self._found())
+        if copied := self._found():
+            require_not_taken_back(self.target, copied)
         if self.request.challenger:
             _require_a_champion(self.target, self._serves_it if self.current else None)
         ledger = Ledger(self.client, self.target)
@@ -365,14 +371,3 @@ def _require_a_champion(target: Settings, serves_it: bool | None) -> None:
         )
     if serves_it:
         raise ReleaseError(f"{name} serves this version already: it cannot challenge itself")
-
-
-def _require_not_taken_back(target: Settings, copied: Version | None) -> None:
-    """Refuse a version that the target had and took back."""
-    reason = copied and copied.tags.get(registry.ROLLED_BACK)
-    if copied is not None and reason is not None:
-        name = target.environment
-        raise ReleaseError(
-            f"{name} had this version as its version {copied.number} and took it back: {reason}. "
-            f"If it is to serve again: `scgpt rollback {name} --to {copied.number}`"
-        )

@@ -81,16 +81,16 @@ def _effects(work: Operation, manifest: Manifest, review: Review) -> list[Step]:
 
     def is_marked() -> bool:
         taken_back = work.entry.facts["from"]
-        return taken_back == goal or (
-            registry.ROLLED_BACK in registry.get(model, taken_back).tags
-            and registry.ROLLED_BACK not in registry.get(model, goal).tags
+        return registry.ROLLED_BACK not in registry.get(model, goal).tags and (
+            taken_back == goal or registry.ROLLED_BACK in registry.get(model, taken_back).tags
         )
 
     def mark() -> None:
         reason = work.entry.why or "no reason was given"
         registry.tag(registry.get(model, goal), {registry.ROLLED_BACK: None})
-        taken_back = registry.get(model, work.entry.facts["from"])
-        registry.tag(taken_back, {registry.ROLLED_BACK: reason[:1000]})
+        if (taken_back := work.entry.facts["from"]) != goal:
+            found = registry.get(model, taken_back)
+            registry.tag(found, {registry.ROLLED_BACK: reason[:1000]})
 
     def point() -> None:
         point_to(settings, manifest.served, review.place)

@@ -104,4 +104,4 @@ def test_a_version_that_was_rolled_back_gets_no_requests(
     found = check(plan, LOCAL, known)
     assert [finding.check for finding in found] == (["version-rolled-back"] if refused else [])
     if refused:
-        assert "whose canary was rolled back: it fails more often" in found[0].message
+        assert "which was rolled back: it fails more often" in found[0].message

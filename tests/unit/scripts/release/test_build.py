@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -96,6 +97,22 @@ def named(folder: Path, environment: str) -> list[tuple[int, int]]:
     """Version and share of each that the manifest names."""
     manifest = release.read(settings.load(environment, folder).manifest_path)
     return [(each.version, each.traffic) for each in manifest.served]
+
+
+def test_a_version_that_was_taken_back_is_not_released_again(
+    folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deploy would refuse it; how it serves again is said."""
+    build(folder, "local")
+    found = replace(registry.build(folder, model="m"), reused=True)
+    monkeypatch.setattr(module, "build", lambda *_, **__: found)
+    marked = SimpleNamespace(number=2, tags={"rolled_back": "slow"})
+    monkeypatch.setattr(module.registry, "get", lambda model, number: marked)
+    done = build(folder, "local")
+    assert done.exit_code == 1
+    assert "took it back: slow" in done.stderr
+    assert "`scgpt rollback local --to 2`" in done.stderr
+    assert named(folder, "local") == [(1, 100)]
 
 
 @pytest.mark.usefixtures("registry")

@@ -176,6 +176,17 @@ def test_what_cannot_be_rolled_back_is_refused(
     assert lab.history("prod") == []
 
 
+def test_a_version_that_serves_in_spite_of_its_mark_loses_it(
+    lab: Lab, released: tuple[int, int]
+) -> None:
+    """Somebody put the old manifest back: no deploy takes it before the mark is gone."""
+    run(lab)
+    versions = {version.number: version for version in lab.versions("prod")}
+    lab.release("prod", versions[released[1]])
+    run(lab, released[1])
+    assert not [each for each in lab.versions("prod") if registry.ROLLED_BACK in each.tags]
+
+
 def test_another_operation_that_began_is_ended_first(lab: Lab, warm: tuple[int, int]) -> None:
     begun = Entry(operation="promote", what="staging version 4", by="somebody", host="another")
     lab.ledger("prod").begin(begun)
