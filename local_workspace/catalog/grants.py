@@ -18,31 +18,30 @@ _PATH = "{wire_type}/{full_name}"
 _EVERYWHERE = frozenset({access.ALL, access.MANAGE})
 
 
+def _kind(call: Call) -> Kind:
+    return securables.kind_of_wire_type(call.path["wire_type"])
+
+
 def _may_see(call: Call) -> None:
-    usage = securables.kind_of_wire_type(call.path["wire_type"]).usage
-    _require(call, access.OWN, usage)
+    kind, name = _kind(call), call.path["full_name"]
+    access.require(call.workspace, call.principal, kind.name, name, access.OWN, kind.usage)
 
 
 def _may_change(call: Call) -> None:
-    _require(call, access.OWN)
-
-
-def _require(call: Call, *wanted: str) -> None:
-    kind = securables.kind_of_wire_type(call.path["wire_type"])
-    access.require(call.workspace, call.principal, kind.name, call.path["full_name"], *wanted)
+    name = call.path["full_name"]
+    access.require(call.workspace, call.principal, _kind(call).name, name, access.OWN)
 
 
 @routes.add("GET", f"{BASE}/permissions/{_PATH}", rule=_may_see)
 async def get(call: Call) -> dict[str, Any]:
-    kind = securables.kind_of_wire_type(call.path["wire_type"])
-    return _answer(call, access.granted(call.workspace, kind, call.path["full_name"]))
+    return _answer(call, access.granted(call.workspace, _kind(call), call.path["full_name"]))
 
 
 @routes.add("PATCH", f"{BASE}/permissions/{_PATH}", rule=_may_change)
 async def update(call: Call) -> dict[str, Any]:
     """Apply all changes or, where one of them is refused, none."""
     workspace, full_name = call.workspace, securables.key(call.path["full_name"])
-    kind = securables.kind_of_wire_type(call.path["wire_type"])
+    kind = _kind(call)
     with workspace.store.transaction():
         grants = access.granted(workspace, kind, full_name)
         for change in _changes(call):
@@ -53,9 +52,8 @@ async def update(call: Call) -> dict[str, Any]:
 
 @routes.add("GET", f"{BASE}/effective-permissions/{_PATH}", rule=_may_see)
 async def effective(call: Call) -> dict[str, Any]:
-    kind = securables.kind_of_wire_type(call.path["wire_type"])
     found: dict[str, list[dict[str, str]]] = {}
-    for depth, (level, name) in enumerate(securables.chain(kind, call.path["full_name"])):
+    for depth, (level, name) in enumerate(securables.chain(_kind(call), call.path["full_name"])):
         origin = {
             "inherited_from_type": level.wire_types[0].upper(),
             "inherited_from_name": securables.key(name),

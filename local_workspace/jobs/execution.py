@@ -78,10 +78,7 @@ class Runs:
             self._save({**run, "state": state(QUEUED, None, "Waits for another run of the job.")})
         else:
             reason = f"The job has {most} run(s) already, its max_concurrent_runs."
-            skipped = state(job_states.SKIPPED, job_states.TOO_MANY, reason)
-            for task in run["tasks"]:
-                task["state"] = skipped
-            self._save({**run, "state": skipped, "ended_at": workspace.now_ms()})
+            self._end(run, state(job_states.SKIPPED, job_states.TOO_MANY, reason))
         return run
 
     def repair(self, run: Document) -> int:
@@ -193,25 +190,22 @@ class Runs:
         task["ended_at"] = self._workspace.now_ms()
 
     def _interrupt(self, run: Document) -> None:
-        lost = state(
-            job_states.INTERNAL_ERROR,
-            job_states.FAILED,
-            "The local workspace was stopped while this ran.",
-        )
-        for task in run["tasks"]:
-            if task["state"]["life"] not in OVER:
-                task["state"] = lost
-        self._save({**run, "state": lost, "ended_at": self._workspace.now_ms()})
+        reason = "The local workspace was stopped while this ran."
+        self._end(run, state(job_states.INTERNAL_ERROR, job_states.FAILED, reason))
 
     def _finish(self, run: Document, ending: Document) -> None:
+        self._end(run, ending)
+        self._active.pop(run["id"], None)
+        _notify(self._workspace, run)
+        self._begin_next(run["job_id"])
+
+    def _end(self, run: Document, ending: Document) -> None:
+        """Write down how a run ended, and with it the tasks that were not over."""
         for task in run["tasks"]:
             if task["state"]["life"] not in OVER:
                 task["state"] = ending
         run |= {"state": ending, "ended_at": self._workspace.now_ms()}
         self._save(run)
-        self._active.pop(run["id"], None)
-        _notify(self._workspace, run)
-        self._begin_next(run["job_id"])
 
     def _save(self, run: Document) -> None:
         self._workspace.store.put(KIND, str(run["id"]), run)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from scgpt_databricks.infra.naming import COMMENTS
 from scgpt_databricks.infra.settings import Securable, Settings
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 
-_MANAGED = "MANAGED"
-
-
-class _Commented(Protocol):
-    comment: str | None
-
-
-def _type(volume: Any) -> str:
-    return str(volume.volume_type.value) if volume.volume_type else ABSENT
-
-
 def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Difference]:
     """Return the differences of the registry stack.
 
@@ -35,32 +25,26 @@ def registry_differences(client: WorkspaceClient, settings: Settings) -> list[Di
     our differences.
     """
     names = settings.names
-    schema, model = names.full_schema, names.full_model
     # Unity Catalog files the grants on models under functions.
-    wanted: list[tuple[Securable, str, str, Callable[[], _Commented]]] = [
-        ("schema", "schema", schema, lambda: client.schemas.get(schema)),
-        ("volume", "volume", names.full_volume, lambda: client.volumes.read(names.full_volume)),
-        (
-            "checkpoints_volume",
-            "volume",
-            names.full_checkpoints_volume,
-            lambda: client.volumes.read(names.full_checkpoints_volume),
-        ),
-        ("model", "function", model, lambda: client.registered_models.get(model)),
+    wanted: list[tuple[Securable, str, str, Callable[[str], Any]]] = [
+        ("schema", "schema", names.full_schema, client.schemas.get),
+        ("volume", "volume", names.full_volume, client.volumes.read),
+        ("checkpoints_volume", "volume", names.full_checkpoints_volume, client.volumes.read),
+        ("model", "function", names.full_model, client.registered_models.get),
     ]
     found: list[Difference] = []
     for securable, kind, name, get in wanted:
         resource = f"{'model' if kind == 'function' else kind} {name}"
-        there = get_or_none(get)
+        there = get_or_none(partial(get, name))
         if there is None:
             found.append(missing(resource))
-        else:
-            comment = {"comment": COMMENTS[securable]}
-            found += compare(resource, comment, {"comment": there.comment or ABSENT})
-            if kind == "volume":
-                found += compare(resource, {"type": _MANAGED}, {"type": _type(there)})
-            declared = settings.privileges(securable)
-            found += _grants(client, resource, kind, name, declared)
+            continue
+        declared, has = {"comment": COMMENTS[securable]}, {"comment": there.comment or ABSENT}
+        if kind == "volume":
+            declared["type"] = "MANAGED"
+            has["type"] = there.volume_type.value if there.volume_type else ABSENT
+        found += compare(resource, declared, has)
+        found += _grants(client, resource, kind, name, settings.privileges(securable))
     return [*found, *_experiment(client, settings), *_deployment_job(client, settings)]
 
 
