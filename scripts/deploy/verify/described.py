@@ -35,7 +35,6 @@ _ALERT: _Table = {
     "threshold": ("evaluation.threshold.value.double_value", ABSENT),
     "empty_result_state": ("evaluation.empty_result_state", ABSENT),
     "notify_on_ok": ("evaluation.notification.notify_on_ok", False),
-    "retrigger_seconds": ("evaluation.notification.retrigger_seconds", ABSENT),
     "summary": ("custom_summary", ABSENT),
     "description": ("custom_description", ABSENT),
     **_QUERY,
@@ -56,7 +55,6 @@ _JOB: _Table = {
     "emails.on_failure": ("email_notifications.on_failure", []),
     "queue": ("queue.enabled", False),
     "max_concurrent_runs": ("max_concurrent_runs", ABSENT),
-    "timeout_seconds": ("timeout_seconds", ABSENT),
     "budget_policy_id": ("budget_policy_id", ABSENT),
 }
 _PROFILE: _Table = {
@@ -71,7 +69,7 @@ _PROFILE: _Table = {
 def warehouse(document: Json) -> Fields:
     """Describe size, costs and tags."""
     tags = (document.get("tags") or {}).get("custom_tags") or []
-    return {**_picked(document, _WAREHOUSE), **{f"tags.{t['key']}": t["value"] for t in tags}}
+    return {**_picked(document, _WAREHOUSE), **{f"tags.{t['key']}": t.get("value") for t in tags}}
 
 
 def destination(document: Json) -> Fields:
@@ -84,7 +82,10 @@ def alert(document: Json) -> Fields:
     told = _at(document, "evaluation.notification.subscriptions") or []
     return {
         **_picked(document, _ALERT),
-        "subscriptions": sorted(each.get("destination_id") or each["user_email"] for each in told),
+        "retrigger_seconds": _at(document, "evaluation.notification.retrigger_seconds") or ABSENT,
+        "subscriptions": sorted(
+            str(each.get("destination_id") or each.get("user_email")) for each in told
+        ),
         "folder": _folder(document),
     }
 
@@ -121,6 +122,7 @@ def job(document: Json) -> Fields:
         "entry_point": _listed(each.get("entry_point") for each in wheels),
         "parameters": [word for each in wheels for word in each.get("parameters") or []],
         **_picked(document, _JOB),
+        "timeout_seconds": document.get("timeout_seconds") or ABSENT,  # 0 stands for none
         **{f"tags.{key}": value for key, value in (document.get("tags") or {}).items()},
     }
 

@@ -317,7 +317,7 @@ def test_a_source_that_cannot_be_read_is_named_before_anything_begins(dev: Lab) 
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        (["T", "B"] * 10, r"has no column 'bulk_labels' in obs; it has kind"),
+        (["T", "B"] * 10, r"has no column 'bulk_labels' in obs; its columns: kind"),
         (["T"] * 20, "all 20 cells have the label 'T'"),
         (["T"] * 10 + [""] * 10, "10 of 20 cells have a label"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from scgpt_databricks.infra import monitoring
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring.tables import create
+from scgpt_databricks.infra.naming import beside
 from scgpt_databricks.scripts.watch.plots import _short
 from scgpt_databricks.scripts.watch.report import hours_of
 from tests.unit.scripts.watch.site import Site, as_json
@@ -60,8 +61,7 @@ def test_counts_equal_those_of_the_caller_in_every_form(asked: Site, tmp_path: P
 def test_every_table_of_the_report_can_be_asked_once_all_tables_are_there(asked: Site) -> None:
     table = str(asked.settings.names.inference_table)
     for kind in ("requests", "drift"):
-        name = getattr(asked.settings.names, f"{kind}_table")
-        asked.rows(create(kind, name))
+        asked.rows(create(kind, beside(table, kind)))
     found = as_json(asked.scgpt("report", "watched", "--json"))["sections"]
     assert {key for key, each in found.items() if each["problem"]} == {"usage", "cost"}
     assert set(found) == {each.key for each in monitoring.REPORTS}
