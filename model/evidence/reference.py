@@ -150,6 +150,8 @@ def thaw(baseline: Mapping[str, Any]) -> Frozen:
     InvalidRequest
         ``baseline_too_old``: it was made before baselines had one. ``baseline_damaged``.
     """
+    if not isinstance(baseline, Mapping):
+        raise InvalidRequest("baseline_damaged", "the baseline is no object of JSON.")
     if KEY not in baseline:
         raise InvalidRequest(
             "baseline_too_old",
@@ -173,9 +175,23 @@ def _thawed(found: Mapping[str, Any]) -> Frozen:
         np.array(found["whole"], np.float64),
         np.array(found["lost"], np.float64),
     )
-    centres = np.array(found["centres"], np.float32)
-    made = Reference(sample, centres, float(found["gamma"]), float(found["spread"]))
-    return Frozen(cells.digest, made, list(found["genes"]), np.array(found["rates"], np.float64))
+    centres, rates = np.array(found["centres"], np.float32), np.array(found["rates"], np.float64)
+    genes, gamma, spread = list(found["genes"]), float(found["gamma"]), float(found["spread"])
+    n, (of, width) = len(sample.names), cells.embeddings.shape
+    for name, values, shape in (
+        ("sizes", sample.sizes, (of,)),
+        ("whole", sample.whole, (n,)),
+        ("lost", sample.lost, (n,)),
+        ("centres", centres, (len(centres), width)),
+        ("rates", rates, (len(genes),)),
+    ):
+        if values.shape != shape:
+            raise ValueError(f"{name} has the shape {values.shape}, not {shape}")
+    if not of or sample.data_set.min() < 0:
+        raise ValueError("its cells are of no data set")
+    if not (np.isfinite(centres).all() and 0 < gamma < np.inf and 0 < spread < np.inf):
+        raise ValueError("centres, gamma or spread are not finite")
+    return Frozen(cells.digest, Reference(sample, centres, gamma, spread), genes, rates)
 
 
 def known_share(matched: NDArray[np.int64], unknown: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ def baselines_in(client: WorkspaceClient, folder: str) -> Baselines:
         with contents:
             try:
                 found: Mapping[str, Any] = json.loads(contents.read())
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InvalidRequest("baseline_damaged", f"it is no JSON: {error}.") from error
         return found
 

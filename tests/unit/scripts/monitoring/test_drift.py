@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -153,6 +153,34 @@ def test_an_older_baseline_and_a_damaged_one_say_so(place: Place) -> None:
     place.stored[f"{FOLDER}/3.json"] = json.dumps({"format": 1, "types": {}}).encode()
     assert "deciles only" in look(place, 1)["input"]["note"]
     place.stored[f"{FOLDER}/3.json"] = b'{"format": 2, "refer'
+    assert "no JSON" in look(place, 1)["input"]["note"]
+
+
+def test_a_baseline_whose_parts_do_not_fit_says_which_and_stops_no_job(place: Place) -> None:
+    fill(place, 1, 12)
+    file, client = f"{FOLDER}/3.json", cast(Any, place)
+    good = json.loads(place.stored[file])
+    kept = good["reference"]
+    for damaged, said in (
+        (7, "no object of JSON"),
+        ([], "no object of JSON"),
+        ({"sizes": kept["sizes"][1:]}, "sizes has the shape"),
+        ({"sizes": None}, "sizes has the shape"),
+        ({"data_sets": [*kept["data_sets"], "more"]}, "whole has the shape"),
+        ({"data_sets": [], "whole": [], "lost": []}, "of no data set"),
+        ({"lost": [0.0]}, "lost has the shape"),
+        ({"rates": [[0.5]]}, "rates has the shape"),
+        ({"centres": [line[1:] for line in kept["centres"]]}, "centres has the shape"),
+        ({"spread": 0}, "not finite"),
+        ({"gamma": float("nan")}, "not finite"),
+        ({"genes": 5}, "not iterable"),
+    ):
+        found = {**good, "reference": kept | damaged} if isinstance(damaged, dict) else damaged
+        place.stored[file] = json.dumps(found).encode()
+        rows = look(place, 1, write=False)
+        assert all(said in row["note"] and row["p_value"] is None for row in rows.values()), said
+        assert not baselines.means_of(baselines.baselines_in(client, FOLDER), [3])
+    place.stored[file] = b"[" * 100_000
     assert "no JSON" in look(place, 1)["input"]["note"]
 
 
