@@ -241,15 +241,15 @@ def probe(
             "Not probed: a route-optimised endpoint has no address for one served entity.",
         )
     asked = []
-    for name in names:
+    for name in reversed(names):  # cells that the champion refuses say nothing about the other
         try:
             asked.append(_asked(replace(endpoint, address=endpoint.url_of(name)), cells))
         except (InvalidRequest, EndpointError) as error:
             status = error.http_status if isinstance(error, EndpointError) else 400
             if name == names[0] and not is_infrastructure(status):
-                return "roll back", (f"The challenger does not answer probes: {error}",)
+                return "roll back", (f"The challenger alone does not answer probes: {error}",)
             return "undecided", (f"{name} could not be probed: {error}",)
-    ours, theirs = asked
+    theirs, ours = asked
     return compared(ours, theirs, cells.labels, same_weights=same_weights)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from scipy import sparse
 
 from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.model import registry
+from scgpt_databricks.model.client import Endpoint
 from scgpt_databricks.model.judge.verdict import Arm, Canary, Look, Rules, dealt
 from scgpt_databricks.scripts import volume
 from scgpt_databricks.scripts.connection import connected
 from scgpt_databricks.scripts.release import canary
+from scgpt_databricks.scripts.release import watch as module
 from scgpt_databricks.scripts.release.canary import How
 from scgpt_databricks.scripts.release.evidence import Reference
 from scgpt_databricks.scripts.release.watch import Probed, Watched, compared, watch
@@ -139,15 +142,29 @@ def test_both_warm_behind_one_address_are_switched_at_once(lab: Lab, two: Two) -
     [
         (1, 403, "undecided", "could not be probed"),  # infrastructure: nothing about the version
         (0, 500, "undecided", "could not be probed"),
-        (1, 500, "roll back", "The challenger does not answer probes"),
+        (1, 500, "roll back", "The challenger alone does not answer probes"),
+        (None, 400, "undecided", "could not be probed"),  # the cells are at fault
     ],
 )
 def test_probes_that_are_not_answered(
-    lab: Lab, two: Two, failing: int, status: int, decision: str, said: str
+    lab: Lab,
+    two: Two,
+    failing: int | None,
+    status: int,
+    decision: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begin(lab, two, 10, probed=False)
-    name = f"scgpt_gene_embeddings-{two[failing]}"
-    path = f"/serving-endpoints/scgpt-dev/served-models/{name}/invocations"
+    name = "*" if failing is None else f"scgpt_gene_embeddings-{two[failing]}"
+    path, ask = f"/serving-endpoints/scgpt-dev/served-models/{name}/invocations", module._asked
+
+    def asked(endpoint: Endpoint, cells: Reference) -> Probed:
+        if fnmatch(endpoint.address, f"*{path}"):
+            return ask(endpoint, cells)
+        return Probed(np.ones((20, 4), np.float32), np.array(["ok"] * 20))
+
+    monkeypatch.setattr(module, "_asked", asked)
     with lab.fault(path=path, status=status):
         found = look(lab)
     assert found.decision == decision
