@@ -24,7 +24,7 @@ RESULTS = Path(__file__).with_name("drift.json")
 REPLAYS, WEEKS, RATE = 200, 52, 0.05
 OLD, NEW, CELLS, WIDTH = 16, 12, 60, 16
 SHIFTED = 40
-REAL_REPLAYS, REAL_SHIFTED = 5, 5
+REAL_REPLAYS, REAL_SHIFTED = 100, 20
 _WEEK = RATE * 7 / 365
 SHIFTS: dict[str, tuple[str, dict[str, Any]]] = {
     "another mixture": ("composition", {"mixture": (0.1, 0.25, 0.15, 0.12, 0.38)}),
