@@ -70,6 +70,8 @@ class CountsPlace:
         sum_duplicates
             As above.
         """
+        if raw and layer is not None:  # X as well, which is no layer below
+            raise _two_matrices(layer)
         find = {"find_matrix": layer is None and not raw, "find_genes": gene_names is None}
         layer, gene_names = (
             None if given == own else given for given, own in ((layer, "X"), (gene_names, "index"))
@@ -86,9 +88,7 @@ class CountsPlace:
 
     def __post_init__(self) -> None:
         if self.raw and self.layer is not None:
-            raise InvalidRequest(
-                "two_matrices", f"both raw and layer {self.layer!r} are asked for; give one."
-            )
+            raise _two_matrices(self.layer)
 
     @property
     def path(self) -> str:
@@ -174,3 +174,7 @@ class CountsPlace:
         if self.layer is None and not self.raw:
             return adata
         return AnnData(found, obs=adata.obs[[]], var=source.var[[]])
+
+
+def _two_matrices(layer: str) -> InvalidRequest:
+    return InvalidRequest("two_matrices", f"both raw and layer {layer!r} are asked for; give one.")

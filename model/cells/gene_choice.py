@@ -104,7 +104,7 @@ class GeneChoice:
                 "invalid_param", "both genes and n_top_genes are given; give one of them."
             )
         if isinstance(self.genes, str) or not hasattr(self.genes, "__len__") or not len(self.genes):
-            raise _invalid("genes", self.genes, "a list of names")
+            raise _invalid("genes", self.genes, "a list of names, at least one")
         odd = [gene for gene in self.genes if not isinstance(gene, str) or not gene]
         if odd or len({*self.genes}) < len(self.genes):
             raise InvalidRequest(

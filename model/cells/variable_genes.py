@@ -97,6 +97,6 @@ def _not_found(counts: sparse.csr_matrix, flavor: str, reason: str) -> InvalidRe
     return InvalidRequest(
         "hvg_failed",
         f"highly variable genes ({flavor}) cannot be found in these {counts.shape[0]} cells x "
-        f"{counts.shape[1]} genes: {reason}. Send more cells, another hvg_flavor, or leave "
-        "subset_hvg out.",
+        f"{counts.shape[1]} genes: {reason}. Send more cells, another hvg_flavor, or take "
+        "all genes: n_top_genes (of a request, subset_hvg) is 0 then.",
     )

@@ -69,7 +69,11 @@ class Limits:
         check_chunk(self.chunk)
         for name, most in (("request_bytes", MOST_BYTES), ("concurrency", 256)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | np.integer)
+                or not 1 <= value <= most
+            ):
                 raise InvalidRequest(
                     f"invalid_{name}",
                     f"{name} is {value!r}; it must be a whole number of 1 .. {most:,}.",

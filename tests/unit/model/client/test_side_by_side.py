@@ -190,6 +190,7 @@ def test_a_cell_that_fits_no_request(server: Server, monkeypatch: pytest.MonkeyP
         ({"patience": -1}, "invalid_patience"),
         ({"patience": float("nan")}, "invalid_patience"),
         ({"patience": "1"}, "invalid_patience"),
+        ({"layer": "X", "raw": True}, "two_matrices"),
     ],
 )
 def test_bounds_that_are_none(server: Server, options: dict[str, Any], code: str) -> None:
@@ -197,3 +198,9 @@ def test_bounds_that_are_none(server: Server, options: dict[str, Any], code: str
         embed(cells(), server.endpoint, **options)
     assert refusal.value.code == code
     assert server.requests == []
+
+
+def test_numbers_of_numpy_are_numbers(server: Server) -> None:
+    numbers: dict[str, Any] = {"concurrency": np.int64(2), "request_bytes": np.int32(10_000)}
+    embed(cells(), server.endpoint, **numbers)
+    assert server.requests
