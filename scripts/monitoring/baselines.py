@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scgpt_databricks.infra.errors import DeployError
+from scgpt_databricks.infra.monitoring import quoted
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.model.evidence.reference import thaw
 
@@ -21,14 +23,25 @@ Baselines = Callable[[int], Mapping[str, Any] | None]
 
 
 def baselines_in(client: WorkspaceClient, folder: str) -> Baselines:
-    """Return the function that reads the frozen baselines of a folder in a volume."""
-    from databricks.sdk.errors import NotFound
+    """Return the function that reads the frozen baselines of a folder in a volume.
+
+    It raises ``InvalidRequest`` for one that is no JSON, and ``DeployError`` where the caller may
+    not read the volume; the sentence names the grant.
+    """
+    from databricks.sdk.errors import NotFound, PermissionDenied
+
+    volume = quoted(".".join(folder.split("/")[2:5]))  # /Volumes/catalog/schema/volume/...
 
     def read(version: int) -> Mapping[str, Any] | None:
         try:
             contents = client.files.download(f"{folder}/{version}.json").contents
         except NotFound:
             return None
+        except PermissionDenied as error:
+            raise DeployError(
+                f"{folder} cannot be read: {error}. Ask for GRANT READ VOLUME ON VOLUME {volume}, "
+                "with USE CATALOG and USE SCHEMA on the way to it"
+            ) from error
         assert contents is not None
         with contents:
             try:

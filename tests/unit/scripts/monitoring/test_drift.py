@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from databricks.sdk.errors import PermissionDenied
 
 from benchmarks.donors import donors
+from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.model.errors import InvalidRequest
 from scgpt_databricks.scripts.monitoring import baselines, drift
 from tests.unit.scripts.monitoring.place import TABLE, Place
@@ -182,6 +184,18 @@ def test_a_baseline_whose_parts_do_not_fit_says_which_and_stops_no_job(place: Pl
         assert not baselines.means_of(baselines.baselines_in(client, FOLDER), [3])
     place.stored[file] = b"[" * 100_000
     assert "no JSON" in look(place, 1)["input"]["note"]
+
+
+def test_no_permission_on_the_volume_names_the_grant(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionDenied("ada does not have READ VOLUME on Volume 'main.scgpt.artifacts'.")
+
+    monkeypatch.setattr(Place, "download", refuse)
+    grant = r"GRANT READ VOLUME ON VOLUME main\.scgpt\.artifacts, with USE CATALOG"
+    with pytest.raises(DeployError, match=grant):
+        look(place, 0)
 
 
 def test_too_few_requests_say_so_and_give_no_number(place: Place) -> None:
