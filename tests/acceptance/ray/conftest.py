@@ -20,6 +20,7 @@ import pytest
 import ray
 import requests
 from mlflow.models import infer_signature
+from mlflow.tracking import fluent
 from ray import serve
 
 from scgpt_databricks.local_workspace.core.children import free_port
@@ -37,11 +38,15 @@ def mlflow_at(url: str) -> Iterator[None]:
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     mlflow.set_tracking_uri(url)
     mlflow.set_registry_uri(url)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+    with pytest.MonkeyPatch.context() as patch:
+        # Tests that ran before may have chosen an experiment, which this server does not have.
+        patch.setattr(fluent, "_active_experiment_id", None)
+        patch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before[0])
+            mlflow.set_registry_uri(before[1])
 
 
 @contextmanager
