@@ -89,7 +89,7 @@ def _raw(endpoint: Endpoint, bodies: list[bytes]) -> None:
 def slow_endpoint() -> Iterator[Endpoint]:
     """The endpoint, for as long as the block lasts."""
     command = (sys.executable, "-m", "benchmarks.slow_endpoint")
-    arguments = (str(AT_A_TIME), str(ANSWER_S), str(CHUNK))
+    arguments = (str(AT_A_TIME), str(ANSWER_S))
     with subprocess.Popen(
         (*command, *arguments), cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
