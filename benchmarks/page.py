@@ -59,22 +59,6 @@ COMPARES = {
     "unpacking_that_remains": "explains: of unpacking's time, what none can do without",
     "second_answer_vs_first": "explains: one cell, of an engine just loaded",
 }
-NOT_YET = {
-    "cpu_fp32_vs_upstream_1200",
-    "cpu_bf16_vs_upstream_1200",
-    "kpi_memory",
-    "unpacking_that_remains",
-    "spark_per_core_vs_one_process",
-    "convert_memory",
-    "onnx_vs_torch",
-    "onnx_int8_vs_torch_fp32",
-    "ray_vs_in_process",
-    "ray_vs_mlflow_server",
-    "batching_gain",
-    "ray_mixed_versions_p99",
-    "ray_cold_version",
-}
-"""Figures that no run on one tree has printed so far; `docs/performance.md` says so."""
 _HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt}
 _SCALES = {"bytes": (1e-3, "kB")}
 

@@ -91,7 +91,7 @@ def _against_mlflow(place: Place, other: str) -> Figure:
         lambda: _post_all(other, bodies, ONE_CELL),
     )
     note = f"{ONE_CELL} requests of one cell at a time"
-    return _rate("ray_vs_mlflow_server", ours, theirs, ONE_CELL, "requests/s", "> 1", note)
+    return _rate("ray_vs_mlflow_server", ours, theirs, ONE_CELL, "req/s", "> 1", note)
 
 
 def _batching(place: Place) -> Figure:
@@ -101,7 +101,7 @@ def _batching(place: Place) -> Figure:
         lambda: _post_all(place.single, bodies, ONE_CELL),
     )
     note = f"{ONE_CELL} requests of one cell at a time; the reference has no batches"
-    return _rate("batching_gain", ours, theirs, ONE_CELL, "requests/s", ">= 1", note)
+    return _rate("batching_gain", ours, theirs, ONE_CELL, "req/s", ">= 1", note)
 
 
 def _mixed(place: Place) -> Figure:
