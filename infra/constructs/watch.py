@@ -1,4 +1,4 @@
-"""What watches the endpoint: warehouse, alerts, dashboard, saved queries, profile and jobs."""
+"""The resources that watch an endpoint: warehouse, alerts, dashboard, queries, profile, jobs."""
 
 from __future__ import annotations
 
