@@ -117,7 +117,7 @@ def batch_inference(
                 "params": sent,
             }
             found = conversation.ask(body)
-            if not {line.get("input_row") for line in found} <= {*range(len(batch))}:
+            if not all(line.get("input_row") in range(len(batch)) for line in found):
                 raise EndpointError(
                     "foreign_answer",
                     f"{endpoint.name} answered for other rows than the {len(batch)} that it was "

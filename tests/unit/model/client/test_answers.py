@@ -222,8 +222,8 @@ def test_a_gene_table_ends_where_no_gene_comes(server: Server, total: int | None
         gene_table(server.endpoint)
 
 
-@pytest.mark.parametrize("row", [None, 7])
-def test_an_answer_for_another_row_is_refused(server: Server, row: int | None) -> None:
+@pytest.mark.parametrize("row", [None, 7, [0]])
+def test_an_answer_for_another_row_is_refused(server: Server, row: Any) -> None:
     server.answer = lambda body: (200, {"predictions": [LINE | {"input_row": row}]})
     with pytest.raises(EndpointError, match="other rows than the 1 that"):
         batch_inference(server.endpoint, [cells()])
