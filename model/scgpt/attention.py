@@ -22,6 +22,7 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Tensor
 
 from .device import moved
+from .linear import Linear
 
 Way = Literal["cell by cell", "variable length", "padded"]
 # Measured on one core of a Zen 4 (docs/performance.md): scores of so many numbers stay in its
@@ -149,27 +150,55 @@ def attend(query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: in
 def attend_cell_by_cell(
     query: Tensor, key: Tensor, value: Tensor, cells: Layout, n_heads: int
 ) -> Tensor:
-    """As ``attend``, one cell at a time; of a long cell, some queries at a time.
+    """As ``attend`` with a query per token, one cell at a time; of a long cell, some of them.
 
     How a cell is computed follows from its own length alone.
     """
-    mixed = torch.empty_like(query)  # [Q, D]
-    whole, single = len(query) == len(key), query.dtype == torch.float32
+    mixed = torch.empty_like(query)  # [T, D]
+    single = query.dtype == torch.float32
     most = max(n_heads * _step(n_heads, length) * length for length in set(cells.lengths))
     scratch = query.new_empty(2, most)  # [2, numbers]
     exact = None if single else query.new_empty(most, dtype=torch.float32)  # [numbers]
-    for cell, rows in enumerate(cells.spans()):
-        asking = rows if whole else slice(cell, cell + 1)
+    for rows in cells.spans():
         # The products of float32 take heads as they lie; those of half types are slower with that.
-        q, k, v = (
-            _heads(x, n_heads, copied=not single) for x in (query[asking], key[rows], value[rows])
-        )  # [H, L or 1, D/H], 2 x [H, L, D/H]
-        target = mixed[asking].view(-1, n_heads, q.shape[2])  # [L or 1, H, D/H]
-        if single and whole and k.shape[1] >= _LONG:
+        q, k, v = (_heads(x[rows], n_heads, copied=not single) for x in (query, key, value))
+        target = mixed[rows].view(-1, n_heads, q.shape[2])  # [L, H, D/H]
+        if single and k.shape[1] >= _LONG:
             fused = F.scaled_dot_product_attention(q[None], k[None], v[None])  # [1, H, L, D/H]
             target.copy_(fused[0].transpose(0, 1))
         else:
             _attend_in_parts(q, k, v, target, scratch, exact)
+    return mixed
+
+
+def attend_from_cls(
+    query: Tensor, x: Tensor, key_value: Linear, cells: Layout, n_heads: int
+) -> Tensor:
+    """As ``attend`` with a query per cell, without making the keys and values of its tokens.
+
+    The query goes back through the keys' weights, and what it mixes of ``x`` goes through the
+    values': two products for each cell in place of two for each token. The keys' bias adds one
+    number to all scores of a head, which softmax takes out again. All is float32.
+
+    Parameters
+    ----------
+    query
+        ``[B, D]``.
+    x
+        ``[T, D]``.
+    key_value
+        Makes keys and values of ``x``: D -> 2 D.
+    """
+    width = x.shape[1] // n_heads
+    weight, bias = key_value.weight.float(), key_value.bias.float()  # [2 D, D], [2 D]
+    key, value = weight.view(2, n_heads, width, -1)  # 2 x [H, D/H, D]
+    mixed = torch.empty_like(query)  # [B, D]
+    for cell, rows in enumerate(cells.spans()):
+        tokens = x[rows].float()  # [L, D]
+        asked = torch.bmm(query[cell].float().view(n_heads, 1, width), key)[:, 0]  # [H, D]
+        shares = torch.softmax(asked @ tokens.T * width**-0.5, dim=-1)  # [H, L]
+        seen = (shares @ tokens)[:, :, None]  # [H, D, 1]
+        mixed[cell] = torch.bmm(value, seen).flatten().add_(bias[x.shape[1] :])  # [D]
     return mixed
 
 
@@ -186,9 +215,9 @@ def _attend_in_parts(
     Parameters
     ----------
     query, key, value
-        ``[H, L or 1, D/H]``, 2 x ``[H, L, D/H]``.
+        3 x ``[H, L, D/H]``.
     target
-        ``[L or 1, H, D/H]``: where the result goes.
+        ``[L, H, D/H]``: where the result goes.
     scratch
         Room for two times the scores.
     exact

@@ -6,9 +6,10 @@ vocabulary, W values, F feed-forward width, Q rows that a layer updates.
 
 It computes what ``scgpt.model.TransformerModel._encode`` computes in evaluation mode, with exact
 savings: the value encoder is folded into a table when the network is made; the last layer updates
-only the rows that are asked for. The gene table stays as it lies in the file, memory-mapped, and
-its LayerNorm is applied to the rows that are used: folding 60,697 rows would take longer than all
-the rest of loading.
+only the rows that are asked for; on the CPU, the first layer's products are looked up, and the last
+layer makes no keys and values. The gene table stays as it lies in the file, memory-mapped, and its
+LayerNorm is applied to the rows that are used: folding 60,697 rows would take longer than all the
+rest of loading.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Tensor
 
-from .attention import Layout, Way, attend, way_for
+from .attention import Layout, Way, attend, attend_from_cls, way_for
 from .config import ModelConfig
+from .first_layer import FirstLayer
 from .linear import Linear, Matmul, matmul_for
 
 _CLAMP = 512.0  # the value encoder's upper limit; bins stay below it in every known checkpoint
@@ -51,14 +53,29 @@ class Layer:
     norm2: Norm
     n_heads: int
 
-    def __call__(self, x: Tensor, cells: Layout, rows: Tensor | None = None) -> Tensor:
-        """Update the given rows of ``x`` ``[T, D]`` (all by default), attending to all tokens."""
-        target = x if rows is None else x[rows]  # [Q, D]
-        key, value = self.key_value(x).chunk(2, dim=-1)  # 2 x [T, D]
-        mixed = attend(self.query(target), key, value, cells, self.n_heads)  # [Q, D]
+    def __call__(self, x: Tensor, cells: Layout) -> Tensor:
+        """Update ``x`` ``[T, D]``."""
+        return self.update(x, attend(self.query(x), *self._keys(x), cells, self.n_heads))  # [T, D]
+
+    def of_cls(self, x: Tensor, cells: Layout) -> Tensor:
+        """Update the ``<cls>`` of each cell alone: ``[T, D]`` to ``[B, D]``."""
+        target = x[cells.first]  # [B, D]
+        query = self.query(target)  # [B, D]
+        if cells.way == "cell by cell":
+            mixed = attend_from_cls(query, x, self.key_value, cells, self.n_heads)  # [B, D]
+        else:
+            mixed = attend(query, *self._keys(x), cells, self.n_heads)  # [B, D]
+        return self.update(target, mixed)  # [B, D]
+
+    def update(self, target: Tensor, mixed: Tensor) -> Tensor:
+        """Update rows ``[Q, D]`` by the values that attention mixed for them, ``[Q, D]``."""
         target = self.norm1(self.out(mixed).add_(target))  # [Q, D]
         hidden = self.linear1(target, relu=True)  # [Q, F]
         return self.norm2(self.linear2(hidden).add_(target))  # [Q, D]
+
+    def _keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        key, value = self.key_value(x).chunk(2, dim=-1)  # 2 x [T, D]
+        return key, value
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,8 @@ class Network:
         Value encoder: float32 ``[W, D]``, at the integers from ``least_value`` upwards.
     least_value
         The value that row 0 of the value table stands for.
+    first_layer
+        What the first layer asks of attention, looked up. On the CPU only.
     layers
         First to last, in ``dtype``.
     dtype
@@ -87,6 +106,7 @@ class Network:
     gene_norm: Norm
     value_table: Tensor  # [W, D]
     least_value: int
+    first_layer: FirstLayer | None
     layers: tuple[Layer, ...]
     dtype: torch.dtype
     matmul: Matmul
@@ -118,10 +138,8 @@ class Network:
             float32 ``[B, D]``.
         """
         cells = Layout.of(lengths, self.device, self.attention)
-        x = self._tokens(genes, values)  # [T, D]
-        for layer in self.layers[:-1]:
-            x = layer(x, cells)  # [T, D]
-        cls = self.layers[-1](x, cells, rows=cells.first)  # [B, D]
+        x = self._through(self.layers[:-1], genes, values, cells)  # [T, D]
+        cls = self.layers[-1].of_cls(x, cells)  # [B, D]
         return F.normalize(cls.float(), dim=-1)  # [B, D]
 
     def token_embeddings(self, genes: Tensor, values: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -130,14 +148,23 @@ class Network:
         Parameters as ``cell_embeddings``.
         """
         cells = Layout.of(lengths, self.device, self.attention)
-        x = self._tokens(genes, values)  # [T, D]
-        for layer in self.layers:
-            x = layer(x, cells)  # [T, D]
-        return x.float()  # [T, D]
+        return self._through(self.layers, genes, values, cells).float()  # [T, D]
 
-    def _tokens(self, genes: Tensor, values: Tensor) -> Tensor:
-        value = F.embedding(values - self.least_value, self.value_table)  # [T, D]
-        return self.gene_embeddings(genes).add_(value).to(self.dtype)  # [T, D]
+    def _through(
+        self, layers: tuple[Layer, ...], genes: Tensor, values: Tensor, cells: Layout
+    ) -> Tensor:
+        values = values - self.least_value  # [T]
+        gene, value = self.gene_embeddings(genes), F.embedding(values, self.value_table)
+        x = gene.add_(value).to(self.dtype)  # [T, D]
+        if layers and self.first_layer is not None and cells.way == "cell by cell":
+            first, layers = layers[0], layers[1:]
+            looked_up = self.first_layer(genes, values, self.gene_embeddings)  # [T, 3 D]
+            query, key, value = looked_up.to(self.dtype).chunk(3, dim=-1)  # 3 x [T, D]
+            mixed = attend(query, key, value, cells, first.n_heads)  # [T, D]
+            x = first.update(x, mixed)  # [T, D]
+        for layer in layers:
+            x = layer(x, cells)  # [T, D]
+        return x
 
 
 def build_network(
@@ -178,17 +205,25 @@ def build_network(
 
     least_value = min(config.pad_value, 0)
     values = torch.arange(least_value, config.n_bins)  # [W]
+    value_table = _value_table(weights, values).to(device)  # [W, D]
+    gene_table = weights["encoder.embedding.weight"].to(device)  # [V, D]
+    attention = way_for(torch.device(device), dtype, config.d_model // config.n_heads)
+    in_proj = [  # [3 D, D], [3 D]
+        weights[f"transformer_encoder.layers.0.self_attn.in_proj_{x}"] for x in ("weight", "bias")
+    ]
+    on_cpu = attention == "cell by cell"
     return Network(
-        gene_table=weights["encoder.embedding.weight"].to(device),  # [V, D]
+        gene_table=gene_table,
         gene_norm=Norm(  # 2 x [D]
             *(weights[f"encoder.enc_norm.{x}"].to(device) for x in ("weight", "bias"))
         ),
-        value_table=_value_table(weights, values).to(device),  # [W, D]
+        value_table=value_table,
         least_value=least_value,
+        first_layer=FirstLayer(len(gene_table), value_table, *in_proj) if on_cpu else None,
         layers=tuple(layer(f"transformer_encoder.layers.{i}") for i in range(config.n_layers)),
         dtype=dtype,
         matmul=matmul,
-        attention=way_for(torch.device(device), dtype, config.d_model // config.n_heads),
+        attention=attention,
     )
 
 

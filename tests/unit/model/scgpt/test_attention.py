@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
@@ -16,7 +17,8 @@ import pytest
 import torch
 
 from scgpt_databricks.model.scgpt import attention
-from scgpt_databricks.model.scgpt.attention import Layout, Way, attend, way_for
+from scgpt_databricks.model.scgpt.attention import Layout, Way, attend, attend_from_cls, way_for
+from scgpt_databricks.model.scgpt.linear import Linear
 from tests.unit.model.scgpt.varlen import varlen
 
 HEADS, WIDTH = 4, 32
@@ -50,8 +52,10 @@ def _formula(
 @pytest.mark.parametrize(
     "lengths", [[7], [1, 1], [5, 5, 5], [9, 4, 1, 4], [300, 2], [513, 512, 40], [600]]
 )
-@pytest.mark.parametrize("only_cls", [False, True])
-@pytest.mark.parametrize("way", get_args(Way))
+@pytest.mark.parametrize(
+    ("way", "only_cls"),
+    [(way, False) for way in get_args(Way)] + [("padded", True), ("variable length", True)],
+)
 def test_all_ways_are_the_formula(
     lengths: list[int], only_cls: bool, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +63,33 @@ def test_all_ways_are_the_formula(
     query, key, value = _inputs(sum(lengths), len(lengths) if only_cls else sum(lengths))
     mixed = attend(query, key, value, Layout.of(lengths, CPU, way), HEADS)
     torch.testing.assert_close(mixed, _formula(query, key, value, lengths), atol=1e-6, rtol=0)
+
+
+def _key_value(dtype: torch.dtype = torch.float32) -> Linear:
+    generator = torch.Generator().manual_seed(5)
+    weight, bias = (torch.randn(2 * WIDTH, n, generator=generator).to(dtype) for n in (WIDTH, 1))
+    return Linear(weight, bias[:, 0], "torch")
+
+
+@pytest.mark.parametrize("lengths", [[7], [1, 1], [9, 4, 1, 4], [300, 2], [600]])
+def test_cls_asks_without_keys_and_values(lengths: list[int]) -> None:
+    query, x, _ = _inputs(sum(lengths), len(lengths))
+    mixed = attend_from_cls(query, x, _key_value(), Layout.of(lengths, CPU, "cell by cell"), HEADS)
+    key, value = _key_value()(x).chunk(2, dim=-1)
+    torch.testing.assert_close(mixed, _formula(query, key, value, lengths), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_company_never_changes_a_bit_of_a_cls(dtype: torch.dtype) -> None:
+    lengths = [700, 300, 300, 249, 40, 1]
+    query, x, _ = (x.to(dtype) for x in _inputs(sum(lengths), len(lengths)))
+    asked = partial(attend_from_cls, key_value=_key_value(dtype), n_heads=HEADS)
+    together, start = asked(query, x, cells=Layout.of(lengths, CPU, "cell by cell")), 0
+    for cell, length in enumerate(lengths):
+        one = Layout.of([length], CPU, "cell by cell")
+        alone = asked(query[cell : cell + 1], x[start : start + length], cells=one)
+        assert torch.equal(alone[0], together[cell])
+        start += length
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
