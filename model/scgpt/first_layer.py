@@ -21,7 +21,7 @@ class FirstLayer:
     """Query, key and value of any token, of which the genes' part is made when it is first met.
 
     Threads may share one: two that meet a gene at once write the same bits. Memory is taken by the
-    genes that were met: 6 KB each at a width of 512.
+    genes that were met: 6 KB each at a width of 512, and the rest of their pages.
 
     Parameters
     ----------
