@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,8 @@ def _read(part: str, text: str, read: Any) -> Any:
 def _loads(text: str) -> Any:
     """Read JSON; refuse halves of surrogate pairs, which no table can hold."""
     found = json.loads(text)
-    if ("\\ud" in text or "\\uD" in text) and not is_text(json.dumps(found, ensure_ascii=False)):
+    escapes = "\\" in text and ("\\ud" in text or "\\uD" in text)
+    if escapes and not is_text(json.dumps(found, ensure_ascii=False)):
         raise ValueError("a text holds half of a surrogate pair, which is no character")
     return found
 
@@ -236,7 +238,16 @@ def _asked(body: Any) -> _Asked:
     read = [row.required_cells() for row in read_rows(rows, labels)]
     for cells in read:
         check_gene_count(cells.genes, cells.counts.shape[1])
-    return _Asked(form, task, read)
+    return _Asked(form, task, [_without_zeros(cells) for cells in read])
+
+
+def _without_zeros(cells: Cells) -> Cells:
+    """Leave out zeros that a matrix stores: each value that is left is of a detected gene."""
+    if cells.counts.data.all():
+        return cells
+    counts = cells.counts.copy()
+    counts.eliminate_zeros()
+    return replace(cells, counts=counts)
 
 
 def _body(body: Any) -> tuple[list[str], list[dict[str, Any]], Mapping[str, Any]]:
@@ -386,7 +397,7 @@ def _with_cells(facts: Facts, asked: _Asked | None, answered: _Answered | None) 
     library, detected = answered.cells.library_size, answered.cells.detected
     for number, row in enumerate(asked.rows):
         places = np.flatnonzero(answered.rows == number)
-        of = _positions(row, [answered.cells.ids[at] for at in places])
+        of = _positions(row, answered.cells.ids, places)
         sent = _sent(row)
         found = of >= 0
         library[places[found]] = sent.library_size[of[found]]
@@ -397,8 +408,11 @@ def _with_cells(facts: Facts, asked: _Asked | None, answered: _Answered | None) 
 def _sent(row: Cells) -> CellFacts:
     n = row.counts.shape[0]
     unknown = np.full(n, UNKNOWN)
-    sizes = np.asarray(row.counts.sum(axis=1, dtype=np.float64)).ravel()
-    detected = np.asarray(row.counts.astype(bool).sum(axis=1, dtype=np.int64)).ravel()
+    detected = np.diff(row.counts.indptr).astype(np.int64)
+    sizes, there = np.zeros(n), detected > 0
+    starts = row.counts.indptr[:-1][there]
+    if len(starts):
+        sizes[there] = np.add.reduceat(row.counts.data, starts, dtype=np.float64)
     return CellFacts(_names(row), sizes, detected, unknown, unknown.copy(), unknown.copy())
 
 
@@ -406,25 +420,31 @@ def _names(row: Cells) -> list[str]:
     return row.ids or [str(i) for i in range(row.counts.shape[0])]
 
 
-def _positions(row: Cells, answered: list[str]) -> NDArray[np.int64]:
+def _positions(row: Cells, answered: Sequence[str], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return where in the request each cell of the answer stands; -1 where that is not known.
 
     A filter may have dropped cells: those that are left are then found by their names.
     """
     names = _names(row)
-    if len(answered) == len(names):
+    if len(places) == len(names):
         return np.arange(len(names))
     if row.ids is None or len({*names}) < len(names):
-        return np.full(len(answered), UNKNOWN)
+        return np.full(len(places), UNKNOWN)
     place = {name: at for at, name in enumerate(names)}
-    return np.array([place.get(name, UNKNOWN) for name in answered], np.int64)
+    return np.array([place.get(answered[at], UNKNOWN) for at in places], np.int64)
 
 
-def _detection(rows: Sequence[Cells]) -> dict[str, int]:
+def _detection(rows: Sequence[Cells]) -> Mapping[str, int]:
+    of_each = [_expressed(row) for row in rows]
+    if len(of_each) == 1:
+        return of_each[0]
     found: Counter[str] = Counter()
-    for row in rows:
-        times = np.bincount(row.counts.indices[row.counts.data != 0], minlength=len(row.genes))
-        expressed = np.flatnonzero(times)
-        names = map(row.genes.__getitem__, expressed.tolist())
-        found.update(dict(zip(names, times[expressed].tolist(), strict=True)))
+    for times in of_each:
+        found.update(times)
     return found
+
+
+def _expressed(row: Cells) -> dict[str, int]:
+    """Return gene -> cells that express it, where some do."""
+    times = np.bincount(row.counts.indices, minlength=len(row.genes)).tolist()
+    return dict(zip(compress(row.genes, times), filter(None, times), strict=True))

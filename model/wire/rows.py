@@ -91,9 +91,10 @@ FORMS = (
 
 def _check_names(row: Row) -> None:
     """Genes must have names, and whatever may be repeated in an answer must be text."""
-    names: dict[str, Sequence[Any]] = {"genes": row.genes or []}
-    odd = [gene for gene in names["genes"] if not isinstance(gene, str) or not gene]
-    if odd:
+    genes = row.genes or []
+    names: dict[str, Sequence[Any]] = {"genes": genes}
+    if not ({*map(type, genes)} <= {str} and all(genes)):
+        odd = [gene for gene in genes if not isinstance(gene, str) or not gene]
         raise InvalidRequest(
             "invalid_gene_name",
             f"gene names must be non-empty strings; {len(odd)} are not, {odd[0]!r} for one.",

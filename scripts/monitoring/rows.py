@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,8 @@ def usable(batch: Any) -> tuple[Any, Any]:
     """
     batch = _typed(batch)
     fine = pc.and_(batch["databricks_request_id"].is_valid(), batch["request_time"].is_valid())
+    if fine.true_count == len(fine):
+        return batch, _set_aside(batch.slice(0, 0), [], [])
     broken = batch.filter(pc.invert(fine))
     no_time = "it has no request_time in the years 1 to 9999"
     reasons = [
@@ -233,9 +236,9 @@ class Rows:
         if cells.embeddings is not None:
             mean = self._means.get(version) if version is not None else None
             with np.errstate(over="ignore"):  # infinite, as the numbers of no model of ours are
-                known["embedding_norm"] = float(np.linalg.norm(cells.embeddings, axis=1).mean())
+                known["embedding_norm"] = float(_lengths(cells.embeddings).mean())
                 if mean is not None and len(mean) == cells.embeddings.shape[1]:
-                    far = np.linalg.norm(cells.embeddings - mean, axis=1)
+                    far = _lengths(cells.embeddings - mean)
                     known["reference_distance"] = float(far.mean())
         return known
 
@@ -257,14 +260,23 @@ class Rows:
         return _batch("cells", known, sum(lengths))
 
 
+def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    squares: NDArray[np.float32] = np.einsum("ij,ij->i", vectors, vectors)
+    return np.sqrt(squares)
+
+
 def _detection(facts: Sequence[Facts], whose: Mapping[str, Any]) -> Any:
     there = [int(bool(each.detection)) for each in facts]
     found = [each for each in facts if each.detection]
+    each_one = [each.detection for each in found]
+    ends = pa.array([0, *accumulate(map(len, each_one))], pa.int32())
+    genes = pa.array([*chain.from_iterable(each_one)], pa.string())
+    times = pa.array([*chain.from_iterable(each.values() for each in each_one)], pa.int32())
     known = _repeated(whose, there)
     known |= {
         "cells": [each.n_cells for each in found],
-        "genes": [[*each.detection] for each in found],
-        "detected": [[*each.detection.values()] for each in found],
+        "genes": pa.ListArray.from_arrays(ends, genes),
+        "detected": pa.ListArray.from_arrays(ends, times),
     }
     return _batch("detection", known, len(found))
 

@@ -147,7 +147,8 @@ class _Run:
         waiting.add("set_aside", broken)
         if not new:
             return
-        parts = self._rows.unpack(batch.take(pa.array(new)))
+        unread = batch if len(new) == len(ids) else batch.take(pa.array(new))
+        parts = self._rows.unpack(unread)
         for kind, rows in parts.items():
             waiting.add(kind, self._unwritten(kind, rows))
 

@@ -18,6 +18,7 @@ from scgpt_databricks.model.scgpt.embedder import Embedder
 from scgpt_databricks.model.scgpt.engine import ScgptEngine
 from scgpt_databricks.model.serve.answer import answer
 from scgpt_databricks.model.wire.codec import encode_cells
+from scgpt_databricks.model.wire.envelope import KIND_CELLS, pack
 
 CELLS = {"task": contract.CELL_EMBEDDINGS}
 CONTEXT = {"task": contract.GENES_IN_CONTEXT}
@@ -88,6 +89,19 @@ def test_every_form_and_answer_gives_the_same_facts(
     assert found.detection == {
         g: n for g, n in zip(genes, (counts != 0).sum(axis=0).A1, strict=True) if n
     }
+
+
+def test_cells_without_a_gene_and_sums_beyond_float32(genes: list[str]) -> None:
+    header = {"cells": 5, "genes": genes[:3], "ids": None, "gap_type": "u1", "value_type": "f4"}
+    lengths, gaps = np.array([0, 2, 0, 2, 1], "<u4"), np.array([0, 1, 0, 2, 0], "u1")
+    values = np.array([2**24, 1, 3, 5, 0], "<f4")  # other packers may store zeros
+    row = {contract.PACKED: pack(KIND_CELLS, header, [lengths, gaps, values], level=1)}
+    body = json.dumps({"dataframe_records": [row], "params": {**CELLS}})
+    found = read_payload(body, None, 200)
+    assert found.cells is not None
+    assert found.cells.library_size.tolist() == [0, 2**24 + 1, 0, 8, 0]
+    assert found.cells.detected.tolist() == [0, 2, 0, 2, 0]
+    assert found.detection == {genes[0]: 2, genes[1]: 1, genes[2]: 1}
 
 
 @pytest.mark.parametrize("response_format", ["json", "float32"])
