@@ -38,7 +38,7 @@ LARGEST_DIFFERENCE = 1e-5
 """Between a float32 row of the export and of the engine. Rows have length 1."""
 OPSET = 20  # later ones have an Attention that onnxruntime refuses with a mask of one query
 _PACKAGE = "scgpt_edge"
-_PRODUCTS_PER_LAYER = 5  # query, key and value, out, and two of the feed-forward part
+_PRODUCTS_PER_LAYER = 6  # query, key, value, out, and two of the feed-forward part
 _NEEDED = ("onnxruntime", "numpy", "h5py")
 _ENTRY = '''"""Embed cells: python embed.py CELLS.h5ad --out OUT.h5ad"""
 

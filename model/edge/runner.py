@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -38,7 +40,8 @@ from .cells_file import CellsAtEdge, read_cells_at_edge
 DESCRIPTION = "edge.json"
 CELLS_MODEL = {"float32": "cells.onnx", "int8": "cells.int8.onnx"}
 GENES_MODEL = "genes.onnx"
-TOKENS_PER_BATCH = 2048
+TOKENS_PER_BATCH = 256
+"""Usual cells go one at a time: what is computed of them stays in a core's cache, unpadded."""
 _CELLS_PER_READ = 1024
 _OBSM_KEY = "X_scGPT"
 
@@ -50,9 +53,11 @@ class EdgeModel:
     Parameters
     ----------
     cells, genes
-        Sessions of onnxruntime.
+        Sessions of onnxruntime, of one thread each.
     vocab, config, digest
         Of the checkpoint.
+    threads
+        Batches that are computed at the same time.
     """
 
     cells: Any
@@ -60,6 +65,7 @@ class EdgeModel:
     vocab: GeneVocab
     config: ModelConfig
     digest: str
+    threads: int
 
     @classmethod
     def load(cls, folder: Path, *, precision: str = "float32", threads: int = 0) -> EdgeModel:
@@ -76,7 +82,8 @@ class EdgeModel:
         """
         described = json.loads((folder / DESCRIPTION).read_text())
         settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = threads
+        # A thread for each batch: within a batch all would wait for the slowest at each product.
+        settings.intra_op_num_threads = 1
 
         def session(name: str) -> Any:
             return onnxruntime.InferenceSession(
@@ -92,6 +99,7 @@ class EdgeModel:
             read_vocab(folder / VOCAB_FILE, ids, aliases),
             ModelConfig(**described["config"]),
             described["checkpoint_sha256"],
+            threads or os.cpu_count() or 1,
         )
 
     def embed_cells(
@@ -133,11 +141,12 @@ class EdgeModel:
         """Embed cells of like length together: float32 ``[cells, d_model]``."""
         lengths = tokens.lengths()
         out = np.empty((len(lengths), self.config.d_model), np.float32)
-        order = np.argsort(-lengths, kind="stable")
-        while len(order):
-            some = order[: max(1, TOKENS_PER_BATCH // int(lengths[order[0]]))]
+
+        def embed(some: NDArray[np.int64]) -> None:
             (out[some],) = self.cells.run(None, padded(tokens, some))
-            order = order[len(some) :]
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(embed, batches(lengths)))
         return out
 
     def embed_genes(self, genes: Sequence[str]) -> GeneEmbeddings:
@@ -148,6 +157,15 @@ class EdgeModel:
         known = list(compress(genes, there))
         unknown = [gene for gene, found in zip(genes, there, strict=True) if not found]
         return GeneEmbeddings(known, vectors, unknown, self.digest, len(known))
+
+
+def batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Cut cells into batches, the longest first: int64 places ``[n]``."""
+    order = np.argsort(-lengths, kind="stable")
+    while len(order):
+        size = max(1, TOKENS_PER_BATCH // int(lengths[order[0]]))
+        yield order[:size]
+        order = order[size:]
 
 
 def padded(tokens: Tokens, some: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:

@@ -10,6 +10,7 @@ from typing import Any
 import anndata
 import mlflow
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -17,6 +18,7 @@ from mlflow import MlflowClient
 from scgpt_databricks.model import registry
 from scgpt_databricks.model.edge.export import LARGEST_DIFFERENCE, check_quantised
 from scgpt_databricks.model.edge.logged import log_beside, version_of
+from scgpt_databricks.model.edge.runner import CELLS_MODEL, EdgeModel, padded
 from scgpt_databricks.model.errors import BuildError, RegistryError
 from scgpt_databricks.model.scgpt.demo import SHIPPED, pbmc_cells
 from scgpt_databricks.model.scgpt.embedder import Embedder
@@ -108,8 +110,33 @@ def test_a_wrong_file_is_a_sentence_and_leaves_nothing(
 
 def test_products_that_stay_in_float32_are_found(exported: tuple[Path, dict[str, Any]]) -> None:
     check_quantised(exported[0] / "cells.int8.onnx", n_layers=3)
-    with pytest.raises(BuildError, match="0 products in int8 of 15"):
+    with pytest.raises(BuildError, match="0 products in int8 of 18"):
         check_quantised(exported[0] / "cells.onnx", n_layers=3)
+
+
+@pytest.mark.parametrize("precision", sorted(CELLS_MODEL))
+def test_attention_is_one_node_in_each_layer(
+    exported: tuple[Path, dict[str, Any]], precision: str
+) -> None:
+    graph = onnx.load(exported[0] / CELLS_MODEL[precision]).graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("MultiHeadAttention") == 3
+    assert "Softmax" not in kinds
+
+
+def test_a_row_is_the_same_in_a_padded_batch_and_with_any_number_of_threads(
+    exported: tuple[Path, dict[str, Any]], rows: Any
+) -> None:
+    cells = pbmc_cells()
+    embedder = Embedder.load(SHIPPED, device="cpu", precision="float32")
+    tokens = embedder.tokenize(cells.X, [str(name) for name in cells.var_names])
+    many, one = (EdgeModel.load(exported[0], threads=threads) for threads in (4, 1))
+    found = many.embed_tokens(tokens)
+    np.testing.assert_array_equal(found, one.embed_tokens(tokens))
+    some = np.argsort(tokens.lengths())[[0, 100, 350, 699]]  # of four lengths
+    assert len(set(tokens.lengths()[some].tolist())) == 4
+    (together,) = one.cells.run(None, padded(tokens, some))
+    np.testing.assert_allclose(together, rows[some], atol=LARGEST_DIFFERENCE)
 
 
 def test_a_folder_that_holds_something_is_left_alone(
