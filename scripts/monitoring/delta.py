@@ -18,7 +18,7 @@ from scgpt_databricks.infra.monitoring.tables import Column
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-    from deltalake import DeltaTable, WriterProperties
+    from deltalake import DeltaTable
 
 pa: Any = pyarrow  # its annotations cover too little to check against
 ds: Any = pyarrow.dataset
@@ -148,33 +148,9 @@ def append(table: DeltaTable, rows: Any, transactions: Mapping[str, int]) -> Non
             rows,
             mode="append",
             commit_properties=CommitProperties(app_transactions=known),
-            writer_properties=_writer(rows.schema),
         )
     except CommitFailedError as error:
         raise DeployError(
             f"another run writes {table.table_uri} as well; this one stopped, and nothing is in it "
             f"twice. Run it again when that has ended ({error})"
         ) from error
-
-
-def _writer(schema: Any) -> WriterProperties:
-    """Return how a table is written: one of vectors byte by byte under zstd.
-
-    Its files are smaller then. Without a dictionary of its numbers it is written faster too. The
-    path of a list's numbers cannot be named, so they are what all columns are by default.
-    """
-    from deltalake import ColumnProperties, WriterProperties
-
-    lists = [field.type for field in schema if pa.types.is_list(field.type)]
-    if not lists or any(kind.value_type != pa.float32() for kind in lists):
-        return WriterProperties(compression="SNAPPY")
-    flat = [field.name for field in schema if not pa.types.is_list(field.type)]
-    plain = ColumnProperties(dictionary_enabled=False, encoding="PLAIN")
-    return WriterProperties(
-        compression="ZSTD",
-        compression_level=1,
-        column_properties=dict.fromkeys(flat, plain),
-        default_column_properties=ColumnProperties(
-            dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT"
-        ),
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -17,26 +16,19 @@ from scgpt_databricks.scripts.monitoring import delta
 pa: Any = pyarrow
 pq: Any = pyarrow.parquet
 
-CELLS, WIDTH = 3_000, 16
+READ_BY_SPARK = {"PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
+"""Spark's reader of columns stops at others, at BYTE_STREAM_SPLIT for one, which suits vectors."""
 
 
-def test_vectors_take_less_room_than_their_numbers_and_are_read_back(tmp_path: Path) -> None:
-    """Ids are as long as together no dictionary of a column may be."""
-    vectors = np.random.default_rng(0).normal(size=(CELLS, WIDTH)).astype(np.float32)
+def test_every_reader_knows_how_vectors_are_stored(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
     schema = delta.arrow_schema(TABLES["cells"])
     rows = pa.Table.from_pylist(
-        [
-            {"cell": i, "cell_id": f"{i:0500}", "embedding": each}
-            for i, each in enumerate(vectors.tolist())
-        ],
-        schema,
+        [{"cell": i, "embedding": each} for i, each in enumerate(vectors.tolist())], schema
     )
     delta.append(DeltaTable.create(str(tmp_path), schema), rows, {})
     (file,) = DeltaTable(str(tmp_path)).file_uris()
     group = pq.ParquetFile(file.removeprefix("file://")).metadata.row_group(0)
-    column = group.column(schema.get_field_index("embedding"))
-    assert column.encodings == ("RLE", "BYTE_STREAM_SPLIT")
-    assert column.total_compressed_size < 0.95 * vectors.nbytes
+    used = {kind for i in range(group.num_columns) for kind in group.column(i).encodings}
+    assert used <= READ_BY_SPARK
     assert DeltaTable(str(tmp_path)).to_pyarrow_table().cast(schema) == rows
-    read = duckdb.sql(f"SELECT embedding FROM read_parquet('{file}') ORDER BY cell").fetchnumpy()
-    assert np.array_equal(np.stack(read["embedding"]), vectors)
