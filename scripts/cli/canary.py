@@ -189,6 +189,8 @@ def replay(
 ) -> None:
     """Send recent requests of ENV to both versions and compare.
 
+    \b
+    It changes nothing. Exit code 3: the canary should be rolled back.
     Example:  scgpt canary replay prod --requests 500
     """
     from ..release.replay import replay as run
@@ -203,6 +205,8 @@ def replay(
     slower = "" if found.slower is None else f"\nthe challenger takes {found.slower:.2f} x the time"
     text = f"{found.decision}: {found.reason}{slower}"
     show(asdict(found), as_json, text, _then(settings.environment, found.decision))
+    if found.decision == "roll back":
+        raise SystemExit(REFUSED)
 
 
 @canary.command()

@@ -250,6 +250,7 @@ def _wrong_file_is_wrong_usage() -> Iterator[None]:
     try:
         yield
     except InvalidRequest as error:
-        if error.code != "not_anndata":
-            raise
+        is_named_wrongly = error.code == "invalid_target" and error.__cause__ is None
+        if error.code != "not_anndata" and not is_named_wrongly:
+            raise  # a cause is a disk's trouble
         raise click.BadParameter(error.message) from error

@@ -41,7 +41,7 @@ def versions(environment: str, folder: Path | None, as_json: bool) -> None:
     built = (
         f"scgpt status {environment}"
         if found.rows
-        else f"scgpt build {environment} --checkpoint DIR"
+        else f"scgpt build {environment} --checkpoint DIR, or scgpt promote FROM {environment}"
     )
     show(result, as_json, "\n".join(lines), built)
 

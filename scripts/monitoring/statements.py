@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scgpt_databricks.infra.errors import DeployError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = "50s"
 _UNFINISHED = ("PENDING", "RUNNING")
 _POLL_SECONDS = 2.0
+_PATIENCE_MINUTES = 20  # a classic warehouse may take ten to start
 
 
 class WarehouseError(DeployError):
@@ -40,10 +42,12 @@ def answer(
     Raises
     ------
     WarehouseError
-        There is no such warehouse, or the caller may not use it.
+        There is no such warehouse, the caller may not use it, or it begins nothing: the statement
+        is then cancelled.
     """
-    from databricks.sdk.errors import NotFound, PermissionDenied
+    from databricks.sdk.errors import DatabricksError, NotFound, PermissionDenied
 
+    began = time.monotonic()
     try:
         found = client.statement_execution.execute_statement(
             statement, warehouse, wait_timeout=_LONGEST_WAIT
@@ -56,6 +60,15 @@ def answer(
     except PermissionDenied as error:
         raise WarehouseError(f"{error} Ask for CAN_USE on the SQL warehouse {warehouse}") from error
     while found.status and found.status.state and found.status.state.value in _UNFINISHED:
+        waits = found.status.state.value == "PENDING"
+        if waits and time.monotonic() - began > _PATIENCE_MINUTES * 60:
+            with suppress(DatabricksError):
+                client.statement_execution.cancel_execution(str(found.statement_id))
+            raise WarehouseError(
+                f"the SQL warehouse {warehouse} has not begun a statement in {_PATIENCE_MINUTES} "
+                "minutes, so it was cancelled. Look whether it starts, or is full: `databricks "
+                f"warehouses get {warehouse}`. Start it or let it grow, and ask again"
+            )
         time.sleep(_POLL_SECONDS)
         found = client.statement_execution.get_statement(str(found.statement_id))
     if not (found.status and found.status.state and found.status.state.value == "SUCCEEDED"):

@@ -55,6 +55,20 @@ def test_the_commands_refuse_such_chunks_as_wrong_usage(
     assert "'--chunk'" in result.output
 
 
+def test_another_ending_is_wrong_usage_and_no_folder_is_not(
+    checkpoint: Path, source: Path, tmp_path: Path
+) -> None:
+    def embedded(out: Path) -> Any:
+        return CliRunner().invoke(
+            embed_file_command, [str(checkpoint), str(source), "--out", str(out)]
+        )
+
+    result = embedded(tmp_path / "out.foo")
+    assert result.exit_code == 2
+    assert "out.foo has another ending than .h5ad" in " ".join(result.output.split())
+    assert embedded(source / "out.h5ad").exit_code == 1
+
+
 def changed(source: Path, path: Path, change: Callable[[h5py.File], object]) -> Path:
     """A copy of an ``.h5ad``, edited as other writers may have written it."""
     shutil.copyfile(source, path)

@@ -131,6 +131,7 @@ def test_a_dry_run_shows_every_step_and_changes_nothing(dev: Lab) -> None:
     shown = {step.name: step.state for step in done.steps}
     assert tuple(shown) == STEPS
     assert shown["copy the version"] == "to do"
+    assert shown["ask for an approval"] == "done before"  # staging asks for none
     assert (dev.versions("staging"), dev.served("staging"), dev.history("staging")) == ([], {}, [])
 
 
