@@ -67,9 +67,10 @@ _PROFILE: _Table = {
 
 
 def warehouse(document: Json) -> Fields:
-    """Describe size, costs and tags."""
+    """Describe size, costs and tags; a tag that was blanked has no name."""
     tags = (document.get("tags") or {}).get("custom_tags") or []
-    return {**_picked(document, _WAREHOUSE), **{f"tags.{t['key']}": t.get("value") for t in tags}}
+    named = {f"tags.{tag.get('key', '')}": tag.get("value", "") for tag in tags}
+    return {**_picked(document, _WAREHOUSE), **named}
 
 
 def destination(document: Json) -> Fields:

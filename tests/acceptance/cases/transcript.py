@@ -12,6 +12,7 @@ PROMPT = "  $ "
 ANY = "..."
 
 _VARIES = (
+    (r"(?m)^.*: still going after \d+ s\n", ""),  # said on a slow machine only
     (r"\b[0-9a-f]{64}\b", "<digest>"),
     (r"\b[0-9a-f]{40}\b", "<commit>"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),

@@ -238,6 +238,7 @@ def task(found: dict[str, Any]) -> dict[str, Any]:
         (lambda f: f["query"].update(parent_path="/Users/eve"), "folder", "/Users/eve"),
         (lambda f: f["query"].update(warehouse_id="w-2"), "warehouse", "w-2"),
         (lambda f: f["warehouse"].pop("tags"), "tags.project", "absent"),
+        (lambda f: f["warehouse"]["tags"]["custom_tags"].append({}), "tags.", ""),
         (lambda f: f["warehouse"].update(auto_stop_mins=0), "auto_stop_mins", 0),
         (lambda f: f["warehouse"].update(max_num_clusters=9), "max_num_clusters", 9),
         (lambda f: f["warehouse"].pop("enable_serverless_compute"), "serverless", False),
