@@ -58,6 +58,7 @@ COMPARES = {
     "bf16_affine_maps_of_bare_product": "explains: their rate against one of them alone",
     "onnx_one_core": "explains: 16 PBMC cells by onnxruntime against the engine",
     "onnx_int8_one_core": "explains: the same in int8",
+    "http_work": "explains: processors' seconds of a request, against those of the engine",
     "work_spared": "explains: useful work that is known without its product",
     "unpacking_that_remains": "explains: of unpacking's time, what none can do without",
     "second_answer_vs_first": "explains: one cell, of an engine just loaded",
