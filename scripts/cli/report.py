@@ -45,7 +45,10 @@ def report(settings: Settings, since: str, out: Path | None, as_json: bool) -> N
     from ..watch.report import hours_of
     from ..watch.report import report as ask
 
-    hours = hours_of(since)
+    try:
+        hours = hours_of(since)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--since") from error
     if out and out.suffix not in (".html", ".svg"):
         raise click.UsageError(f"--out is {out.name!r}: its ending must be .html or .svg")
     found = ask(workspace_client(settings), settings, hours, reporter())

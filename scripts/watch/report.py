@@ -60,13 +60,15 @@ def hours_of(since: str) -> int:
 
     Raises
     ------
-    DeployError
+    ValueError
         It is nothing like that, or longer than a year.
     """
     found = _SINCE.fullmatch(since.strip())
     hours = int(found[1]) * _HOURS[found[2]] if found else 0
     if not 0 < hours <= LONGEST_HOURS:
-        raise DeployError(f"--since is {since!r}: give hours, days or weeks, such as 24h, 7d or 4w")
+        raise ValueError(
+            f"{since!r}: give hours, days or weeks, such as 24h, 7d or 4w, up to a year"
+        )
     return hours
 
 

@@ -52,12 +52,22 @@ def init(settings: Settings, *, dry_run: bool = False) -> Made:
     Raises
     ------
     DeployError
-        The environment logs no payloads, has no warehouse, or may make no table there.
+        The environment logs no payloads, has no schema or warehouse yet, or may make no table
+        there.
     """
+    from databricks.sdk.errors import NotFound
+
     logged = logged_table(settings)
     client = workspace_client(settings)
     names = {kind: beside(logged, kind) for kind in TABLES}
     with answering(settings):
+        try:
+            client.schemas.get(settings.names.full_schema)
+        except NotFound as error:
+            raise DeployError(
+                f"there is no schema {settings.names.full_schema} for the tables: `scgpt deploy "
+                f"{settings.environment}` comes first"
+            ) from error
         there = {
             kind: bool(client.tables.exists(name).table_exists) for kind, name in names.items()
         }

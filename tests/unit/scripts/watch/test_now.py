@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from databricks.sdk.errors import OperationFailed
+from databricks.sdk.errors import NotFound, OperationFailed
 from databricks.sdk.service.jobs import RunResultState
 
 from scgpt_databricks.infra import settings
@@ -53,6 +53,19 @@ def test_init_makes_the_tables_that_are_not_there(
     assert made.there == (there,)
     assert len(said) == len(made.made) == len(TABLES) - 1
     assert str(local.names.requests_table) in made.made
+
+
+def test_tables_without_their_schema_need_a_deploy_first(
+    local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(name: str) -> Any:
+        raise NotFound(f"Schema '{name}' does not exist.")
+
+    monkeypatch.setattr(
+        tables, "workspace_client", lambda _: SimpleNamespace(schemas=SimpleNamespace(get=get))
+    )
+    with pytest.raises(DeployError, match=r"no schema main\.scgpt .*`scgpt deploy local` comes"):
+        tables.init(local)
 
 
 def test_an_environment_that_logs_nothing_says_so(local: Settings, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import pytest
 
 from scgpt_databricks.infra import monitoring
-from scgpt_databricks.infra.errors import DeployError
 from scgpt_databricks.infra.monitoring.tables import create
 from scgpt_databricks.infra.naming import beside
 from scgpt_databricks.scripts.watch.plots import _short
@@ -102,8 +101,14 @@ def test_since_is_read(since: str, hours: int) -> None:
 
 @pytest.mark.parametrize("since", ["", "7", "0d", "-1d", "7 days", "9999d", "1.5d", "d"])
 def test_another_since_is_refused(since: str) -> None:
-    with pytest.raises(DeployError, match="such as 24h, 7d or 4w"):
+    with pytest.raises(ValueError, match="such as 24h, 7d or 4w"):
         hours_of(since)
+
+
+def test_another_since_is_wrong_usage(site: Site) -> None:
+    said = site.scgpt("report", "watched", "--since", "7x")
+    assert said.exit_code == 2
+    assert "--since: '7x': give hours" in said.output
 
 
 def test_another_ending_is_wrong_usage(site: Site) -> None:
