@@ -156,7 +156,7 @@ class Network:
         values = values - self.least_value  # [T]
         gene, value = self.gene_embeddings(genes), F.embedding(values, self.value_table)
         x = gene.add_(value).to(self.dtype)  # [T, D]
-        if layers and self.first_layer is not None and cells.way == "cell by cell":
+        if layers and self.first_layer is not None:
             first, layers = layers[0], layers[1:]
             looked_up = self.first_layer(genes, values, self.gene_embeddings)  # [T, 3 D]
             query, key, value = looked_up.to(self.dtype).chunk(3, dim=-1)  # 3 x [T, D]

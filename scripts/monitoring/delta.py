@@ -144,10 +144,7 @@ def append(table: DeltaTable, rows: Any, transactions: Mapping[str, int]) -> Non
     known = [Transaction(name, number) for name, number in transactions.items()]
     try:
         write_deltalake(
-            table,
-            rows,
-            mode="append",
-            commit_properties=CommitProperties(app_transactions=known),
+            table, rows, mode="append", commit_properties=CommitProperties(app_transactions=known)
         )
     except CommitFailedError as error:
         raise DeployError(

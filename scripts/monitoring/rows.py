@@ -236,9 +236,9 @@ class Rows:
         if cells.embeddings is not None:
             mean = self._means.get(version) if version is not None else None
             with np.errstate(over="ignore"):  # infinite, as the numbers of no model of ours are
-                known["embedding_norm"] = float(_lengths(cells.embeddings).mean())
+                known["embedding_norm"] = float(np.linalg.norm(cells.embeddings, axis=1).mean())
                 if mean is not None and len(mean) == cells.embeddings.shape[1]:
-                    far = _lengths(cells.embeddings - mean)
+                    far = np.linalg.norm(cells.embeddings - mean, axis=1)
                     known["reference_distance"] = float(far.mean())
         return known
 
@@ -258,11 +258,6 @@ class Rows:
             "embedding": _vectors(there),
         }
         return _batch("cells", known, sum(lengths))
-
-
-def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    squares: NDArray[np.float32] = np.einsum("ij,ij->i", vectors, vectors)
-    return np.sqrt(squares)
 
 
 def _detection(facts: Sequence[Facts], whose: Mapping[str, Any]) -> Any:

@@ -55,19 +55,11 @@ def init(settings: Settings, *, dry_run: bool = False) -> Made:
         The environment logs no payloads, has no schema or warehouse yet, or may make no table
         there.
     """
-    from databricks.sdk.errors import NotFound
-
     logged = logged_table(settings)
     client = workspace_client(settings)
     names = {kind: beside(logged, kind) for kind in TABLES}
     with answering(settings):
-        try:
-            client.schemas.get(settings.names.full_schema)
-        except NotFound as error:
-            raise DeployError(
-                f"there is no schema {settings.names.full_schema} for the tables: `scgpt deploy "
-                f"{settings.environment}` comes first"
-            ) from error
+        schema_id = _schema_id(client, settings)
         there = {
             kind: bool(client.tables.exists(name).table_exists) for kind, name in names.items()
         }
@@ -76,15 +68,26 @@ def init(settings: Settings, *, dry_run: bool = False) -> Made:
             warehouse = warehouse_of(client, settings)
             for kind in lacking:
                 rows(client, create(kind, names[kind]), warehouse)
-        profile = None if lacking and dry_run else _profile(client, settings)
+        profile = None if lacking and dry_run else _profile(client, settings, schema_id)
     known = tuple(name for kind, name in names.items() if there[kind])
     made = tuple(names[kind] for kind in lacking)
     return Made(settings.environment, made, known, profile)
 
 
-def _profile(client: WorkspaceClient, settings: Settings) -> dict[str, str]:
+def _schema_id(client: WorkspaceClient, settings: Settings) -> str:
+    from databricks.sdk.errors import NotFound
+
+    name = settings.names.full_schema
+    try:
+        return str(client.schemas.get(name).schema_id)
+    except NotFound as error:
+        raise DeployError(
+            f"there is no schema {name} for the tables: `scgpt deploy {settings.environment}` "
+            "comes first"
+        ) from error
+
+
+def _profile(client: WorkspaceClient, settings: Settings, schema_id: str) -> dict[str, str]:
     """Return what Databricks' own monitor is given: it knows ids, no names."""
-    names = settings.names
-    table = client.tables.get(str(names.requests_table))
-    schema = client.schemas.get(names.full_schema)
-    return {"table_id": str(table.table_id), "schema_id": str(schema.schema_id)}
+    table = client.tables.get(str(settings.names.requests_table))
+    return {"table_id": str(table.table_id), "schema_id": schema_id}

@@ -32,6 +32,7 @@ class Trouble:
 
     lab: Lab
     monkeypatch: pytest.MonkeyPatch
+    reached: bool = False
 
     def in_step(self, name: str, fault: str) -> None:
         """Let the calls that a step makes go wrong."""
@@ -52,13 +53,18 @@ class Trouble:
         self._change(name, do)
 
     def over(self) -> None:
-        """Let the next command go as it goes."""
+        """Let the next command go as it goes; the one before must have met its trouble."""
+        assert self.reached, "the step was never begun"
         self.monkeypatch.setattr(operation, "run", steps.run)
 
     def _change(self, name: str, do: Callable[[Step], None]) -> None:
+        def reach(step: Step) -> None:
+            self.reached = True
+            do(step)
+
         def run(all_steps: Sequence[Step], **more: Any) -> list[Outcome]:
             changed = [
-                replace(step, do=lambda step=step: do(step)) if step.name == name else step
+                replace(step, do=lambda step=step: reach(step)) if step.name == name else step
                 for step in all_steps
             ]
             assert any(step.name == name for step in all_steps), f"there is no step {name!r}"

@@ -53,7 +53,7 @@ anew.
 
   $ api PUT /_local/settings/deployments '{}'
   200
-  $ scgpt deploy local 2>&1 >/dev/null | grep -v 'still going'
+  $ scgpt deploy local 2>&1 >/dev/null
   <n> s  local: provider databricks/databricks 1.99.0
   <n> s  local: synthesised
   <n> s  local-registry: 0 changes
